@@ -1,0 +1,63 @@
+"""The card an exported model carries: everything serving must know, and the digests to trust it by."""
+
+from pathlib import Path
+
+from aenet.artifacts import CorruptArtifact, sha256_file
+from aenet.errors import AenetError
+from aenet.params import Config
+
+CARD = "model.json"
+
+
+class ViewSpec(Config):
+    """How pixels become the network's input.
+
+    Attributes:
+        height, width: size of both views in pixels.
+        ground_rows: rows [first, last) of the ground image kept before resizing; None keeps all.
+        tile_size_m: side of the satellite tile on the ground, in metres.
+    """
+
+    height: int
+    width: int
+    ground_rows: tuple[int, int] | None = None
+    tile_size_m: float
+
+
+class ModelCard(Config):
+    """Describes an exported model folder (`ground.onnx`, `aerial.onnx`)."""
+
+    name: str = "aenet"
+    view: ViewSpec
+    descriptor_dim: int
+    backbone: str
+    attention: str
+    head: str
+    trained_on: str
+    fingerprint: str
+    recall_at_1: float | None = None
+    sha256: dict[str, str]
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Return the card of a model folder after checking the digests of the files it names.
+
+    Raises:
+        AenetError: no card there, or not a valid one.
+        CorruptArtifact: a model file is missing or its digest differs.
+    """
+    path = folder / CARD
+    if not path.exists():
+        raise AenetError(f"{folder} holds no exported model ({CARD} is missing): run the export_onnx stage first")
+    try:
+        card = ModelCard.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise CorruptArtifact(f"{path} is not a valid model card: {error}") from error
+    for name, expected in card.sha256.items():
+        if not (folder / name).exists():
+            raise CorruptArtifact(f"{folder / name} is missing although {CARD} names it: export the model again")
+        if (digest := sha256_file(folder / name)) != expected:
+            raise CorruptArtifact(
+                f"{folder / name} has SHA-256 {digest[:12]}, its card says {expected[:12]}: export the model again"
+            )
+    return card

@@ -1,0 +1,1 @@
+"""Data sets: the pair table, the procedural town, packed views."""

@@ -1,0 +1,86 @@
+"""The only door to pixels: decode, orient, limit, resize, encode.
+
+Training, evaluation, export and serving all come through here, so that they resize and round alike.
+"""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import simplejpeg
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from aenet.errors import UnreadableImage
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+# Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px, so we keep our own.
+MAX_PIXELS = 300_000_000
+_EXIF_ORIENTATION = 0x0112
+
+Image.MAX_IMAGE_PIXELS = None
+
+
+def decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the RGB pixels of an image file, turned upright as its EXIF orientation says.
+
+    Raises:
+        UnreadableImage: the file is missing, empty, truncated, not one of FORMATS, or larger than
+            MAX_PIXELS.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"{path}: cannot be read ({error.strerror})") from error
+    return decode_bytes(content, str(path))
+
+
+def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image held in memory; `name` stands for it in errors. See `decode`."""
+    if not content:
+        raise UnreadableImage(f"{name}: the file is empty")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, name)
+            if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
+                return simplejpeg.decode_jpeg(content, "RGB")
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright.convert("RGB"))
+    except UnreadableImage:
+        raise
+    except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
+        raise UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({error})") from error
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise UnreadableImage(
+            f"{name}: {image.width} x {image.height} is {pixels / 1e6:.0f} Mpx, the limit is {MAX_PIXELS / 1e6:.0f} Mpx: "
+            "make it smaller first"
+        )
+
+
+def _is_plain_rgb_jpeg(image: Image.Image) -> bool:
+    """True where simplejpeg's pixels equal Pillow's: upright and three channels; it is twice as fast."""
+    return image.mode == "RGB" and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+
+
+def resize(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Resize to `height` x `width`: area average when both sides shrink, else bilinear."""
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    filter_ = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=filter_), dtype=np.uint8)
+
+
+def encode_jpeg(image: UInt8[np.ndarray, "h w 3"], quality: int = 92, exif: bytes | None = None) -> bytes:
+    """Return JPEG bytes (4:4:4) of an RGB image, with an EXIF block (`Exif\\0\\0...`) spliced in if given."""
+    content = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "444")
+    if exif is None:
+        return bytes(content)
+    # APP1 goes right after the start-of-image marker; its length counts itself but not the marker.
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    return bytes(content[:2]) + segment + bytes(content[2:])

@@ -1,0 +1,60 @@
+"""A trained model as a folder: weights as safetensors, and a card that says how to rebuild and feed it."""
+
+from pathlib import Path
+from typing import Literal
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from aenet.artifacts import verify_folder, write_json
+from aenet.card import CARD, ViewSpec
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.nn.branches import ModelConfig, TwoBranch
+from aenet.params import Config
+
+Which = Literal["best", "last"]
+
+
+class TrainedCard(Config):
+    """What a trained model folder says of itself."""
+
+    model: ModelConfig
+    view: ViewSpec
+    trained_on: str
+    fingerprint: str
+    epochs: int
+    best_epoch: int
+
+
+def save_model(folder: Path, card: TrainedCard, best: dict[str, Tensor], last: dict[str, Tensor]) -> None:
+    """Write both sets of weights and the card into `folder` (the caller makes it atomic)."""
+    save_file({name: tensor.contiguous() for name, tensor in best.items()}, folder / "best.safetensors")
+    save_file({name: tensor.contiguous() for name, tensor in last.items()}, folder / "last.safetensors")
+    write_json(folder / CARD, card.model_dump(mode="json"))
+
+
+def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedCard]:
+    """Rebuild a trained network in evaluation mode.
+
+    Raises:
+        AenetError: the folder is not a finished model.
+        CorruptArtifact: its bytes differ from its manifest, or the weights do not fit its card.
+    """
+    verify_folder(folder)
+    try:
+        card = TrainedCard.model_validate_json((folder / CARD).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CorruptArtifact(f"{folder / CARD} is not a trained model's card: {error}") from error
+    random = card.model.backbone.model_copy(update={"weights": "random"})
+    network = TwoBranch(card.model.model_copy(update={"backbone": random}))
+    try:
+        network.load_state_dict(load_file(folder / f"{which}.safetensors"))
+    except RuntimeError as error:
+        raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card: {error}") from error
+    return network.eval(), card
+
+
+def check_view(card: TrainedCard, spec: ViewSpec, name: str) -> None:
+    """Refuse views that were not made the way the model was trained."""
+    if card.view != spec:
+        raise AenetError(f"{name} was made as {spec}, the model was trained on {card.view}: repeat polar_transform")

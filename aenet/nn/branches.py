@@ -1,0 +1,67 @@
+"""The network: two branches, ground and aerial, from pixels to unit descriptors (paper, Fig. 2)."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from aenet.nn.attention import AttentionConfig, build_attention
+from aenet.nn.backbones import BackboneConfig, build_backbone
+from aenet.nn.heads import HeadConfig, build_head
+from aenet.params import Config
+
+View = Literal["ground", "aerial"]
+
+
+class ModelConfig(Config):
+    """The network's make-up; the paper's is V2-S, triplet, flatten, not shared."""
+
+    backbone: BackboneConfig
+    attention: AttentionConfig
+    head: HeadConfig
+    shared: bool = False
+
+
+class Branch(nn.Module):
+    """Pixels 0..255 in NHWC -> normalise -> backbone -> attention -> head -> unit descriptor.
+
+    Normalisation lives here and nowhere else, so that training, evaluation and the exported graph agree.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        backbone = build_backbone(config.backbone)
+        self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(backbone.std).view(3, 1, 1), persistent=False)
+        self.backbone = backbone.module
+        self.attention = build_attention(config.attention, backbone.channels)
+        self.head = build_head(config.head)
+
+    def features(self, pixels: Tensor) -> Float[Tensor, "b c h w"]:
+        """Return the attended feature map of NHWC pixels (uint8, or float in 0..255)."""
+        x_BCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        return torch.as_tensor(self.attention(self.backbone(x_BCHW)))
+
+    def forward(self, pixels: Tensor) -> Float[Tensor, "b d"]:
+        return functional.normalize(self.head(self.features(pixels)).float(), dim=1)
+
+
+class TwoBranch(nn.Module):
+    """A ground and an aerial branch; with `shared` they are one and the same."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.ground = Branch(config)
+        self.aerial = self.ground if config.shared else Branch(config)
+
+    def branch(self, view: View) -> Branch:
+        """Return the branch of one view."""
+        return self.ground if view == "ground" else self.aerial
+
+    def forward(self, ground: Tensor, aerial: Tensor) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+        return self.ground(ground), self.aerial(aerial)

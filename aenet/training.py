@@ -1,0 +1,203 @@
+"""THE training loop: one for the town and for the paper, one process or many.
+
+Batch order and augmentation are a pure function of (seed, epoch, step), so a run that is killed goes on from its
+last epoch's checkpoint to the same weights, bit by bit, on the same machine and thread count.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from pydantic import Field
+from torch import Tensor
+
+from aenet import metrics
+from aenet.checkpoints import State, load_checkpoint, save_checkpoint
+from aenet.data.augment import AugmentConfig, augment
+from aenet.data.views import Views
+from aenet.embed import embed
+from aenet.errors import AenetError
+from aenet.nn.branches import ModelConfig, TwoBranch
+from aenet.nn.losses import LossConfig, hard_negatives, loss, pairwise_distance
+from aenet.params import Config
+
+
+class OptimizerConfig(Config):
+    """AdamW; the paper's values are lr 1e-5, weight_decay 5e-5 and a constant schedule."""
+
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=5e-5, ge=0)
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    clip_norm: float | None = Field(default=None, gt=0)
+
+
+class TrainConfig(Config):
+    """All that decides the outcome of a training.
+
+    Attributes:
+        threads: CPU threads of torch; part of the outcome, because sums in another order round differently.
+        precision: autocast of the forward pass.
+    """
+
+    seed: int
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    threads: int = Field(ge=1)
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    model: ModelConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    augment: AugmentConfig
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; recalls are of the validation split, in percent.
+
+    `several_hard` is the share of anchors with more than one hard negative: where MHNW differs from WSMR.
+    """
+
+    epoch: int
+    loss: float
+    lr: float
+    several_hard: float
+    val_recall_at_1: float
+    val_recall_at_5: float
+    val_recall_at_10: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The finished training: weights of the best epoch (on validation) and of the last."""
+
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    best_epoch: int
+    history: list[Epoch]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a running epoch, for display."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    pairs_per_second: float
+
+
+def train(
+    config: TrainConfig,
+    train_views: Views,
+    val_views: Views,
+    checkpoints: Path,
+    on_step: Callable[[Step], None] | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Train from scratch, or from the checkpoint in `checkpoints` if an earlier run left one.
+
+    Raises:
+        AenetError: too few pairs for one batch, or a loss that is not finite.
+    """
+    if len(train_views) < 2 or len(val_views) < 1:
+        raise AenetError(f"{len(train_views)} training and {len(val_views)} validation pairs: too few to train")
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    accelerator = Accelerator(mixed_precision=config.precision)
+    network = TwoBranch(config.model)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay)
+    scheduler = _scheduler(optimizer, config, steps=config.epochs * _steps(config, len(train_views)))
+    network, optimizer = accelerator.prepare(network, optimizer)
+    plain: TwoBranch = accelerator.unwrap_model(network)
+    state = load_checkpoint(checkpoints, plain, optimizer, scheduler) or State()
+    for past in state.history:
+        if on_epoch is not None:
+            on_epoch(Epoch(**past))
+    for epoch in range(len(state.history), config.epochs):
+        mean_loss, several = _one_epoch(config, epoch, network, optimizer, scheduler, accelerator, train_views, on_step)
+        now = Epoch(epoch, mean_loss, float(scheduler.get_last_lr()[0]), several, **_validate(config, plain, val_views))
+        state = state.after(now, plain)
+        save_checkpoint(checkpoints, state, plain, optimizer, scheduler)
+        if on_epoch is not None:
+            on_epoch(now)
+    last = {name: tensor.cpu() for name, tensor in plain.state_dict().items()}
+    return Trained(state.best, last, state.best_epoch, [Epoch(**past) for past in state.history])
+
+
+def _one_epoch(
+    config: TrainConfig,
+    epoch: int,
+    network: Any,
+    optimizer: Any,
+    scheduler: Any,
+    accelerator: Accelerator,
+    views: Views,
+    on_step: Callable[[Step], None] | None,
+) -> tuple[float, float]:
+    """Return (mean loss, share of anchors with more than one hard negative) of one pass over the pairs."""
+    network.train()
+    losses, several = [], []
+    began, seen, steps = time.monotonic(), 0, _steps(config, len(views))
+    for step, rows in enumerate(_batches(config, epoch, len(views))):
+        generator = torch.Generator().manual_seed(_seed(config.seed, epoch, step))
+        pixels = (torch.from_numpy(part[rows]).to(accelerator.device) for part in (views.ground, views.aerial))
+        ground, aerial = network(*augment(*pixels, config.augment, generator))
+        value = loss(config.loss, ground, aerial)
+        if not torch.isfinite(value):
+            raise AenetError(f"the loss is {value.item()} at epoch {epoch}, step {step}: lower optimizer.lr or loss.alpha")
+        optimizer.zero_grad()
+        accelerator.backward(value)
+        if config.optimizer.clip_norm is not None:
+            accelerator.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)
+        optimizer.step()
+        scheduler.step()
+        losses.append(value.item())
+        several.append(_several_hard(ground.detach(), aerial.detach()))
+        seen += len(rows)
+        if on_step is not None:
+            on_step(Step(epoch, step + 1, steps, losses[-1], seen / (time.monotonic() - began)))
+    return float(np.mean(losses)), float(np.mean(several))
+
+
+def _several_hard(ground: Tensor, aerial: Tensor) -> float:
+    distances = pairwise_distance(ground, aerial, "squared")
+    return float((hard_negatives(distances).sum(1) > 1).float().mean())
+
+
+def _validate(config: TrainConfig, network: TwoBranch, views: Views) -> dict[str, float]:
+    device = next(network.parameters()).device
+    ground, aerial = (
+        embed(network.branch(view), pixels, config.batch_size, device)
+        for view, pixels in (("ground", views.ground), ("aerial", views.aerial))
+    )
+    values = metrics.summary(metrics.ranks(ground, aerial, np.arange(len(views))), len(views))
+    return {f"val_recall_at_{k}": values[f"recall_at_{k}"] for k in (1, 5, 10)}
+
+
+def _batches(config: TrainConfig, epoch: int, pairs: int) -> Iterator[np.ndarray]:
+    """Rows of each batch: a permutation of all pairs, cut up; a last lone pair has no negative and waits."""
+    order = np.random.default_rng(_seed(config.seed, epoch)).permutation(pairs)
+    for start in range(0, pairs - 1, config.batch_size):
+        yield np.sort(order[start : start + config.batch_size])
+
+
+def _steps(config: TrainConfig, pairs: int) -> int:
+    return len(range(0, pairs - 1, config.batch_size))
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    if config.optimizer.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.optimizer.lr, total_steps=steps + 1, pct_start=0.2, cycle_momentum=False
+    )

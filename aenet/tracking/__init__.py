@@ -1,0 +1,10 @@
+"""Experiment tracking: a local journal first, MLflow from it.
+
+`run` is all a stage needs, and it imports no MLflow. `aenet.tracking.sync` sends journals,
+`aenet.tracking.registry` fetches the champion; those two do.
+"""
+
+from aenet.tracking.journal import Registration, Run
+from aenet.tracking.session import run
+
+__all__ = ["Registration", "Run", "run"]

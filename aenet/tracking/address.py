@@ -1,0 +1,52 @@
+"""Where the MLflow store is and whether it answers; light, for MLflow itself takes seconds to import.
+
+Importing this sets MLflow's environment (no telemetry, short patience), so it comes before MLflow does.
+"""
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import filelock
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks one call for four minutes
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+PROBE_SECONDS = 2.0
+
+
+def store_uri(root: Path) -> str:
+    """Return `$MLFLOW_TRACKING_URI`, or the SQLite file beside the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DATABASE}"
+
+
+def answers(uri: str) -> bool:
+    """Return whether the store can be reached (within 2 s): any HTTP answer will do; files always can."""
+    if not uri.startswith(("http://", "https://")):
+        return True
+    try:
+        with urllib.request.urlopen(uri, timeout=PROBE_SECONDS):  # noqa: S310 (the scheme was just checked)
+            return True
+    except urllib.error.HTTPError:  # it answers, if only to refuse us
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def shared_lock(root: Path, name: str) -> filelock.BaseFileLock:
+    """Return a lock between the processes of one project."""
+    folder = root / ".aenet" / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(folder / f"{name}.lock", timeout=120)

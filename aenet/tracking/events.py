@@ -1,0 +1,141 @@
+"""The journal on disk: one folder a (stage, fingerprint), one JSON line an event, one cursor a store.
+
+<root>/.aenet/journal/train-0123456789ab/
+    events.jsonl      what happened, append-only; a line cut short by a kill is skipped on reading
+    figures/ tables/  copies, kept
+    pending/          artefacts not yet sent (hard links where the file system allows)
+    answers/          what the model registry answered
+    cursor.json       how far each store has been sent
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aenet.artifacts import write_json
+
+EVENTS = "events.jsonl"
+CURSOR = "cursor.json"
+STATUS = "status.json"
+WRITER_LOCK = "writer.lock"
+SENDER_LOCK = "sender.lock"
+
+Event = dict[str, Any]
+
+
+class Cursor(NamedTuple):
+    """How far one journal has been sent to one store."""
+
+    offset: int = 0  # bytes of events.jsonl
+    run_id: str = ""
+
+
+def project_root() -> Path:
+    """Return the project's root: `$DVC_ROOT` (also inside DVC's temporary experiments) or the current folder."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def journals(root: Path) -> Path:
+    """Return the folder of all journals of a project."""
+    return root / ".aenet" / "journal"
+
+
+def journal_folder(root: Path, stage: str, fingerprint: str) -> Path:
+    """Return the folder of one stage and fingerprint."""
+    return journals(root) / f"{_plain(stage)}-{_plain(fingerprint)[:12]}"
+
+
+class EventLog:
+    """Appends events to a journal; each is one `write` of one line, so a kill can only cut the last."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / EVENTS
+        torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        if torn:  # close the torn line, or the next event would be lost with it
+            os.write(self._handle, b"\n")
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event."""
+        os.write(self._handle, (json.dumps(event, default=str) + "\n").encode())
+
+    def close(self) -> None:
+        """Sync the events to the disk and close."""
+        os.fsync(self._handle)
+        os.close(self._handle)
+
+
+def read_events(folder: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """Yield each whole event from byte `offset` on, with the offset just behind it."""
+    path = folder / EVENTS
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return  # still being written, or cut short by a kill
+            offset += len(line)
+            try:
+                event = json.loads(line)
+            except ValueError:  # the closed remains of a torn line
+                continue
+            if isinstance(event, dict):
+                yield event, offset
+
+
+def last_session(folder: Path) -> Event | None:
+    """Return the newest `start` event of a journal."""
+    starts = [event for event, _ in read_events(folder) if event["event"] == "start"]
+    return starts[-1] if starts else None
+
+
+def unsent_bytes(folder: Path, store: str) -> int:
+    """Return how many bytes of whole events `store` has not got yet."""
+    offset = read_cursor(folder, store).offset
+    return max((end for _, end in read_events(folder, offset)), default=offset) - offset
+
+
+def read_cursor(folder: Path, store: str) -> Cursor:
+    """Return how far `folder` has been sent to `store`; from the start if nobody knows."""
+    entry = read_record(folder / CURSOR).get(store, {})
+    return Cursor(offset=int(entry.get("offset", 0)), run_id=str(entry.get("run_id", "")))
+
+
+def write_cursor(folder: Path, store: str, cursor: Cursor) -> None:
+    """Remember how far `folder` has been sent to `store`."""
+    write_json(folder / CURSOR, {**read_record(folder / CURSOR), store: cursor._asdict()})
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a small JSON object, or an empty one where there is none (or it is not one)."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def metric_name(name: str) -> str:
+    """Return a name MLflow accepts: `R@1%` becomes `R_at_1_percent`."""
+    return re.sub(r"[^\w\-./ ]", "_", name.replace("@", "_at_").replace("%", "_percent"))
+
+
+def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Return nested parameters as dotted names and short text (MLflow cuts at 6,000 characters)."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[metric_name(name)] = str(value)[:6000]
+    return flat
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w\-]", "_", text)

@@ -1,0 +1,99 @@
+"""The child process that carries a journal to MLflow while the stage works (the stage never imports MLflow)."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from aenet.errors import AenetError
+from aenet.tracking.events import STATUS, read_record
+
+SETTING = "AENET_TRACKING"  # live (default): follow the journal; journal: only write it
+FINISH_SECONDS = 20.0  # the longest a stage waits at its end for a store that answers
+UNKNOWN_SECONDS = 3.0  # the longest it waits to learn whether the store answers at all
+
+
+def wanted() -> bool:
+    """Return whether journals are followed live.
+
+    Raises:
+        AenetError: the setting is neither `live` nor `journal`.
+    """
+    mode = os.environ.get(SETTING, "live")
+    if mode not in {"live", "journal"}:
+        raise AenetError(
+            f"{SETTING}={mode} is not known: use live (send to MLflow) or journal (only write locally)"
+        )
+    return mode == "live" and find_spec("mlflow") is not None
+
+
+class Follower:
+    """A running `python -m aenet.tracking.sync --follow FOLDER`.
+
+    It stays in the stage's process group, so whatever ends the group ends it too; on its own it ends soon
+    after the stage does, however the stage ends.
+    """
+
+    def __init__(self, folder: Path, session: str) -> None:
+        self._folder = folder
+        self._session = session
+        package = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        with (folder / "sync.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "aenet.tracking.sync", "--follow", str(folder),
+                 "--session", session, "--stage-pid", str(os.getpid())],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            )  # fmt: skip
+
+    @property
+    def state(self) -> str:
+        """`unknown`, `alive` (the store answers), `connected`, `lost`, `done` or `ended`."""
+        if self._process.poll() is not None:
+            return "done" if self._process.returncode == 0 else "ended"
+        record = read_record(self._folder / STATUS)
+        return str(record.get("state", "unknown")) if record.get("session") == self._session else "unknown"
+
+    @property
+    def detail(self) -> str:
+        """What the follower last said about the store, in words."""
+        return str(read_record(self._folder / STATUS).get("detail", "see sync.log"))
+
+    def finish(self, seconds: float = FINISH_SECONDS) -> str:
+        """Wait until everything is sent, as long as that is likely, and return the last state.
+
+        A follower of a store that does not answer is ended at once; one that is still sending after
+        `seconds` goes on by itself.
+        """
+        begun = time.monotonic()
+        while (state := self.state) not in {"done", "ended", "lost"}:
+            waited = time.monotonic() - begun
+            if waited > seconds or (state == "unknown" and waited > UNKNOWN_SECONDS):
+                break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.05)
+        if state in {"lost", "unknown"}:
+            self.stop()
+        return state
+
+    def wait_for(self, path: Path, seconds: float = FINISH_SECONDS) -> bool:
+        """Wait until `path` exists; give up when the store is lost or after `seconds`."""
+        begun = time.monotonic()
+        while not path.exists():
+            if time.monotonic() - begun > seconds or self.state in {"done", "ended", "lost"}:
+                return path.exists()
+            time.sleep(0.05)
+        return True
+
+    def stop(self) -> None:
+        """End the follower now; what it has not sent stays in the journal."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,55 @@
+"""Copies the journal keeps of what a stage hands it, so that late sending sends what was meant."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from aenet.artifacts import sha256_file
+from aenet.errors import AenetError
+
+COPY_BELOW_BYTES = 1_000_000
+
+
+def keep(source: Path, target: Path) -> str:
+    """Copy a file or folder to `target` and return a digest of its content.
+
+    Files of a megabyte or more are hard-linked where possible: finished artefacts are replaced, never
+    edited in place, so the link keeps what was there without its disk space.
+
+    Raises:
+        AenetError: `source` does not exist.
+    """
+    if not source.exists():
+        raise AenetError(f"{source} cannot be tracked because it does not exist")
+    if target.exists():
+        remove(target)
+    if source.is_file():
+        _keep_file(source, target)
+        return sha256_file(target)
+    lines = []
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        name = file.relative_to(source)
+        _keep_file(file, target / name)
+        lines.append(f"{sha256_file(target / name)} {name.as_posix()}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Remove a kept file or folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _keep_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.stat().st_size >= COPY_BELOW_BYTES:
+        try:
+            os.link(source.resolve(), target)
+        except OSError:  # another file system, or one without links
+            pass
+        else:
+            return
+    shutil.copyfile(source, target)

@@ -1,0 +1,188 @@
+"""The model registry: one model, both branches in one version; the alias `champion` moves as one step.
+
+A version is a folder exactly as the export stage finished it, plus an `MLmodel` file that tells MLflow's
+pages the signature. That file names no loader: models are opened by onnxruntime after their digests were
+checked, never through `pyfunc`, which runs code from the artefact.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import mlflow.artifacts
+import numpy as np
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from aenet.artifacts import MANIFEST, folder_digest, read_manifest, verify_folder
+from aenet.card import CARD, ModelCard
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.tracking.events import Event, project_root
+from aenet.tracking.store import Store, connect
+
+MODEL = "aenet"
+CHAMPION = "champion"
+RECALL = "recall_at_1"
+DIGEST = "aenet.digest"
+MEASURED_ON = "aenet.measured_on"
+
+
+def register(store: Store, run_id: str, folder: Path, event: Event) -> dict[str, Any]:
+    """Give a model folder a version, make it champion if it deserves it, and say why or why not.
+
+    The same folder from the same run keeps its version.
+    """
+    name = event["name"]
+    with store.lock("registry"):
+        _ensure_model(store, name)
+        version = _version(store, name, run_id, event["digest"]) or _create(store, run_id, folder, event)
+        champion = _champion(store, name)
+        refusal = _refusal(event, version, champion)
+        if refusal is None:
+            store.client.set_registered_model_alias(name, CHAMPION, version.version)
+        reason = refusal or f"version {version.version} is the champion: {RECALL} {event['metrics'][RECALL]:.4f}"
+        store.client.set_model_version_tag(name, version.version, "aenet.reason", reason)
+    return {"version": int(version.version), "champion": refusal is None, "reason": reason}
+
+
+def fetch_champion(dest: Path, name: str = MODEL) -> Path:
+    """Download the champion into a folder of its own below `dest` and return that; see `fetch`."""
+    return fetch(f"models:/{name}@{CHAMPION}", dest)
+
+
+def fetch(uri: str, dest: Path) -> Path:
+    """Download a registered model (`models:/NAME@ALIAS` or `models:/NAME/VERSION`) and verify every file.
+
+    The folder is named by its digest, so it is downloaded once, and a job that uses it keeps its key.
+
+    Raises:
+        AenetError: no such model, version or alias.
+        CorruptArtifact: what came is not what was registered.
+    """
+    store = connect(project_root())
+    version = _resolve(store, uri)
+    digest = version.tags.get(DIGEST, "")
+    target = dest / digest[:12]
+    if target.exists() and digest and folder_digest(target) == digest:
+        verify_folder(target)
+        return target
+    dest.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=dest, prefix=".fetch-") as temporary:
+        location = store.client.get_model_version_download_uri(version.name, version.version)
+        came = mlflow.artifacts.download_artifacts(location, dst_path=temporary, tracking_uri=store.uri)
+        clean = Path(temporary) / "clean"
+        _take_listed(Path(came), clean)
+        if folder_digest(clean) != digest:
+            raise CorruptArtifact(f"{uri} is not the folder that was registered: its manifest has another digest")
+        verify_folder(clean)
+        shutil.rmtree(target, ignore_errors=True)
+        clean.rename(target)
+    return target
+
+
+def _resolve(store: Store, uri: str) -> ModelVersion:
+    name, alias, number = _parse(uri)
+    try:
+        if alias:
+            return store.client.get_model_version_by_alias(name, alias)
+        return store.client.get_model_version(name, number)
+    except MlflowException as error:
+        raise AenetError(
+            f"{uri} is not in the model registry at {store.uri} ({error.message}): run the export_onnx stage, "
+            "or name a model folder"
+        ) from error
+
+
+def _parse(uri: str) -> tuple[str, str, str]:
+    rest = uri.removeprefix("models:/")
+    name, _, alias = rest.partition("@")
+    if not alias:
+        name, _, number = rest.partition("/")
+        if name and number.isdigit():
+            return name, "", number
+    if rest == uri or not name or not alias:
+        raise AenetError(f"{uri} names no registered model: write models:/{MODEL}@{CHAMPION} or models:/{MODEL}/1")
+    return name, alias, ""
+
+
+def _take_listed(source: Path, target: Path) -> None:
+    """Copy only what the manifest lists: the registry's own additions, or anybody's, stay behind."""
+    target.mkdir()
+    shutil.copyfile(source / MANIFEST, target / MANIFEST)
+    for name in read_manifest(source).files:
+        inner = PurePosixPath(name)
+        if inner.is_absolute() or ".." in inner.parts:
+            raise CorruptArtifact(f"the manifest names {name}, outside the model's folder")
+        if (source / inner).is_file():
+            (target / inner).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / inner, target / inner)
+
+
+def _refusal(event: Event, version: ModelVersion, champion: ModelVersion | None) -> str | None:
+    recall = event["metrics"][RECALL]
+    if not event["passed"]:
+        return f"version {version.version} has no alias: its parity report failed"
+    if champion is None or champion.version == version.version:
+        return None
+    before = float(champion.tags.get(RECALL, "-inf"))
+    if event["measured_on"] != champion.tags.get(MEASURED_ON, ""):
+        return (
+            f"version {version.version} has no alias: its {RECALL} {recall:.4f} and that of champion "
+            f"{champion.version}, {before:.4f}, were measured on different data; choose by hand in MLflow's UI"
+        )
+    if not recall >= before:  # also refuses NaN
+        return (
+            f"version {version.version} has no alias: its {RECALL} {recall:.4f} is below the {before:.4f} of "
+            f"champion {champion.version}"
+        )
+    return None
+
+
+def _ensure_model(store: Store, name: str) -> None:
+    try:
+        store.client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        store.client.create_registered_model(name, description="Both branches: ground.onnx and aerial.onnx")
+
+
+def _champion(store: Store, name: str) -> ModelVersion | None:
+    number = store.client.get_registered_model(name).aliases.get(CHAMPION)
+    return store.client.get_model_version(name, number) if number else None
+
+
+def _version(store: Store, name: str, run_id: str, digest: str) -> ModelVersion | None:
+    found = store.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    return next((version for version in found if version.tags.get(DIGEST) == digest), None)
+
+
+def _create(store: Store, run_id: str, folder: Path, event: Event) -> ModelVersion:
+    run = store.client.get_run(run_id)
+    tags = {key: str(value) for key, value in event["metrics"].items()}
+    tags |= {DIGEST: event["digest"], MEASURED_ON: event["measured_on"], "aenet.parity": str(event["passed"])}
+    logged = store.client.create_logged_model(run.info.experiment_id, event["name"], run_id, tags)
+    description = Model(run_id=run_id, flavors={"aenet": {"files": sorted(read_manifest(folder).files)}})
+    description.model_id = logged.model_id
+    description.signature = _signature(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        description.save(str(Path(temporary) / "MLmodel"))
+        store.client.log_model_artifacts(logged.model_id, str(folder))
+        store.client.log_model_artifacts(logged.model_id, temporary)
+    store.client.finalize_logged_model(logged.model_id, "READY")
+    return store.client.create_model_version(
+        event["name"], f"models:/{logged.model_id}", run_id, tags, model_id=logged.model_id
+    )
+
+
+def _signature(folder: Path) -> ModelSignature | None:
+    try:
+        card = ModelCard.model_validate_json((folder / CARD).read_bytes())
+    except (OSError, ValueError):  # a folder without a card is stored all the same
+        return None
+    image = TensorSpec(np.dtype(np.uint8), (-1, card.view.height, card.view.width, 3), "image")
+    descriptor = TensorSpec(np.dtype(np.float32), (-1, card.descriptor_dim), "descriptor")
+    return ModelSignature(inputs=Schema([image]), outputs=Schema([descriptor]))

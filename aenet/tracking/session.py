@@ -1,0 +1,78 @@
+"""Open and close one stage's session in its journal."""
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import filelock
+
+from aenet.tracking import events
+from aenet.tracking.context import source_tags
+from aenet.tracking.follower import Follower, wanted
+from aenet.tracking.journal import Run, now
+
+log = logging.getLogger("aenet.tracking")
+
+
+@contextmanager
+def run(
+    *,
+    experiment: str,
+    stage: str,
+    fingerprint: str,
+    name: str,
+    params: Mapping[str, object],
+    tags: Mapping[str, str] | None = None,
+    parent: str | None = None,
+) -> Iterator[Run]:
+    """Record one stage's run; leaving the block by an exception records it as failed or killed.
+
+    Args:
+        experiment: MLflow experiment.
+        stage, fingerprint: together they name the run: the same inputs meet the same run.
+        params: may be nested; recorded under dotted names.
+        parent: name of a group; its runs are nested under one parent run of that name.
+
+    Of several processes of one job (`$RANK` > 0) only the first records.
+    """
+    root = events.project_root()
+    folder = events.journal_folder(root, stage, fingerprint)
+    folder.mkdir(parents=True, exist_ok=True)
+    session = uuid.uuid4().hex
+    lock = filelock.FileLock(folder / events.WRITER_LOCK)
+    if not _first_process() or not _take(lock, stage):
+        yield Run(folder, session, None, None)
+        return
+    start: dict[str, Any] = {
+        "event": "start", "session": session, "experiment": experiment, "stage": stage, "fingerprint": fingerprint,
+        "name": name, "params": events.flatten(params), "tags": {**source_tags(root), **(tags or {})},
+        "group": parent, "time": now(),
+    }  # fmt: skip
+    writer = events.EventLog(folder)
+    writer.append(start)
+    recorded = Run(folder, session, writer, Follower(folder, session) if wanted() else None)
+    try:
+        yield recorded
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        recorded.close(status, f"{type(error).__name__}: {error}"[:500])
+        raise
+    else:
+        recorded.close("FINISHED")
+    finally:
+        lock.release()
+
+
+def _first_process() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _take(lock: filelock.BaseFileLock, stage: str) -> bool:
+    with suppress(filelock.Timeout):
+        lock.acquire(timeout=0)
+        return True
+    log.warning("another process is recording the same %s run; this one is not recorded.", stage)
+    return False

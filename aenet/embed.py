@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from aenet.nn.branches import Branch
+from aenet.data.views import Views
+from aenet.nn.branches import Branch, TwoBranch
 
 
 def embed(
@@ -20,3 +21,12 @@ def embed(
             parts.append(branch(pixels.to(device)).float().cpu().numpy())
     branch.train(training)
     return np.concatenate(parts)
+
+
+def embed_pairs(
+    network: TwoBranch, views: Views, batch_size: int
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
+    """Return the ground and aerial descriptors of a split, row by row."""
+    device = next(network.parameters()).device
+    ground = embed(network.ground, views.ground, batch_size, device)
+    return ground, embed(network.aerial, views.aerial, batch_size, device)

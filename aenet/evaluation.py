@@ -1,17 +1,15 @@
-"""Evaluate a trained network on one split: who is found, at which rank, how far off in metres."""
+"""Evaluate descriptors of one split: who is found, at which rank, how far off in metres. No torch here."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import Field
 
 from aenet import metrics
 from aenet.data.views import Views
-from aenet.embed import embed
 from aenet.geodesy import distance_m
-from aenet.nn.branches import TwoBranch
 from aenet.params import Config
 
 _TOP = 5
@@ -42,14 +40,6 @@ class Evaluation:
     error_m: Float[np.ndarray, " q"]
 
 
-def evaluate(network: TwoBranch, views: Views, config: EvaluateConfig) -> Evaluation:
-    """Rank every aerial view of the split for every ground view of it."""
-    torch.set_num_threads(config.threads)
-    ground = embed(network.ground, views.ground, config.batch_size)
-    aerial = embed(network.aerial, views.aerial, config.batch_size)
-    return score(ground, aerial, views)
-
-
 def score(ground: Float[np.ndarray, "q d"], aerial: Float[np.ndarray, "q d"], views: Views) -> Evaluation:
     """Score descriptors whose rows match the split's pairs.
 
@@ -69,3 +59,10 @@ def score(ground: Float[np.ndarray, "q d"], aerial: Float[np.ndarray, "q d"], vi
     if np.isfinite(error_m).all():
         values |= metrics.error_summary(error_m)
     return Evaluation(values, rank, top, similarity, error_m)
+
+
+def curve(rank: Int[np.ndarray, " q"]) -> pd.DataFrame:
+    """Return recall in percent at K = 1, 2, 5, 10, 20, 50, ... up to the number of queries."""
+    n = len(rank)
+    ks = sorted({k for power in range(7) for m in (1, 2, 5) if (k := m * 10**power) < n} | {n})
+    return pd.DataFrame({"k": ks, "recall": [100 * metrics.recall(rank, k) for k in ks]})

@@ -20,7 +20,7 @@ from aenet import metrics
 from aenet.checkpoints import State, load_checkpoint, save_checkpoint
 from aenet.data.augment import AugmentConfig, augment
 from aenet.data.views import Views
-from aenet.embed import embed
+from aenet.embed import embed_pairs
 from aenet.errors import AenetError
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.losses import LossConfig, hard_negatives, loss, pairwise_distance
@@ -171,11 +171,7 @@ def _several_hard(ground: Tensor, aerial: Tensor) -> float:
 
 
 def _validate(config: TrainConfig, network: TwoBranch, views: Views) -> dict[str, float]:
-    device = next(network.parameters()).device
-    ground, aerial = (
-        embed(network.branch(view), pixels, config.batch_size, device)
-        for view, pixels in (("ground", views.ground), ("aerial", views.aerial))
-    )
+    ground, aerial = embed_pairs(network, views, config.batch_size)
     values = metrics.summary(metrics.ranks(ground, aerial, np.arange(len(views))), len(views))
     return {f"val_recall_at_{k}": values[f"recall_at_{k}"] for k in (1, 5, 10)}
 

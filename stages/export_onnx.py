@@ -1,0 +1,62 @@
+"""Stage `export_onnx`: both branches as ONNX, proven equal to torch, registered in MLflow."""
+
+import json
+from pathlib import Path
+
+from aenet.artifacts import atomic_folder, sha256_file, write_json
+from aenet.card import CARD, ModelCard
+from aenet.data.views import open_views
+from aenet.errors import AenetError
+from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
+from aenet.model import TrainedCard, load_model
+from aenet.params import read_section
+from stages.paths import Paths
+from stages.running import console, run, tracked
+
+
+def main(paths: Paths = Paths()) -> None:
+    """Write models/onnx, or nothing where the exported model does not agree with torch."""
+    config = read_section(paths.params, "export_onnx", ExportConfig)
+    metrics_file = paths.reports / "evaluate" / "metrics.json"
+    if not metrics_file.exists():
+        raise AenetError(f"{metrics_file} does not exist: run the evaluate stage first")
+    recall = float(json.loads(metrics_file.read_bytes())["aenet"]["recall_at_1"])
+    network, trained = load_model(paths.model)
+    report_file = paths.reports / "export_onnx" / "parity.json"
+    with tracked(paths, "export_onnx", config.model_dump(mode="json")) as active:
+        with atomic_folder(paths.onnx, {"fingerprint": trained.fingerprint}) as folder:
+            for view in VIEWS:
+                export_branch(network.branch(view), trained.view, folder / f"{view}.onnx")
+            report = parity(network, folder, open_views(paths.views, "test"), config)
+            write_json(report_file, report)
+            if not report["passed"]:
+                raise AenetError(
+                    f"ONNX differs from torch by {report['max_abs_difference']:.2e} (allowed {config.tolerance:.0e}) and "
+                    f"changes {report['top1_changed']} of {report['places']} answers: see {report_file}"
+                )
+            write_json(folder / "parity.json", report)
+            write_json(folder / CARD, _card(trained, recall, folder).model_dump(mode="json"))
+        active.artifact(paths.onnx, folder="onnx")
+        difference = float(report["max_abs_difference"])
+        active.metrics({"parity/max_abs_difference": difference, "parity/top1_changed": float(report["top1_changed"])})
+        numbers = {"recall_at_1": recall, "parity_max_abs_difference": difference}
+        active.register(paths.onnx, name="aenet", metrics=numbers, passed=True)
+    console.print(f"ONNX equals torch within {difference:.1e} on {report['places']} places; model in {paths.onnx}")
+
+
+def _card(trained: TrainedCard, recall: float, folder: Path) -> ModelCard:
+    return ModelCard(
+        view=trained.view,
+        descriptor_dim=descriptor_dim(folder / "ground.onnx"),
+        backbone=trained.model.backbone.name,
+        attention=trained.model.attention.kind,
+        head=trained.model.head.kind,
+        trained_on=trained.trained_on,
+        fingerprint=trained.fingerprint,
+        recall_at_1=recall,
+        sha256={f"{view}.onnx": sha256_file(folder / f"{view}.onnx") for view in VIEWS},
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,39 @@
+"""Stage `polar_transform`: decode every pair once and pack both network inputs into data/views."""
+
+from pydantic import Field
+
+from aenet.artifacts import folder_digest, verify_folder
+from aenet.card import ViewSpec
+from aenet.data.views import pack
+from aenet.params import Config, read_section
+from stages.paths import Paths
+from stages.progress import progress
+from stages.running import console, run, tracked
+
+
+class PolarConfig(Config):
+    """The view both branches see, and the threads that make it (they do not change a pixel)."""
+
+    view: ViewSpec
+    threads: int = Field(ge=1)
+
+
+def main(paths: Paths = Paths()) -> None:
+    """Write the packed views."""
+    config = read_section(paths.params, "polar_transform", PolarConfig)
+    verify_folder(paths.raw, full=False)
+    with tracked(paths, "polar_transform", config.model_dump(mode="json")) as active:
+        with progress("polar_transform") as report:
+            pack(paths.raw, paths.views, config.view, config.threads, report)
+        active.dataset(paths.raw.name, folder_digest(paths.raw), str(paths.raw), _rows(paths), context="source")
+    console.print(f"views of {config.view.height} x {config.view.width} packed in {paths.views}")
+
+
+def _rows(paths: Paths) -> int:
+    from aenet.data.pairs import read_pairs
+
+    return len(read_pairs(paths.raw / "pairs.parquet"))
+
+
+if __name__ == "__main__":
+    run(main)

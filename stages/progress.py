@@ -1,0 +1,35 @@
+"""Progress of long work: a rich bar on a terminal, one plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_EVERY_S = 10.0
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[..., None]]:
+    """Yield `report(done, total, note="")`, to be called as often as is convenient."""
+    if sys.stdout.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[note]}"), transient=True) as bar:
+            task = bar.add_task(label, total=None, note="")
+            yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
+        return
+    yield _plain(label)
+
+
+def _plain(label: str) -> Callable[..., None]:
+    console, last = Console(highlight=False), time.monotonic()
+
+    def report(done: int, total: int, note: str = "") -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            console.print(f"{label}: {done}/{total} {note}".rstrip(), soft_wrap=True)
+
+    return report

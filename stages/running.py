@@ -1,0 +1,53 @@
+"""What every stage does at its edges: errors as sentences, progress, one tracked run."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from aenet import tracking
+from aenet.errors import AenetError
+from stages.fingerprint import fingerprint
+from stages.paths import Paths
+
+console = Console(highlight=False)
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run a stage as a program: 0 when done, 2 for an error of the user's, 143 or 130 when told to stop."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        main()
+    except AenetError as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    del frame
+    sys.exit(128 + signum)  # unwinds, so that temporary folders are swept
+
+
+@contextmanager
+def tracked(
+    paths: Paths,
+    stage: str,
+    params: Mapping[str, Any],
+    variant: str | None = None,
+    parent: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[tracking.Run]:
+    """Open the MLflow run of this stage and fingerprint."""
+    digest = fingerprint(paths.root, stage, variant)
+    name = stage if variant is None else f"{stage}-{variant}"
+    with tracking.run(
+        experiment="aenet", stage=name, fingerprint=digest, name=name, params=params, tags=tags or {}, parent=parent
+    ) as active:
+        yield active

@@ -1,0 +1,28 @@
+"""Stage `train`: the model of params.yaml, trained on the packed views."""
+
+from dataclasses import asdict
+
+from aenet.artifacts import write_json
+from aenet.params import read_section
+from aenet.training import TrainConfig
+from stages.fitting import fit
+from stages.paths import Paths
+from stages.running import console, run, tracked
+
+
+def main(paths: Paths = Paths()) -> None:
+    """Write models/aenet and reports/train."""
+    config = read_section(paths.params, "train", TrainConfig)
+    report = paths.reports / "train"
+    with tracked(paths, "train", config.model_dump(mode="json")) as active:
+        trained = fit(paths, config, "train", active, paths.model, report)
+        best = asdict(trained.history[trained.best_epoch])
+        write_json(report / "metrics.json", best | {"last_loss": trained.history[-1].loss})
+    console.print(
+        f"best epoch {trained.best_epoch + 1} of {config.epochs}: R@1 {best['val_recall_at_1']:.1f} % on validation; "
+        f"model in {paths.model}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

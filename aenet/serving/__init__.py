@@ -1,0 +1,1 @@
+"""Localization with exported models; torch is never imported here."""

@@ -1,0 +1,2 @@
+def write_report(path, *args):
+    path.write_text("stub")

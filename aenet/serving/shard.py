@@ -1,0 +1,185 @@
+"""Compute one shard of a job: decode, embed, search, publish. A finished shard is never computed twice."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import UInt8
+
+from aenet.artifacts import atomic_file, sha256_file
+from aenet.card import CARD, ViewSpec
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.images import decode_bytes
+from aenet.serving.gallery import MANIFEST, Gallery
+from aenet.serving.index import search
+from aenet.serving.job import LOG, PHOTOS, SHARDS, Job
+from aenet.serving.locks import hold
+from aenet.serving.places import NEIGHBOURS, SCHEMA, error_row, placed_row
+from aenet.serving.pose import Pose, read_pose
+from aenet.serving.session import Branch, Provider, usable_cores
+from aenet.serving.views import photo_view
+
+_META = b"aenet"
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a shard came to. `computed` is False where its file was found finished; the rest is as when it was."""
+
+    shard: int
+    photos: int
+    errors: int
+    seconds: float
+    runs_on: str
+    computed: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One photo as read: its view, or the reason why there is none."""
+
+    photo: str
+    sha256: str | None
+    pose: Pose
+    view: UInt8[np.ndarray, "h w 3"] | None = None
+    reason: str | None = None
+
+
+def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> ShardResult:
+    """Place the photos of one shard and publish `job.file(shard)`, unless it is there already.
+
+    Args:
+        job: from `plan`; this may run in another process or on another machine that sees the same folders.
+        shard: one of `job.shards`.
+        on_progress: called with the number of this shard's photos placed so far.
+
+    Raises:
+        AenetError: another run computes this shard now, or model or gallery do not fit (any more).
+    """
+    with hold(job.out / SHARDS / f".{shard:05d}.lock", f"shard {shard} of {job.out}"):
+        if job.done(shard):
+            return read_shard(job, shard)[1]
+        _log(job, "start", shard)
+        branch, gallery = _opened(job)
+        started = time.perf_counter()
+        photos = pd.read_parquet(job.out / PHOTOS).iloc[job.rows(shard)]
+        rows = _place_all(photos, branch, gallery, job, on_progress)
+        errors = sum(row["status"] == "error" for row in rows)
+        result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
+        _publish(job, result, rows)
+        _log(job, "done", shard)
+    return result
+
+
+def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
+    """Return a finished shard's rows and result.
+
+    Raises:
+        CorruptArtifact: the file is damaged or of another job.
+    """
+    path = job.file(shard)
+    try:
+        table = pq.read_table(path)
+        meta = json.loads(table.schema.metadata[_META])
+        fits = meta["key"] == job.key and table.num_rows == len(range(job.photos)[job.rows(shard)])
+        result = ShardResult(shard, table.num_rows, meta["errors"], meta["seconds"], meta["runs_on"], False)
+    except Exception as error:
+        raise CorruptArtifact(f"{path} is damaged: delete it and run again to compute it anew") from error
+    if not fits:
+        raise CorruptArtifact(f"{path} belongs to another job: delete it and run again to compute it anew")
+    return table, result
+
+
+def read_photo(path: Path, name: str, view: ViewSpec) -> Reading:
+    """Read one photo once: digest, pose and view come from the same bytes."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Reading(name, None, Pose(), reason=f"cannot be read ({error.strerror})")
+    reading = Reading(name, hashlib.sha256(content).hexdigest(), read_pose(content))
+    try:
+        return replace(reading, view=photo_view(decode_bytes(content, ""), view, reading.pose.heading_deg))
+    except AenetError as error:
+        return replace(reading, reason=str(error).removeprefix(": "))
+
+
+def _opened(job: Job) -> tuple[Branch, Gallery]:
+    """Open model and gallery once per process and content."""
+    marks = tuple(sha256_file(path) for path in (job.model / CARD, job.gallery / MANIFEST))
+    options = job.options
+    return _open(job.model, job.gallery, marks, options.provider, options.threads, options.batch_size)
+
+
+@lru_cache(maxsize=2)
+def _open(
+    model: Path, gallery: Path, marks: tuple[str, ...], provider: Provider, threads: int, batch_size: int
+) -> tuple[Branch, Gallery]:
+    branch = Branch(model, "ground", provider, threads, batch_size)
+    # `plan` has read every byte against its digest; sizes are enough here.
+    return branch, Gallery.open(gallery, branch.card, full=False)
+
+
+def _place_all(
+    photos: pd.DataFrame, branch: Branch, gallery: Gallery, job: Job, on_progress: Progress | None
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    truths = photos[["true_latitude", "true_longitude"]].to_numpy()
+    for batch in _batches(photos, branch.card.view, job):
+        seen = [reading for reading in batch if reading.view is not None]
+        views = [reading.view for reading in seen if reading.view is not None]
+        if views:
+            descriptors = branch.embed(np.stack(views))
+            found = search(gallery.descriptors, descriptors, max(job.options.top_k, NEIGHBOURS), job.options.threads)
+            answers = dict(zip([reading.photo for reading in seen], zip(*found, strict=True), strict=True))
+        for reading in batch:
+            truth = truths[len(rows)]
+            if reading.view is None:
+                rows.append(error_row(reading.photo, reading.sha256, reading.reason or "", truth, reading.pose))
+            else:
+                answer = answers[reading.photo]
+                rows.append(
+                    placed_row(reading.photo, reading.sha256, *answer, gallery, job.options.top_k, truth, reading.pose)
+                )
+        if on_progress:
+            on_progress(len(rows))
+    return rows
+
+
+def _batches(photos: pd.DataFrame, view: ViewSpec, job: Job) -> Iterator[list[Reading]]:
+    """Yield readings in order, `batch_size` at a time; the next batches are decoded meanwhile."""
+    names, paths = list(photos["photo"]), [Path(os.fsdecode(path)) for path in photos["path"]]
+    size = job.options.batch_size
+    cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
+    with ThreadPoolExecutor(job.options.decoders or usable_cores()) as pool:
+        jobs = [pool.submit(read_photo, path, name, view) for path, name in zip(paths, names, strict=True)]
+        for start in range(0, len(jobs), size):
+            yield [future.result() for future in jobs[start : start + size]]
+
+
+def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:
+    meta = {"key": job.key, "errors": result.errors, "seconds": result.seconds, "runs_on": result.runs_on}
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({_META: json.dumps(meta)}))
+    with atomic_file(job.file(result.shard)) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _log(job: Job, event: str, shard: int) -> None:
+    """Append one line in one write: what was computed can be counted afterwards."""
+    handle = os.open(job.out / SHARDS / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, f"{event} {shard:05d} {os.getpid()} {time.time():.3f}\n".encode())
+    finally:
+        os.close(handle)

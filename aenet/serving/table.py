@@ -1,0 +1,57 @@
+"""Write the table of places: GeoParquet for machines, CSV for spreadsheets."""
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from aenet.artifacts import atomic_file, write_bytes
+
+# What a spreadsheet would run as a formula, or strip away to find one behind.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")
+
+
+def write_geoparquet(path: Path, places: pa.Table) -> None:
+    """Write the places with their points in WGS84 (no geometry for error rows), wholly or not at all."""
+    import geopandas
+
+    frame = places.to_pandas()
+    placed = frame["latitude"].notna().to_numpy()
+    points = geopandas.points_from_xy(frame["longitude"], frame["latitude"])
+    geometry = np.where(placed, points, None)
+    with atomic_file(path) as temporary:
+        geopandas.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326").to_parquet(temporary, index=False)
+
+
+def write_csv(path: Path, places: pa.Table) -> None:
+    """Write the places as UTF-8 CSV, wholly or not at all.
+
+    Lists become words separated by spaces. Text that a spreadsheet would take for a formula (it begins with
+    = + - @ | or white space) gets a leading apostrophe; newlines and other characters stand as they are.
+    """
+    frame = places.to_pandas()
+    frame["tiles"] = [" ".join(tiles) if tiles is not None else "" for tiles in frame["tiles"]]
+    frame["scores"] = [_numbers(scores) for scores in frame["scores"]]
+    for column in ("photo", "status", "tiles", "reason"):
+        frame[column] = [safe_cell(cell) if isinstance(cell, str) else "" for cell in frame[column]]
+    frame = frame.round({"latitude": 7, "longitude": 7, "true_latitude": 7, "true_longitude": 7, "error_m": 2})
+    text = StringIO(newline="")
+    frame.to_csv(text, index=False, lineterminator="\n")
+    # Through bytes of known length: to_csv on a full disk leaves a short file without an error.
+    write_bytes(path, text.getvalue().encode())
+
+
+def safe_cell(text: str) -> str:
+    """Return text that no spreadsheet runs as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def read_places(path: Path) -> pd.DataFrame:
+    """Read `places.parquet` back as a plain table, without geometry."""
+    return pd.read_parquet(path).drop(columns="geometry", errors="ignore")
+
+
+def _numbers(values: np.ndarray | None) -> str:
+    return "" if values is None else " ".join(f"{value:.4f}" for value in values)

@@ -18,6 +18,7 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 # Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px, so we keep our own.
 MAX_PIXELS = 300_000_000
 _EXIF_ORIENTATION = 0x0112
+_LFS_POINTER = b"version https://git-lfs"
 
 Image.MAX_IMAGE_PIXELS = None
 
@@ -38,19 +39,46 @@ def decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """Decode an image held in memory; `name` stands for it in errors. See `decode`."""
-    if not content:
-        raise UnreadableImage(f"{name}: the file is empty")
+    _check_head(content[:512], name)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_size(image, name)
             if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
-                return simplejpeg.decode_jpeg(content, "RGB")
+                return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
             upright = ImageOps.exif_transpose(image)
             return np.asarray(upright.convert("RGB"))
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
         raise UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({error})") from error
+
+
+def probe(path: Path) -> tuple[int, int]:
+    """Return (height, width) of the upright image, reading no more than its header.
+
+    Raises:
+        UnreadableImage: the file is missing, empty, a Git-LFS pointer, not one of FORMATS or too large. A truncated
+            file passes; only decoding or a digest finds that.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_head(file.read(512), str(path))
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as image:
+                _check_size(image, str(path))
+                turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                return (image.width, image.height) if turned else (image.height, image.width)
+    except UnreadableImage:
+        raise
+    except Exception as error:  # Pillow raises eight kinds for damaged files
+        raise UnreadableImage(f"{path}: not a readable {'/'.join(FORMATS)} image ({error})") from error
+
+
+def _check_head(head: bytes, name: str) -> None:
+    if not head:
+        raise UnreadableImage(f"{name}: the file is empty")
+    if head.startswith(_LFS_POINTER):
+        raise UnreadableImage(f"{name}: a Git-LFS pointer, not the image: run `git lfs pull` where it comes from")
 
 
 def _check_size(image: Image.Image, name: str) -> None:

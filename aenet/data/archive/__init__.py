@@ -1,0 +1,1 @@
+"""Packed data sets: settings, resumable download, safe unpacking."""

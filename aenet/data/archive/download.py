@@ -1,0 +1,169 @@
+"""Resumable download over HTTP: a killed or dropped transfer goes on where it stopped.
+
+The rest is asked for by Range under If-Range, so a file that changed on the server starts again from nothing, as it
+does with a server that ignores Range. Whether the bytes are the right ones is for the caller's digest to say.
+"""
+
+import http.client
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import IO, Any, cast
+
+from aenet.data.archive.config import ArchiveConfig, Progress
+from aenet.data.archive.part import Part
+from aenet.errors import AenetError
+
+_CHUNK = 64 * 1024
+_LONGEST_PAUSE_S = 60.0
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+
+
+class _Dropped(Exception):
+    """This attempt failed; another may succeed."""
+
+
+def download(config: ArchiveConfig, part: Part, progress: Progress | None = None) -> None:
+    """Complete `part` from `config.url`.
+
+    Raises:
+        AenetError: the server refuses, the file is larger than `max_bytes`, or `retries` attempts in a row brought
+            nothing; in the last case the part stays for the next run.
+    """
+    failures = 0
+    while True:
+        before = part.size()
+        try:
+            _attempt(config, part, progress)
+            return
+        except _Dropped as error:
+            failures = 1 if part.size() > before else failures + 1
+            if failures > config.retries:
+                raise AenetError(
+                    f"{config.url}: given up after {failures} failed attempts in a row ({error}); "
+                    f"{part.size()} bytes are kept: run it again to go on from there"
+                ) from error
+            time.sleep(min(config.backoff_s * 2 ** (failures - 1), _LONGEST_PAUSE_S))
+
+
+def _attempt(config: ArchiveConfig, part: Part, progress: Progress | None) -> None:
+    size, said = part.size(), part.said()
+    if size and size == said.get("total"):
+        return  # killed between the last byte and the rename
+    try:
+        response = _open(config, size, said.get("validator"))
+    except urllib.error.HTTPError as error:
+        _refused(config, part, error)
+        return
+    except (OSError, http.client.HTTPException) as error:
+        raise _problem(config.url, error) from error
+    with response:
+        size, total = _place(response, part, size)
+        _check(config, part, total or size)
+        with part.path.open("ab") as file:
+            for chunk in _chunks(response):
+                size += len(chunk)
+                _check(config, part, size)
+                file.write(chunk)
+                file.flush()  # so that a kill loses this chunk at most
+                if progress is not None:
+                    progress("download", size, total or 0)
+    if total is not None and size < total:
+        raise _Dropped(f"the connection ended at {size} of {total} bytes")
+
+
+def _open(config: ArchiveConfig, size: int, validator: str | None) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "aenet", "Accept-Encoding": "identity"}
+    if size:
+        headers["Range"] = f"bytes={size}-"
+        if validator is not None:
+            headers["If-Range"] = validator
+    opener = urllib.request.OpenerDirector()  # build_opener would bring file:, ftp: and data: along
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _HttpRedirects(),
+    ):
+        opener.add_handler(handler)
+    request = urllib.request.Request(config.url, headers=headers)  # noqa: S310  the scheme is checked by the config
+    response = opener.open(request, timeout=config.timeout_s)
+    return cast(http.client.HTTPResponse, response)  # typeshed allows for file: and ftp: answers
+
+
+class _HttpRedirects(urllib.request.HTTPRedirectHandler):
+    """Follow redirects to http and https only; urllib alone would also follow ftp."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if not newurl.startswith(("http://", "https://")):
+            raise urllib.error.HTTPError(newurl, code, f"Redirection to url '{newurl}' is not allowed", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _place(response: http.client.HTTPResponse, part: Part, size: int) -> tuple[int, int | None]:
+    """Return (bytes already there, bytes in all) for a response, beginning anew where it holds the whole file."""
+    validator = _validator(response)
+    if response.status == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        said = part.said()
+        changed = None not in (validator, said.get("validator")) and validator != said["validator"]
+        if match is None or int(match[1]) != size or changed:
+            part.delete()
+            raise _Dropped("the server answered with another range or another file than the one begun")
+        return size, said.get("total") if match[2] == "*" else int(match[2])
+    total = None if response.length is None else int(response.length)
+    part.begin(validator, total)
+    return 0, total
+
+
+def _validator(response: http.client.HTTPResponse) -> str | None:
+    """What If-Range may carry: a strong ETag, else the date."""
+    etag = response.headers.get("ETag")
+    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read1(_CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _Dropped(f"the connection broke: {error}") from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _check(config: ArchiveConfig, part: Part, size: int) -> None:
+    if size > config.max_bytes:
+        part.delete()
+        raise AenetError(f"{config.url} has at least {size} bytes, max_bytes is {config.max_bytes}: refused")
+
+
+def _refused(config: ArchiveConfig, part: Part, error: urllib.error.HTTPError) -> None:
+    """Judge an HTTP error; returns where it says that the part is already complete."""
+    with error:
+        if error.code == 416 and part.size():
+            if error.headers.get("Content-Range") == f"bytes */{part.size()}":
+                return
+            part.delete()
+            raise _Dropped("the file on the server is now shorter than the part begun")
+        if error.code in _TRANSIENT:
+            raise _Dropped(f"the server answered {error.code} {error.reason}")
+        raise AenetError(f"{config.url}: the server answered {error.code} {error.reason}; check the URL")
+
+
+def _problem(url: str, error: Exception) -> Exception:
+    """A wrong host name, address or certificate will not get better; everything else may."""
+    reason = getattr(error, "reason", error)
+    unknown_host = isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME
+    if unknown_host or isinstance(reason, (ssl.SSLCertVerificationError, http.client.InvalidURL)):
+        return AenetError(f"{url} cannot be reached ({reason}); check the URL")
+    return _Dropped(f"{reason}")

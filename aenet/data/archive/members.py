@@ -1,0 +1,112 @@
+"""Read the members of an archive one by one, each in bounded memory; refuse what is not a plain file or folder."""
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from aenet.data.archive.config import ArchiveConfig
+from aenet.errors import AenetError
+
+_TAR_HEADERS = 4096  # bytes of headers and padding allowed a tar member
+_LONGEST_HEADER = 1024 * 1024
+_TAR_NOTES = (b"x", b"g", b"X", b"L", b"K")  # pax, pax global, Solaris pax, GNU long name, GNU long link
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+# (name as the archive has it, stream of a file's bytes or None for a folder)
+Member = tuple[str, IO[bytes] | None]
+
+
+def members(archive: Path, config: ArchiveConfig) -> Iterator[Member]:
+    """Yield the members in order; a stream is to be read before the next member is asked for.
+
+    Raises:
+        AenetError: another format, an encrypted member, a link, a device, or more bytes than `config` allows.
+    """
+    with archive.open("rb") as file:
+        head = file.read(512)
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        yield from _zip_members(archive)
+        return
+    with _decompressed(archive, head) as plain:
+        yield from _tar_members(archive.name, plain, config)
+
+
+def _decompressed(archive: Path, head: bytes) -> IO[bytes]:
+    if head.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.open(archive))
+    if head.startswith(b"BZh"):
+        return cast(IO[bytes], bz2.open(archive))
+    if head.startswith(b"\xfd7zXZ\0"):
+        return cast(IO[bytes], lzma.open(archive))
+    if head[257:262] == b"ustar":
+        return archive.open("rb")
+    raise AenetError(f"{archive.name} is neither zip nor tar (plain, .gz, .bz2 or .xz): pack it as one of these")
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.flag_bits & 1:
+                raise AenetError(f"{archive.name}: {info.filename!r} is encrypted: pack it without a password")
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise AenetError(f"{archive.name}: {info.filename!r} is a link or a device: refused")
+            if info.compress_type not in _ZIP_METHODS:  # zipfile cannot bound the memory of the others
+                method = f"zip method {info.compress_type}"
+                raise AenetError(f"{archive.name}: {info.filename!r} uses {method}: pack with deflate, or as a tar")
+            if info.is_dir():
+                yield info.orig_filename, None
+                continue
+            with packed.open(info) as stream:
+                yield info.orig_filename, stream
+
+
+class _TarInfo(tarfile.TarInfo):
+    """Refuses long names and notes larger than a header may be, for tarfile reads them into memory whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_TarInfo":
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _TAR_NOTES and info.size > _LONGEST_HEADER:
+            raise AenetError(f"a tar header of {info.size} bytes: refused")
+        return info
+
+
+def _tar_members(name: str, plain: IO[bytes], config: ArchiveConfig) -> Iterator[Member]:
+    bounded = cast(IO[bytes], _Bounded(plain, name, config))
+    with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_TarInfo) as packed:
+        for info in packed:
+            if info.isdir():
+                yield info.name, None
+            elif info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse():
+                yield info.name, packed.extractfile(info)
+            else:
+                raise AenetError(f"{name}: {info.name!r} is a link, a device or a sparse file: refused")
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends in an error where it grows beyond what the archive may hold, headers included."""
+
+    def __init__(self, plain: IO[bytes], name: str, config: ArchiveConfig) -> None:
+        super().__init__()
+        self._plain, self._name, self._config = plain, name, config
+        self._left = config.max_unpacked_bytes + _TAR_HEADERS * (config.max_members + 16)
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._plain.read(size)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise AenetError(too_large(self._name, self._config))
+        return chunk
+
+
+def too_large(name: str, config: ArchiveConfig) -> str:
+    """The sentence for an archive that outgrows `max_unpacked_bytes`."""
+    return f"{name} unpacks to more than max_unpacked_bytes = {config.max_unpacked_bytes}: refused"

@@ -1,0 +1,118 @@
+"""Who becomes champion, and what serving gets of it."""
+
+from pathlib import Path
+
+import pytest
+from tracking_store import client, new_project, runs_of
+
+from aenet import tracking
+from aenet.artifacts import atomic_folder, verify_folder
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.tracking.registry import fetch, fetch_champion
+from aenet.tracking.sync import sync_all
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return new_project(tmp_path, monkeypatch)
+
+
+def register(project: Path, content: str, recall: float, passed: bool = True, measured_on: str = "") -> None:
+    """Export a model with `content` for weights and hand it to the registry."""
+    with atomic_folder(project / "onnx") as folder:
+        for name in ("ground.onnx", "aerial.onnx", "model.json"):
+            (folder / name).write_text(f"{name} {content}")
+    with tracking.run(
+        experiment="aenet", stage="export_onnx", fingerprint=content, name="export", params={}
+    ) as run:
+        metrics = {"recall_at_1": recall, "parity_max_abs_difference": 1e-6}
+        answer = run.register(project / "onnx", "aenet", metrics, passed, measured_on)
+        assert answer.version is None
+        assert "aenet sync" in answer.reason
+    assert sync_all(project).failed == {}
+
+
+def champion(project: Path) -> str:
+    return str(client(project).get_model_version_by_alias("aenet", "champion").version)
+
+
+def test_the_first_and_every_better_model_is_champion(project: Path) -> None:
+    register(project, "one", 0.70)
+    assert champion(project) == "1"
+    register(project, "two", 0.70)
+    assert champion(project) == "2"
+    register(project, "three", 0.75)
+    assert champion(project) == "3"
+
+
+@pytest.mark.parametrize(
+    ("recall", "passed", "measured_on", "reason"),
+    [
+        (0.69, True, "", "its recall_at_1 0.6900 is below the 0.7000 of champion 1"),
+        (0.90, False, "", "its parity report failed"),
+        (float("nan"), True, "", "is below"),
+        (0.90, True, "another town", "measured on different data"),
+    ],
+)
+def test_an_unworthy_model_gets_a_version_and_a_reason(
+    project: Path, recall: float, passed: bool, measured_on: str, reason: str
+) -> None:
+    register(project, "one", 0.70)
+    register(project, "two", recall, passed, measured_on)
+    assert champion(project) == "1"
+    second = client(project).get_model_version("aenet", "2")
+    assert reason in second.tags["aenet.reason"]
+    assert second.aliases == []
+
+
+def test_the_same_model_keeps_its_version(project: Path) -> None:
+    register(project, "one", 0.70)
+    register(project, "one", 0.70)
+    assert len(client(project).search_model_versions("name = 'aenet'")) == 1
+    assert len(runs_of(project)) == 1
+
+
+def test_a_live_run_learns_the_answer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AENET_TRACKING", "live")
+    with atomic_folder(project / "onnx") as folder:
+        (folder / "ground.onnx").write_text("weights")
+    with tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run:
+        answer = run.register(project / "onnx", "aenet", {"recall_at_1": 0.5}, passed=True)
+    assert (answer.version, answer.champion) == (1, True)
+    assert answer.reason == "version 1 is the champion: recall_at_1 0.5000"
+
+
+def test_the_champion_comes_back_as_it_was_exported(project: Path) -> None:
+    register(project, "one", 0.70)
+    came = fetch_champion(project / "fetched")
+    assert {path.name for path in came.iterdir()} == {"ground.onnx", "aerial.onnx", "model.json", "manifest.json"}
+    verify_folder(came)
+    assert (came / "ground.onnx").read_text() == "ground.onnx one"
+    assert fetch("models:/aenet/1", project / "fetched") == came
+
+
+def test_a_tampered_store_is_refused(project: Path) -> None:
+    register(project, "one", 0.70)
+    (stored,) = (project / "mlartifacts").rglob("ground.onnx")
+    stored.write_text("ground.onnx ONE")
+    with pytest.raises(CorruptArtifact, match=r"ground\.onnx"):
+        fetch_champion(project / "fetched")
+    assert list((project / "fetched").iterdir()) == []
+
+
+def test_a_corrupt_model_is_not_registered(project: Path) -> None:
+    with atomic_folder(project / "onnx") as folder:
+        (folder / "ground.onnx").write_text("weights")
+    (project / "onnx" / "ground.onnx").write_text("WEIGHTS")
+    with (
+        pytest.raises(CorruptArtifact),
+        tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run,
+    ):
+        run.register(project / "onnx", "aenet", {"recall_at_1": 0.5}, passed=True)
+
+
+def test_bad_names_are_explained(project: Path) -> None:
+    with pytest.raises(AenetError, match="run the export_onnx stage"):
+        fetch_champion(project / "fetched")
+    with pytest.raises(AenetError, match="models:/aenet@champion"):
+        fetch("aenet", project / "fetched")

@@ -56,7 +56,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         _sync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -94,11 +94,11 @@ def atomic_folder(path: Path, meta: Mapping[str, Any] | None = None) -> Iterator
         write_manifest(temporary, meta or {})
         if path.exists():
             retired = temporary.with_suffix(".old.tmp")
-            os.replace(path, retired)
-            os.replace(temporary, path)
+            path.replace(retired)
+            temporary.replace(path)
             shutil.rmtree(retired)
         else:
-            os.replace(temporary, path)
+            temporary.replace(path)
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -109,9 +109,7 @@ def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
     files = {}
     for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
         _sync(file)
-        files[file.relative_to(folder).as_posix()] = FileEntry(
-            sha256=sha256_file(file), bytes=file.stat().st_size
-        )
+        files[file.relative_to(folder).as_posix()] = FileEntry(sha256=sha256_file(file), bytes=file.stat().st_size)
     manifest = Manifest(files=files, meta=dict(meta))
     write_json(folder / MANIFEST, manifest.model_dump())
 
@@ -166,9 +164,7 @@ def _verify_file(path: Path, entry: FileEntry, full: bool) -> None:
     if size != entry.bytes:
         raise CorruptArtifact(f"{path} has {size} bytes, its manifest says {entry.bytes}: make it again")
     if full and (digest := sha256_file(path)) != entry.sha256:
-        raise CorruptArtifact(
-            f"{path} has SHA-256 {digest[:12]}, its manifest says {entry.sha256[:12]}: make it again"
-        )
+        raise CorruptArtifact(f"{path} has SHA-256 {digest[:12]}, its manifest says {entry.sha256[:12]}: make it again")
 
 
 def _prefix(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from aenet.artifacts import CorruptArtifact, sha256_file
-from aenet.errors import AenetError
+from aenet.artifacts import sha256_file
+from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
 
 CARD = "model.json"

@@ -85,8 +85,8 @@ def _check_size(image: Image.Image, name: str) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise UnreadableImage(
-            f"{name}: {image.width} x {image.height} is {pixels / 1e6:.0f} Mpx, the limit is {MAX_PIXELS / 1e6:.0f} Mpx: "
-            "make it smaller first"
+            f"{name}: {image.width} x {image.height} is {pixels / 1e6:.0f} Mpx, "
+            f"the limit is {MAX_PIXELS / 1e6:.0f} Mpx: make it smaller first"
         )
 
 

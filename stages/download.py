@@ -9,8 +9,8 @@ from aenet.data.city.config import CityConfig
 from aenet.data.fetch import ArchiveConfig, ingest
 from aenet.data.pairs import read_pairs
 from aenet.params import read_section
+from aenet.progress import progress
 from stages.paths import Paths
-from stages.progress import progress
 from stages.running import console, run, tracked
 
 
@@ -31,7 +31,8 @@ def main(paths: Paths = Paths()) -> None:
         pairs = read_pairs(paths.raw / "pairs.parquet")
         active.metrics({f"{split}_pairs": float(n) for split, n in pairs["split"].value_counts().items()})
         files = read_manifest(paths.raw).files
-        console.print(f"{len(pairs)} pairs, {len(files)} files, {sum(f.bytes for f in files.values()) / 1e6:.0f} MB in {paths.raw}")
+        megabytes = sum(file.bytes for file in files.values()) / 1e6
+        console.print(f"{len(pairs)} pairs, {len(files)} files, {megabytes:.0f} MB in {paths.raw}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from aenet.data.histogram import histogram_descriptors
 
 from aenet import figures, heatmaps
 from aenet.artifacts import atomic_file, folder_digest, write_json
-from aenet.data.histogram import histogram_descriptors
 from aenet.data.views import Views, open_views
 from aenet.embed import embed_pairs
 from aenet.evaluation import EvaluateConfig, Evaluation, curve, score

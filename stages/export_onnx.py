@@ -31,8 +31,8 @@ def main(paths: Paths = Paths()) -> None:
             write_json(report_file, report)
             if not report["passed"]:
                 raise AenetError(
-                    f"ONNX differs from torch by {report['max_abs_difference']:.2e} (allowed {config.tolerance:.0e}) and "
-                    f"changes {report['top1_changed']} of {report['places']} answers: see {report_file}"
+                    f"ONNX differs from torch by {report['max_abs_difference']:.2e} "
+                    f"(allowed {config.tolerance:.0e}) and changes {report['top1_changed']} of {report['places']} answers: see {report_file}"
                 )
             write_json(folder / "parity.json", report)
             write_json(folder / CARD, _card(trained, recall, folder).model_dump(mode="json"))

@@ -10,10 +10,10 @@ from aenet.artifacts import atomic_file, atomic_folder, folder_digest
 from aenet.checkpoints import exclusive
 from aenet.data.views import open_views
 from aenet.model import TrainedCard, save_model
+from aenet.progress import progress
 from aenet.training import Epoch, Step, TrainConfig, Trained, train
 from stages.fingerprint import training_key
 from stages.paths import Paths
-from stages.progress import progress
 
 
 def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, model: Path, report: Path) -> Trained:

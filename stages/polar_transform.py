@@ -6,8 +6,8 @@ from aenet.artifacts import folder_digest, verify_folder
 from aenet.card import ViewSpec
 from aenet.data.views import pack
 from aenet.params import Config, read_section
+from aenet.progress import progress
 from stages.paths import Paths
-from stages.progress import progress
 from stages.running import console, run, tracked
 
 

@@ -48,6 +48,12 @@ def tracked(
     digest = fingerprint(paths.root, stage, variant)
     name = stage if variant is None else f"{stage}-{variant}"
     with tracking.run(
-        experiment="aenet", stage=name, fingerprint=digest, name=name, params=params, tags=tags or {}, parent=parent
+        experiment="aenet",
+        stage=name,
+        fingerprint=digest,
+        name=name,
+        params=params,
+        tags=tags or {},
+        parent=parent,
     ) as active:
         yield active

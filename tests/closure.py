@@ -6,7 +6,7 @@ import grimp
 
 ROOT = Path(__file__).resolve().parents[1]
 # These watch the work and never change its outcome: an edit of theirs must not cost a training.
-WATCHERS = ("aenet.tracking", "stages.progress", "stages.running")
+WATCHERS = ("aenet.tracking", "aenet.progress", "stages.running")
 
 
 def import_closure(stage: str) -> set[str]:

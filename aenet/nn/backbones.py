@@ -49,8 +49,8 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         module = timm.create_model(config.name, pretrained=pretrained, num_classes=0, global_pool="")
     except (OSError, RuntimeError, ValueError) as error:
         raise AenetError(
-            f"ImageNet weights of '{config.name}' cannot be had ({type(error).__name__}): connect once so that timm can "
-            "cache them, or save them as a .safetensors file elsewhere and set backbone.weights to its path; "
+            f"ImageNet weights of '{config.name}' cannot be had ({type(error).__name__}): connect once so that timm "
+            "can cache them, or save them as a .safetensors file elsewhere and set backbone.weights to its path; "
             "`weights: random` trains from nothing"
         ) from error
     if config.weights not in ("imagenet", "random"):

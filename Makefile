@@ -1,0 +1,36 @@
+# Every target does all the set-up it needs, inside this folder: nothing is installed globally.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+export PATH := $(abspath $(VENV)/bin):$(PATH)
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: demo test lint format ui clean
+
+demo: $(STAMP)  ## run the six stages on the town and place its test photos on the map
+	aenet demo
+
+test: $(STAMP)  ## run the test suite
+	python -m pytest
+
+lint: $(STAMP)  ## ruff, mypy --strict, import-linter
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+format: $(STAMP)  ## write the code the way the linter wants it
+	ruff check --fix .
+	ruff format .
+
+ui: $(STAMP)  ## browse the experiments on http://127.0.0.1:5000
+	python -m aenet.tracking.ui
+
+clean:  ## remove what the pipeline made, but for the virtual environment
+	rm -rf .aenet data models reports/train gallery out mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,dask,dev]'
+	touch $(STAMP)

@@ -1,0 +1,167 @@
+"""The command `aenet`: thin, and lazy so that `--help` answers at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from aenet.errors import AenetError
+
+app = typer.Typer(help="Where was this photo taken? Cross-view geo-localization.", no_args_is_help=True)
+gallery_app = typer.Typer(help="Galleries: embedded tiles of a map, ready to be searched.", no_args_is_help=True)
+app.add_typer(gallery_app, name="gallery")
+preset_app = typer.Typer(help="Named settings of the pipeline.", no_args_is_help=True)
+app.add_typer(preset_app, name="preset")
+
+_PARTIAL = 3
+Model = Annotated[Path, typer.Option("--model", "-m", help="folder of an exported model")]
+Provider = Annotated[str, typer.Option(help="auto, cuda (refuse to run without it) or cpu")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads of one inference; 0: one per core")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace another job's results there")]
+
+
+def main() -> NoReturn:
+    """Run the command line; an AenetError becomes one sentence and exit status 2."""
+    try:
+        app()
+    except AenetError as error:
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    sys.exit(0)
+
+
+@app.command()
+def demo() -> None:
+    """Run the pipeline on the town, then place its test photos on the map (needs the project's folder)."""
+    import subprocess
+
+    if not Path("dvc.yaml").exists():
+        raise AenetError("no dvc.yaml here: run `aenet demo` in the project's folder")
+    raise typer.Exit(subprocess.run([sys.executable, "-m", "flows.demo"], check=False).returncode)
+
+
+@gallery_app.command("build")
+def gallery_build(
+    source: Annotated[Path, typer.Argument(help="a GeoTIFF, or the folder of a data set")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder of the gallery")],
+    model: Model = Path("models/onnx"),
+    tile_size: Annotated[str | None, typer.Option(help="side of a tile, e.g. 70m; default: the model's")] = None,
+    spacing: Annotated[str, typer.Option(help="distance between centres, e.g. 20m")] = "20m",
+    split: Annotated[str, typer.Option(help="which split, where SOURCE is a data set")] = "test",
+    provider: Provider = "auto",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut a map into tiles and embed them; a killed build goes on where it stopped."""
+    from aenet.progress import progress
+    from aenet.serving.build import GalleryOptions, build_gallery
+    from aenet.serving.units import parse_metres
+
+    options = GalleryOptions(
+        tile_size_m=None if tile_size is None else parse_metres(tile_size, "--tile-size"),
+        spacing_m=parse_metres(spacing, "--spacing"),
+        split=split,
+        provider=_provider(provider),
+        threads=threads,
+        overwrite=overwrite,
+    )
+    with progress("gallery") as report:
+        summary = build_gallery(source, out, model, options, report)
+    for line in summary.lines():
+        typer.echo(line)
+
+
+@app.command()
+def locate(
+    photos: Annotated[str, typer.Argument(help="photo, folder, glob, or CSV/Parquet with a `path` column")],
+    gallery: Annotated[Path, typer.Option(help="folder of a gallery")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder of the results")],
+    model: Model = Path("models/onnx"),
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="tiles listed for every photo")] = 5,
+    shard_size: Annotated[int, typer.Option(min=1, help="photos a shard: what a killed run may lose")] = 256,
+    provider: Provider = "auto",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Place photos on the map: a table, a CSV and a report; exit status 3 if some could not be read."""
+    from aenet.progress import progress
+    from aenet.serving.localize import LocateOptions
+    from aenet.serving.localize import locate as place
+
+    options = LocateOptions(
+        top_k=top_k, shard_size=shard_size, provider=_provider(provider), threads=threads, overwrite=overwrite
+    )
+    with progress("locate") as report:
+        summary = place(photos, gallery, model, out, options, report)
+    for line in summary.lines():
+        typer.echo(line)
+    raise typer.Exit(_PARTIAL if summary.errors else 0)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="folder of an exported model")] = Path("models/onnx"),
+    views: Annotated[Path, typer.Option(help="folder of packed views")] = Path("data/views"),
+    split: Annotated[str, typer.Option(help="train, val or test")] = "test",
+    provider: Provider = "auto",
+    threads: Threads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON only")] = False,
+) -> None:
+    """Evaluate an exported model on packed views: recall, median rank, metres."""
+    import json
+
+    from aenet.data.views import open_views
+    from aenet.evaluation import score
+    from aenet.serving.session import Branch
+
+    opened = open_views(views, split)
+    ground = Branch(model, "ground", _provider(provider), threads)
+    aerial = Branch(model, "aerial", _provider(provider), threads)
+    values = score(ground.embed(opened.ground), aerial.embed(opened.aerial), opened).values
+    if as_json:
+        typer.echo(json.dumps(values, indent=2))
+        return
+    typer.echo(f"{model} on {views}/{split}, running on {ground.runs_on}")
+    for name, value in values.items():
+        typer.echo(f"  {name:22} {value:10.2f}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which provider would run, what is broken and how to mend it; exit status 1 if broken."""
+    from aenet.doctor import diagnose
+
+    findings = diagnose()
+    colours = {"ok": "green", "warn": "yellow", "broken": "red"}
+    for finding in findings:
+        typer.secho(f"{finding.state:7}", fg=colours[finding.state], nl=False)
+        typer.echo(f"{finding.subject}: {finding.detail}" + (f" -> {finding.mend}" if finding.mend else ""))
+    raise typer.Exit(int(any(finding.state == "broken" for finding in findings)))
+
+
+@preset_app.command("use")
+def preset_use(name: Annotated[str, typer.Argument(help="a file of presets/, without .yaml")]) -> None:
+    """Put a preset's sections into params.yaml; `git diff` shows what changed."""
+    from aenet.presets import use_preset
+
+    typer.echo(f"params.yaml: {', '.join(use_preset(name))} now as in presets/{name}.yaml; run `dvc repro` next")
+
+
+@app.command()
+def sync() -> None:
+    """Send to MLflow what earlier runs could not."""
+    from aenet.tracking.sync import sync_all
+
+    typer.echo(str(sync_all(Path())))
+
+
+def _provider(name: str) -> "Provider":
+    from typing import get_args
+
+    from aenet.serving.session import Provider as Known
+
+    if name not in get_args(Known):
+        raise AenetError(f"--provider {name!r} is unknown: auto, cuda or cpu")
+    return name

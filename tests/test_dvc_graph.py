@@ -1,0 +1,55 @@
+"""dvc.yaml tells the truth: DVC does not follow imports, so a missing dependency would be a missed rebuild."""
+
+from pathlib import Path
+
+import pytest
+from closure import ROOT, import_closure
+
+from aenet.params import read_yaml
+from stages.paths import Paths
+
+STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
+
+
+def _spec(stage: str) -> dict[str, list[str]]:
+    spec: dict[str, list[str]] = STAGES[stage].get("do", STAGES[stage])
+    return spec
+
+
+def _code(stage: str) -> tuple[set[str], list[str]]:
+    """Files that the stage's code dependencies cover, and those dependencies."""
+    deps = [dep for dep in _spec(stage)["deps"] if dep.startswith(("aenet", "stages"))]
+    files: set[str] = set()
+    for dep in deps:
+        found = [ROOT / dep] if dep.endswith(".py") else sorted((ROOT / dep).rglob("*.py"))
+        files |= {path.relative_to(ROOT).as_posix() for path in found if path.name != "__init__.py"}
+    return files, deps
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_cover_every_module_the_stage_imports(stage: str) -> None:
+    missing = import_closure(stage) - _code(stage)[0]
+    assert not missing, f"add to dvc.yaml, stage {stage}: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_dependency_is_superfluous(stage: str) -> None:
+    closure = import_closure(stage)
+    superfluous = [dep for dep in _code(stage)[1] if not any(f == dep or f.startswith(dep + "/") for f in closure)]
+    assert not superfluous, f"an edit there would re-run {stage} for nothing: {superfluous}"
+
+
+def test_stage_is_module_is_section() -> None:
+    sections = read_yaml(ROOT / "params.yaml")
+    modules = {path.stem for path in (ROOT / "stages").glob("*.py")}
+    assert set(STAGES) <= modules
+    assert set(STAGES) - {"compare"} == set(sections)  # compare has no settings: it reads section ablate
+    for stage in STAGES:
+        assert stage in _spec(stage)["cmd"].split("stages.")[1]
+
+
+def test_outs_are_where_the_stages_write() -> None:
+    paths = Paths(Path())
+    outs = {stage: _spec(stage)["outs"] for stage in ("download", "polar_transform", "train", "export_onnx")}
+    written = (paths.raw, paths.views, paths.model, paths.onnx)
+    assert [out for (out,) in outs.values()] == [path.as_posix() for path in written]

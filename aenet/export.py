@@ -71,12 +71,16 @@ def parity(network: TwoBranch, folder: Path, views: Views, config: ExportConfig)
     """
     torch.set_num_threads(config.threads)
     n = min(config.places, len(views))
-    expected = {view: embed(network.branch(view), getattr(views, view)[:n], 64) for view in VIEWS}
+    expected: dict[str, np.ndarray] = {
+        view: embed(network.branch(view), getattr(views, view)[:n], 64) for view in VIEWS
+    }
     best = metrics.best_match(expected["ground"], expected["aerial"], 1)[:, 0]
     report: dict[str, Any] = {"places": n, "tolerance": config.tolerance, "batches": {}}
     for batch in config.batches:
-        got = {view: run_onnx(folder / f"{view}.onnx", getattr(views, view)[:n], batch, config.threads) for view in VIEWS}
-        differences = {view: float(np.abs(got[view] - expected[view]).max()) for view in VIEWS}
+        got = {
+            view: run_onnx(folder / f"{view}.onnx", getattr(views, view)[:n], batch, config.threads) for view in VIEWS
+        }
+        differences: dict[str, float] = {view: float(np.abs(got[view] - expected[view]).max()) for view in VIEWS}
         top1 = metrics.best_match(got["ground"], got["aerial"], 1)[:, 0]
         report["batches"][str(batch)] = {**differences, "top1_changed": int((top1 != best).sum())}
     rows = report["batches"].values()

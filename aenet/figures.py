@@ -80,7 +80,9 @@ def grid(images: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], titles: Sequenc
     _save(figure, path)
 
 
-def _subplots(rows: int, columns: int, size: tuple[float, float], squeeze: bool = True) -> tuple["Figure", "np.ndarray"]:
+def _subplots(
+    rows: int, columns: int, size: tuple[float, float], squeeze: bool = True
+) -> tuple["Figure", "np.ndarray"]:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 

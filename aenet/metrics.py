@@ -48,7 +48,9 @@ def check_descriptors(descriptors: Float[np.ndarray, "n d"], name: str) -> None:
     """Refuse empty and non-finite descriptors."""
     if len(descriptors) == 0:
         raise AenetError(f"no {name} descriptors: nothing to rank")
-    bad = sum(int((~np.isfinite(part)).any(1).sum()) for part in np.array_split(descriptors, len(descriptors) // 4096 + 1))
+    bad = sum(
+        int((~np.isfinite(part)).any(1).sum()) for part in np.array_split(descriptors, len(descriptors) // 4096 + 1)
+    )
     if bad:
         raise AenetError(f"{bad} of {len(descriptors)} {name} descriptors hold NaN or infinity: the model is broken")
 
@@ -70,7 +72,9 @@ def summary(rank: Int[np.ndarray, " q"], references: int) -> dict[str, float]:
     return values | {"median_rank": float(np.median(rank)) + 1}
 
 
-def error_summary(error_m: Float[np.ndarray, " q"], within_m: Sequence[float] = (10.0, 25.0, 50.0)) -> Mapping[str, float]:
+def error_summary(
+    error_m: Float[np.ndarray, " q"], within_m: Sequence[float] = (10.0, 25.0, 50.0)
+) -> Mapping[str, float]:
     """Return median and 95th percentile of position errors in metres, and percentages within given distances."""
     shares = {f"within_{metres:g}_m": 100 * float((error_m <= metres).mean()) for metres in within_m}
     return {

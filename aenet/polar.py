@@ -30,9 +30,7 @@ def sampling_maps(
     return map_x, map_y
 
 
-def polar_transform(
-    tile: UInt8[np.ndarray, "s s 3"], height: int, width: int
-) -> UInt8[np.ndarray, "height width 3"]:
+def polar_transform(tile: UInt8[np.ndarray, "s s 3"], height: int, width: int) -> UInt8[np.ndarray, "height width 3"]:
     """Return the polar view (height x width) of a square north-up tile, bilinearly sampled."""
     map_x, map_y = sampling_maps(height, width, tile.shape[0])
     # Taps leave the tile only where height > tile_px / 2 rounds past the last pixel: repeat the border there.

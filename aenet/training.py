@@ -111,7 +111,9 @@ def train(
     torch.manual_seed(config.seed)
     accelerator = Accelerator(mixed_precision=config.precision)
     network = TwoBranch(config.model)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
+    )
     scheduler = _scheduler(optimizer, config, steps=config.epochs * _steps(config, len(train_views)))
     network, optimizer = accelerator.prepare(network, optimizer)
     plain: TwoBranch = accelerator.unwrap_model(network)
@@ -146,11 +148,14 @@ def _one_epoch(
     began, seen, steps = time.monotonic(), 0, _steps(config, len(views))
     for step, rows in enumerate(_batches(config, epoch, len(views))):
         generator = torch.Generator().manual_seed(_seed(config.seed, epoch, step))
-        pixels = (torch.from_numpy(part[rows]).to(accelerator.device) for part in (views.ground, views.aerial))
-        ground, aerial = network(*augment(*pixels, config.augment, generator))
+        raw_ground = torch.from_numpy(views.ground[rows]).to(accelerator.device)
+        raw_aerial = torch.from_numpy(views.aerial[rows]).to(accelerator.device)
+        ground, aerial = network(*augment(raw_ground, raw_aerial, config.augment, generator))
         value = loss(config.loss, ground, aerial)
         if not torch.isfinite(value):
-            raise AenetError(f"the loss is {value.item()} at epoch {epoch}, step {step}: lower optimizer.lr or loss.alpha")
+            raise AenetError(
+                f"the loss is {value.item()} at epoch {epoch}, step {step}: lower optimizer.lr or loss.alpha"
+            )
         optimizer.zero_grad()
         accelerator.backward(value)
         if config.optimizer.clip_norm is not None:
@@ -191,7 +196,9 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+def _scheduler(
+    optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     if config.optimizer.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     return torch.optim.lr_scheduler.OneCycleLR(

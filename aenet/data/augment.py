@@ -25,7 +25,10 @@ class AugmentConfig(Config):
 
 
 def augment(
-    ground: UInt8[Tensor, "n h w 3"], aerial: UInt8[Tensor, "n h w 3"], config: AugmentConfig, generator: torch.Generator
+    ground: UInt8[Tensor, "n h w 3"],
+    aerial: UInt8[Tensor, "n h w 3"],
+    config: AugmentConfig,
+    generator: torch.Generator,
 ) -> tuple[Float[Tensor, "n h w 3"], Float[Tensor, "n h w 3"]]:
     """Return both views as floats in 0..255, augmented; a pure function of the generator's state."""
     columns = _columns(len(ground), ground.shape[2], config, generator).to(ground.device)

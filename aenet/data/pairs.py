@@ -47,7 +47,12 @@ def check_pairs(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
         raise AenetError(f"{name}: pair_id {pairs['pair_id'][twice].iloc[0]!r} stands twice; ids must be unique")
     if unknown := set(pairs["split"]) - set(SPLITS):
         raise AenetError(f"{name}: unknown split(s) {sorted(unknown)}; known: {', '.join(SPLITS)}")
-    for column, limit in (("latitude", 90), ("longitude", 180), ("aerial_latitude", 90), ("aerial_longitude", 180)):
+    for column, limit in (
+        ("latitude", 90),
+        ("longitude", 180),
+        ("aerial_latitude", 90),
+        ("aerial_longitude", 180),
+    ):
         values = pairs[column].to_numpy(dtype=np.float64)
         if (outside := np.abs(values) > limit).any():
             raise AenetError(f"{name}: {column} {values[outside][0]} is outside +-{limit} degrees")

@@ -56,7 +56,9 @@ def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progre
             write_pairs(folder / split / "pairs.parquet", rows)
             for view, transform in (("ground", ground_view), ("aerial", aerial_view)):
                 shape = (len(rows), spec.height, spec.width, 3)
-                target = np.lib.format.open_memmap(folder / split / f"{view}.npy", mode="w+", dtype=np.uint8, shape=shape)
+                target = np.lib.format.open_memmap(
+                    folder / split / f"{view}.npy", mode="w+", dtype=np.uint8, shape=shape
+                )
 
                 def convert(path: str, transform: Callable[..., np.ndarray] = transform) -> np.ndarray:
                     return transform(images.decode(source / path), spec)
@@ -98,5 +100,7 @@ def open_views(folder: Path, split: str) -> Views:
     pairs = read_pairs(folder / split / "pairs.parquet")
     ground, aerial = (np.load(folder / split / f"{view}.npy", mmap_mode="r") for view in ("ground", "aerial"))
     if not len(pairs) == len(ground) == len(aerial):
-        raise AenetError(f"{folder}/{split}: {len(pairs)} pairs but {len(ground)} ground and {len(aerial)} aerial views")
+        raise AenetError(
+            f"{folder}/{split}: {len(pairs)} pairs but {len(ground)} ground and {len(aerial)} aerial views"
+        )
     return Views(split, pairs, ground, aerial, spec)

@@ -1,0 +1,138 @@
+"""The real thing, small: `dvc repro` on a miniature town in a clone, then photos placed with what it exported."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+TOWN = {"width_m": 520.0, "height_m": 420.0, "places": {"train": 48, "val": 8, "test": 16}}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Copy of the tracked files, with its own git and a miniature of the default parameters."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    params["download"] |= TOWN
+    params["polar_transform"]["view"] |= {"height": 32, "width": 128}
+    params["train"] |= {"epochs": 2, "batch_size": 8}
+    for variant in ("bam", "cbam", "ta_wsmr"):
+        del params["ablate"]["variants"][variant]
+    yaml.dump(params, folder / "params.yaml")
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "t"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _run(folder: Path, *command: str, status: int = 0) -> str:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def repro(clone: Path) -> str:
+    return _run(clone, "dvc", "repro")
+
+
+def test_every_stage_leaves_what_it_promises(clone: Path, repro: str) -> None:
+    assert "error" not in repro.lower().replace("error_m", "")
+    metrics = json.loads((clone / "reports/evaluate/metrics.json").read_text())
+    assert metrics["aenet"]["places"] == TOWN["places"]["test"]  # type: ignore[index]  # a literal dict of mixed values
+    assert 0 <= metrics["aenet"]["recall_at_1"] <= 100
+    parity = json.loads((clone / "reports/export_onnx/parity.json").read_text())
+    assert parity["passed"] and parity["max_abs_difference"] <= 1e-4
+    assert set(parity["batches"]) == {"1", "3", "8"}
+    table = pd.read_csv(clone / "reports/ablation.csv")
+    assert list(table["variant"]) == ["Baseline", "AENet"]
+    # The variant that is the model itself is the same training, hence the same result.
+    assert table["R@1"].iloc[1] == pytest.approx(metrics["aenet"]["recall_at_1"])
+    for picture in ("evaluate/strips.png", "evaluate/heatmaps.png", "train/history.png", "ablation.png"):
+        assert (clone / "reports" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_second_repro_runs_nothing(clone: Path, repro: str) -> None:
+    again = _run(clone, "dvc", "repro")
+    assert again.count("didn't change, skipping") == 8
+    assert "Running stage" not in again
+
+
+def test_an_edited_attention_module_reruns_training_and_what_follows(clone: Path, repro: str) -> None:
+    module = clone / "aenet/nn/attention.py"
+    original = module.read_text()
+    module.write_text(original + "\n# touched\n")
+    status = json.loads(_run(clone, "dvc", "status", "--json"))
+    module.write_text(original)
+    assert "download" not in status and "polar_transform" not in status
+    assert {"train", "ablate@baseline", "ablate@ta_mhnw"} <= set(status)
+
+
+def test_one_mlflow_run_per_stage_with_the_variants_under_one_parent(clone: Path, repro: str) -> None:
+    listing = """
+import json, mlflow
+client = mlflow.MlflowClient("sqlite:///mlflow.db")
+ids = [e.experiment_id for e in client.search_experiments(filter_string="name = 'aenet'")]
+print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.data.metrics] for r in client.search_runs(ids)]))
+"""
+    runs = json.loads(_run(clone, sys.executable, "-c", listing).strip().splitlines()[-1])
+    named = {name: (parent, metrics) for name, parent, metrics in runs}
+    assert len(named) == len(runs), "a stage has two runs for one fingerprint"
+    assert {"download", "train", "evaluate", "ablate-baseline", "ablate-ta_mhnw", "export_onnx"} <= set(named)
+    assert named["ablate-baseline"][0] == named["ablate-ta_mhnw"][0] is not None
+    assert "val_recall_at_1" in named["train"][1]
+
+
+def test_the_exported_model_places_the_towns_photos(clone: Path, repro: str) -> None:
+    pairs = pd.read_parquet(clone / "data/raw/pairs.parquet")
+    test = pairs[pairs["split"] == "test"]
+    photos = pd.DataFrame({"path": [str(clone / "data/raw" / ground) for ground in test["ground"]]})
+    photos.to_csv(clone / "photos.csv", index=False)
+    _run(clone, "aenet", "gallery", "build", "data/raw/town.tif", "--spacing", "40m", "-o", "gallery")
+    printed = _run(clone, "aenet", "locate", "photos.csv", "--gallery", "gallery", "-o", "out")
+    places = pd.read_parquet(clone / "out" / "places.parquet")
+    assert len(places) == len(test) and set(places["status"]) == {"ok"}
+    assert places["error_m"].notna().all()
+    assert "cpu" in printed.lower()
+    report = (clone / "out" / "report.html").read_text()
+    assert "src=\"http" not in report and "href=\"http" not in report
+
+
+def test_a_stage_without_its_input_says_what_to_run(clone: Path, tmp_path: Path) -> None:
+    for name in ("params.yaml", "dvc.yaml", "aenet", "stages"):
+        (tmp_path / name).symlink_to(clone / name)
+    printed = _run(tmp_path, sys.executable, "-m", "stages.train", status=2)
+    assert "data/views" in printed and "run the stage" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_corrupt_view_is_refused(clone: Path, repro: str) -> None:
+    file = clone / "data/views/test/ground.npy"
+    original = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    printed = _run(clone, sys.executable, "-m", "stages.evaluate", status=2)
+    file.write_bytes(original)
+    assert "ground.npy has SHA-256" in printed and "make it again" in printed

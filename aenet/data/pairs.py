@@ -21,6 +21,7 @@ COLUMNS = (
 )
 SPLITS = ("train", "val", "test")
 _NUMBERS = COLUMNS[4:]
+_LIMITS = {"latitude": 90, "longitude": 180, "aerial_latitude": 90, "aerial_longitude": 180, "heading_deg": 360}
 
 
 def write_pairs(path: Path, pairs: pd.DataFrame) -> None:
@@ -32,28 +33,37 @@ def read_pairs(path: Path) -> pd.DataFrame:
     """Read and check a pair table; `ground` and `aerial` are paths relative to the data set's root."""
     if not path.exists():
         raise AenetError(f"{path} does not exist: run the download stage first")
-    return check_pairs(pd.read_parquet(path), str(path))
+    try:
+        pairs = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are of these two families
+        raise AenetError(f"{path} is not a readable Parquet table ({error})") from error
+    return check_pairs(pairs, str(path))
 
 
 def check_pairs(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the table with its columns in order.
 
     Raises:
-        AenetError: a column is missing, an id stands twice, a split is unknown or a coordinate is impossible.
+        AenetError: a column is missing, an id stands twice or is missing, a path is no text, a split is unknown,
+            or a coordinate is no number or impossible.
     """
     if missing := [column for column in COLUMNS if column not in pairs.columns]:
         raise AenetError(f"{name}: the pair table lacks the column(s) {', '.join(missing)}")
+    if pairs["pair_id"].isna().any():
+        raise AenetError(f"{name}: {int(pairs['pair_id'].isna().sum())} rows have no pair_id")
     if (twice := pairs["pair_id"].duplicated()).any():
         raise AenetError(f"{name}: pair_id {pairs['pair_id'][twice].iloc[0]!r} stands twice; ids must be unique")
+    for column in ("ground", "aerial"):
+        if not all(isinstance(value, str) and value for value in pairs[column]):
+            raise AenetError(f"{name}: the column {column} must hold the path of a file in every row")
     if unknown := set(pairs["split"]) - set(SPLITS):
         raise AenetError(f"{name}: unknown split(s) {sorted(unknown)}; known: {', '.join(SPLITS)}")
-    for column, limit in (
-        ("latitude", 90),
-        ("longitude", 180),
-        ("aerial_latitude", 90),
-        ("aerial_longitude", 180),
-    ):
-        values = pairs[column].to_numpy(dtype=np.float64)
+    try:
+        pairs = pairs.astype(dict.fromkeys(_NUMBERS, np.float64))[list(COLUMNS)]
+    except (TypeError, ValueError) as error:
+        raise AenetError(f"{name}: {', '.join(_NUMBERS)} must be numbers ({error})") from error
+    for column, limit in _LIMITS.items():
+        values = pairs[column].to_numpy()
         if (outside := np.abs(values) > limit).any():
             raise AenetError(f"{name}: {column} {values[outside][0]} is outside +-{limit} degrees")
-    return pairs.astype(dict.fromkeys(_NUMBERS, np.float64))[list(COLUMNS)]
+    return pairs

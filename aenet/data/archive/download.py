@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from aenet.data.archive.config import ArchiveConfig, Progress
 from aenet.data.archive.part import Part
@@ -101,7 +101,7 @@ class _HttpRedirects(urllib.request.HTTPRedirectHandler):
     """Follow redirects to http and https only; urllib alone would also follow ftp."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if not newurl.startswith(("http://", "https://")):
             raise urllib.error.HTTPError(newurl, code, f"Redirection to url '{newurl}' is not allowed", headers, fp)

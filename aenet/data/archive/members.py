@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Protocol, cast, runtime_checkable
 
 from aenet.data.archive.config import ArchiveConfig
 from aenet.errors import AenetError
@@ -19,8 +19,16 @@ _LONGEST_HEADER = 1024 * 1024
 _TAR_NOTES = (b"x", b"g", b"X", b"L", b"K")  # pax, pax global, Solaris pax, GNU long name, GNU long link
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
+
+@runtime_checkable
+class Stream(Protocol):
+    """Anything bytes can be read from: gzip's, zipfile's and tarfile's streams share no nearer type."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 # (name as the archive has it, stream of a file's bytes or None for a folder)
-Member = tuple[str, IO[bytes] | None]
+Member = tuple[str, Stream | None]
 
 
 def members(archive: Path, config: ArchiveConfig) -> Iterator[Member]:
@@ -38,13 +46,13 @@ def members(archive: Path, config: ArchiveConfig) -> Iterator[Member]:
         yield from _tar_members(archive.name, plain, config)
 
 
-def _decompressed(archive: Path, head: bytes) -> IO[bytes]:
+def _decompressed(archive: Path, head: bytes) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | IO[bytes]:
     if head.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.open(archive))
+        return gzip.open(archive)
     if head.startswith(b"BZh"):
-        return cast(IO[bytes], bz2.open(archive))
+        return bz2.open(archive)
     if head.startswith(b"\xfd7zXZ\0"):
-        return cast(IO[bytes], lzma.open(archive))
+        return lzma.open(archive)
     if head[257:262] == b"ustar":
         return archive.open("rb")
     raise AenetError(f"{archive.name} is neither zip nor tar (plain, .gz, .bz2 or .xz): pack it as one of these")
@@ -79,7 +87,7 @@ class _TarInfo(tarfile.TarInfo):
         return info
 
 
-def _tar_members(name: str, plain: IO[bytes], config: ArchiveConfig) -> Iterator[Member]:
+def _tar_members(name: str, plain: Stream, config: ArchiveConfig) -> Iterator[Member]:
     bounded = cast(IO[bytes], _Bounded(plain, name, config))
     with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_TarInfo) as packed:
         for info in packed:
@@ -94,7 +102,7 @@ def _tar_members(name: str, plain: IO[bytes], config: ArchiveConfig) -> Iterator
 class _Bounded(io.RawIOBase):
     """A stream that ends in an error where it grows beyond what the archive may hold, headers included."""
 
-    def __init__(self, plain: IO[bytes], name: str, config: ArchiveConfig) -> None:
+    def __init__(self, plain: Stream, name: str, config: ArchiveConfig) -> None:
         super().__init__()
         self._plain, self._name, self._config = plain, name, config
         self._left = config.max_unpacked_bytes + _TAR_HEADERS * (config.max_members + 16)

@@ -11,10 +11,9 @@ import unicodedata
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
 
 from aenet.data.archive.config import ArchiveConfig, Progress
-from aenet.data.archive.members import members, too_large
+from aenet.data.archive.members import Stream, members, too_large
 from aenet.errors import AenetError
 
 _CHUNK = 1024 * 1024
@@ -58,7 +57,7 @@ class _Writer:
         self._spelling: dict[str, str] = {}  # every path so far, folded -> as written
         self._files: set[str] = set()  # folded
 
-    def add(self, name: str, stream: IO[bytes] | None) -> None:
+    def add(self, name: str, stream: Stream | None) -> None:
         """Create one file or, with no stream, one folder."""
         self._members += 1
         if self._members > self._config.max_members:

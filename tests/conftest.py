@@ -1,0 +1,12 @@
+"""Shapes and types of every public function are checked while the tests run, and only then."""
+
+import os
+
+# Before numpy and torch are imported: tests share few cores, and their sums must round alike every time.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that needs a network is not a test
+
+from jaxtyping import install_import_hook
+
+install_import_hook("aenet", "beartype.beartype")

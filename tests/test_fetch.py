@@ -1,0 +1,239 @@
+"""Downloads from a real server: nothing fetched twice, nothing unverified kept, nothing left behind."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from file_server import FileServer, serving
+from pydantic import ValidationError
+
+from aenet.data.fetch import ArchiveConfig, fetch
+from aenet.errors import AenetError
+
+CONTENT = np.random.default_rng(1).bytes(1_000_003)
+OTHER = np.random.default_rng(2).bytes(1_400_000)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def archive(url: str | Path, content: bytes = CONTENT, **settings: object) -> ArchiveConfig:
+    digest = hashlib.sha256(content).hexdigest()
+    fields = {"url": str(url), "sha256": digest, "backoff_s": 0.0, "retries": 3, "timeout_s": 30.0}
+    return ArchiveConfig.model_validate({"kind": "archive"} | fields | settings)
+
+
+def left_in(cache: Path) -> set[str]:
+    return {path.name for path in cache.iterdir()} - {".lock"}
+
+
+def test_download_is_kept_under_its_digest_and_never_asked_for_again(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT)) as server:
+        seen: list[tuple[str, int, int]] = []
+        config = archive(server.url)
+        path = fetch(config, tmp_path, lambda *event: seen.append(event))
+        assert path.read_bytes() == CONTENT
+        assert fetch(config, tmp_path) == path
+    assert len(server.asked) == 1
+    assert left_in(tmp_path) == {config.sha256}
+    assert seen[-1] == ("download", len(CONTENT), len(CONTENT))
+
+
+def test_a_rotten_file_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT)) as server:
+        path = fetch(archive(server.url), tmp_path)
+        path.write_bytes(CONTENT[:-1] + b"?")
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [
+        {"etag": '"strong"'},
+        {"etag": 'W/"weak"', "last_modified": "Wed, 21 Oct 2015 07:28:00 GMT"},
+        {"etag": None},
+    ],
+)
+def test_dropped_connections_fetch_no_byte_twice(tmp_path: Path, habits: dict[str, str | None]) -> None:
+    with serving(FileServer(CONTENT, drop_at=[300_000, 1, 400_000], **habits)) as server:  # type: ignore[arg-type]
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=300000-", "bytes=300001-", "bytes=700001-"]
+    assert sum(server.served) == len(CONTENT)
+
+
+def test_a_server_that_ignores_range_starts_again(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT, ranges=False, drop_at=[300_000])) as server:
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.served == [300_000, len(CONTENT)]
+
+
+def test_attempts_end_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT, drop_at=[200_000, 0, 0])) as server:
+        with pytest.raises(AenetError, match="given up after 3 failed attempts.*200000 bytes are kept"):
+            fetch(archive(server.url, retries=2), tmp_path)
+        assert len(server.asked) == 3
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+    assert sum(server.served) == len(CONTENT)
+
+
+@pytest.mark.parametrize("obeys_if_range", [True, False])
+def test_a_file_that_changed_on_the_server_is_never_mixed(tmp_path: Path, obeys_if_range: bool) -> None:
+    with serving(FileServer(OTHER, etag='"old"', drop_at=[500_000], obeys_if_range=obeys_if_range)) as server:
+        with pytest.raises(AenetError):
+            fetch(archive(server.url, retries=0), tmp_path)
+        server.content, server.etag = CONTENT, '"new"'
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_file_that_shrank_below_the_part_starts_again(tmp_path: Path) -> None:
+    with serving(FileServer(OTHER, etag=None, drop_at=[1_200_000])) as server:
+        with pytest.raises(AenetError):
+            fetch(archive(server.url, retries=0), tmp_path)
+        server.content = CONTENT  # 1,000,003 bytes: the rest asked for does not exist, status 416
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=1200000-", None]
+
+
+def start_fetch(config: ArchiveConfig, cache: Path, progress: str = "None") -> subprocess.Popen[bytes]:
+    code = (
+        "import os, sys; from pathlib import Path; from aenet.data.fetch import ArchiveConfig, fetch\n"
+        f"fetch(ArchiveConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), {progress})"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, config.model_dump_json(), str(cache)])
+
+
+def test_kill_in_mid_download_then_resume_serves_every_byte_once(tmp_path: Path) -> None:
+    stop = 4096 * 150
+    with serving(FileServer(CONTENT, stall_at=stop)) as server:
+        config = archive(server.url)
+        process = start_fetch(config, tmp_path)
+        part, deadline = tmp_path / f"{config.sha256}.part", time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size == stop) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        server.content, server.stall_at = CONTENT, None
+        kept = part.stat().st_size
+        assert fetch(config, tmp_path).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={kept}-"]
+    assert kept == stop
+    assert server.served[1] == len(CONTENT) - kept
+    assert left_in(tmp_path) == {config.sha256}
+
+
+def test_kill_between_the_last_byte_and_the_rename_needs_no_request(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT)) as server:
+        config = archive(server.url)
+        suicide = f"lambda what, done, total: done == total and os.kill(os.getpid(), {int(signal.SIGKILL)})"
+        assert start_fetch(config, tmp_path, suicide).wait() == -signal.SIGKILL
+        assert left_in(tmp_path) == {f"{config.sha256}.part", f"{config.sha256}.part.json"}
+        assert fetch(config, tmp_path).read_bytes() == CONTENT
+    assert len(server.asked) == 1
+
+
+def test_two_at_once_download_once(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT)) as server, ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda _: fetch(archive(server.url), tmp_path), range(2)))
+    assert paths[0].read_bytes() == CONTENT
+    assert len(server.asked) == 1
+
+
+def test_wrong_digest_names_both_and_keeps_nothing(tmp_path: Path) -> None:
+    with serving(FileServer(OTHER)) as server, pytest.raises(AenetError) as caught:
+        fetch(archive(server.url, CONTENT), tmp_path)
+    assert hashlib.sha256(OTHER).hexdigest() in str(caught.value)
+    assert hashlib.sha256(CONTENT).hexdigest() in str(caught.value)
+    assert left_in(tmp_path) == set()
+
+
+def test_too_large_by_its_header_is_refused_before_the_body(tmp_path: Path) -> None:
+    with (
+        serving(FileServer(CONTENT, stall_at=0)) as server,
+        pytest.raises(AenetError, match="1000003.*max_bytes is 1000"),
+    ):
+        fetch(archive(server.url, max_bytes=1000), tmp_path)
+    assert left_in(tmp_path) == set()
+
+
+def test_endless_stream_without_a_length_is_cut_at_the_cap(tmp_path: Path) -> None:
+    with (
+        serving(FileServer(CONTENT, length=False, endless=True)) as server,
+        pytest.raises(AenetError, match="max_bytes"),
+    ):
+        fetch(archive(server.url, max_bytes=3_000_000), tmp_path)
+    assert left_in(tmp_path) == set()
+
+
+def test_redirects_are_followed_over_http(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT)) as server:
+        server.redirect = server.url
+        assert fetch(archive(server.url.replace("set.zip", "moved")), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
+def test_redirects_elsewhere_are_refused(tmp_path: Path, target: str) -> None:
+    with serving(FileServer(CONTENT, redirect=target)) as server, pytest.raises(AenetError, match="not allowed"):
+        fetch(archive(server.url.replace("set.zip", "moved")), tmp_path)
+    assert len(server.asked) == 1
+    assert left_in(tmp_path) == set()
+
+
+def test_busy_server_is_asked_again_but_a_missing_file_is_not(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT, statuses=[503, 429])) as server:
+        assert fetch(archive(server.url), tmp_path / "a").read_bytes() == CONTENT
+        server.statuses, before = [404], len(server.asked)
+        with pytest.raises(AenetError, match="404"):
+            fetch(archive(server.url), tmp_path / "b")
+    assert before == 3
+    assert len(server.asked) == 4
+
+
+def test_a_port_nobody_listens_on_is_a_sentence(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT)) as server:
+        pass
+    with pytest.raises(AenetError, match=r"given up.*refused"):
+        fetch(archive(server.url, retries=1), tmp_path)
+
+
+@pytest.mark.parametrize("as_url", [True, False])
+def test_local_archive_is_verified_and_not_copied(tmp_path: Path, as_url: bool) -> None:
+    path = tmp_path / "my set.zip"
+    path.write_bytes(CONTENT)
+    config = archive(path.as_uri() if as_url else path)
+    assert fetch(config, tmp_path / "cache").samefile(path)
+    assert not (tmp_path / "cache").exists()
+    path.write_bytes(CONTENT[1:])
+    with pytest.raises(AenetError, match="SHA-256"):
+        fetch(config, tmp_path / "cache")
+    assert path.exists(), "a file of the user is never deleted"
+    with pytest.raises(AenetError, match="max_bytes is 10"):
+        fetch(archive(path, max_bytes=10), tmp_path / "cache")
+    path.unlink()
+    with pytest.raises(AenetError, match="does not exist"):
+        fetch(config, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("wrong", [{"url": "ftp://host/x"}, {"url": "data:,x"}, {"sha256": "abc"}, {"max_bytes": 0}])
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
+    good = {"kind": "archive", "url": "https://host/x", "sha256": "0" * 64}
+    ArchiveConfig.model_validate(good)
+    with pytest.raises(ValidationError):
+        ArchiveConfig.model_validate(good | wrong)
+
+
+def test_part_is_only_readable_through_its_notes(tmp_path: Path) -> None:
+    """A kill between creating the part and its notes must not leave bytes of unknown origin in use."""
+    with serving(FileServer(CONTENT)) as server:
+        config = archive(server.url)
+        (tmp_path / f"{config.sha256}.part").write_bytes(os.urandom(1000))
+        assert fetch(config, tmp_path).read_bytes() == CONTENT
+    assert server.asked == [None]

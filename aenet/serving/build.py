@@ -15,7 +15,8 @@ from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.images import encode_jpeg
 from aenet.params import Config
-from aenet.serving.gallery import BACKDROP, MANIFEST, Backdrop, GalleryManifest, grid_floor, read_gallery
+from aenet.serving.floor import grid_floor
+from aenet.serving.gallery import BACKDROP, MANIFEST, Backdrop, GalleryManifest, read_gallery
 from aenet.serving.locks import hold
 from aenet.serving.raster import Overview
 from aenet.serving.session import Branch, Provider

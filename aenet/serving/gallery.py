@@ -9,7 +9,6 @@ gallery/
     thumbnails.bin   JPEG pictures of the tiles, one after the other
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,18 +20,11 @@ from aenet.artifacts import folder_digest, sha256_file, verify_folder
 from aenet.card import ModelCard
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
+from aenet.serving.floor import Floor
 from aenet.serving.views import model_digest
 
 MANIFEST = "manifest.json"
 BACKDROP = "backdrop.jpg"
-
-
-class Floor(Config):
-    """Distance in metres from a random place to the nearest centre of a square grid: no ranking does better."""
-
-    median: float
-    p95: float
-    max: float
 
 
 class Backdrop(Config):
@@ -77,15 +69,6 @@ class GalleryManifest(Config):
     backdrop: Backdrop | None
     embedded_on: str
     shards: dict[str, str]
-
-
-def grid_floor(spacing_m: float) -> Floor:
-    """Return the error that remains on a square grid of `spacing_m` metres even with perfect ranking.
-
-    A uniformly random place lies from its cell's centre at most s/sqrt(2) = 0.71 s; half of the cell is within
-    sqrt(1 / 2 pi) s = 0.40 s (the disc still fits the cell), 95 % within 0.60 s (hand integration of the corners).
-    """
-    return Floor(median=math.sqrt(0.5 / math.pi) * spacing_m, p95=0.5975 * spacing_m, max=math.sqrt(0.5) * spacing_m)
 
 
 @dataclass(frozen=True)

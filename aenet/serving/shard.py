@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from aenet.serving.session import Branch, Provider, usable_cores
 from aenet.serving.views import photo_view
 
 _META = b"aenet"
+_ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
 Progress = Callable[[int], None]
 
 
@@ -113,7 +115,8 @@ def read_photo(path: Path, name: str, view: ViewSpec) -> Reading:
     try:
         return replace(reading, view=photo_view(decode_bytes(content, ""), view, reading.pose.heading_deg))
     except AenetError as error:
-        return replace(reading, reason=str(error).removeprefix(": "))
+        # An address in memory says nothing to people and would make equal reasons differ.
+        return replace(reading, reason=_ADDRESS.sub("", str(error)).removeprefix(": "))
 
 
 def _opened(job: Job) -> tuple[Branch, Gallery]:

@@ -1,0 +1,92 @@
+"""The orthophoto: the town from straight above, on a summer noon, with its own cars."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from aenet.data.city import palette
+from aenet.data.city.buildings import rectangle
+from aenet.data.city.config import CityConfig
+from aenet.data.city.layers import Kind, Layers
+from aenet.data.city.light import SUNS, cast_shadow, hillshade
+from aenet.data.city.noise import smooth_noise, wrapped_noise
+from aenet.data.city.plants import Species
+
+# Crown colours in summer, by species: a dark and a light one.
+CROWNS = {
+    Species.ROUND: ((62, 92, 44), (104, 132, 62)), Species.OAK: ((54, 80, 40), (92, 116, 56)),
+    Species.CONIFER: ((34, 62, 44), (58, 86, 58)), Species.POPLAR: ((70, 100, 52), (116, 144, 74)),
+    Species.SHRUB: ((74, 96, 50), (124, 140, 72)),
+}  # fmt: skip
+BAND = 512
+
+
+def crown_palette(colours: dict[Species, tuple[tuple[int, ...], tuple[int, ...]]]) -> Float32[np.ndarray, "k 3"]:
+    """One colour for each value of the canopy's third channel (species * 32 + tone)."""
+    table = np.zeros((256, 3), np.float32)
+    tone = np.linspace(0, 1, 32, dtype=np.float32)[:, None]
+    for species, (dark, light) in colours.items():
+        table[species * 32 : species * 32 + 32] = np.array(dark) * (1 - tone) + np.array(light) * tone
+    return table
+
+
+def render_orthophoto(config: CityConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Colour, light and shadow for every pixel, band by band; `cars` are x, y, heading in town metres."""
+    rng = np.random.default_rng([config.seed, 4])
+    rows, cols = layers.kind.shape
+    table = crown_palette(CROWNS)
+    leaves = wrapped_noise(rng, 512, (0.7, 1.6))
+    bright = smooth_noise(rng, rows // 16 + 1, cols // 16 + 1, 40.0)
+    bright = cv2.resize(bright, (cols, rows)) * np.float32(0.02) + 1
+    paint = np.asarray(layers.albedo).copy()
+    _draw_cars(rng, config, paint, cars)
+    out = np.empty((rows, cols, 3), np.uint8)
+    for top in range(0, rows, BAND):
+        first, last = max(0, top - 4), min(rows, top + BAND + 4)
+        part, keep = slice(first, last), slice(top - first, min(rows, top + BAND) - first)
+        light = _light(layers, config.resolution_m, part) * bright[part]
+        colour = paint[part].astype(np.float32)
+        canopy = np.asarray(layers.canopy[part])
+        crown = canopy[..., 0] > 0
+        grain = np.tile(leaves[np.arange(first, last) % 512], (1, cols // 512 + 1))[:, :cols]
+        colour[crown] = table[canopy[..., 2][crown]] * (1 + 0.10 * grain[crown])[:, None]
+        shade = 1 - light
+        tint = np.array([1.0, 0.96, 0.86], np.float32)  # shadows keep the sky's blue
+        lit = colour * (1 - shade[..., None] * tint)
+        lit = cv2.GaussianBlur(lit, (3, 3), 0.6) * np.array([1.05, 1.03, 0.97], np.float32) + 4
+        out[top : top + BAND] = np.clip(lit[keep], 0, 255).astype(np.uint8)
+    return out
+
+
+def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w"]:
+    """Brightness of a band: direct light by slope and shadow, plus the open sky."""
+    height = layers.surface[part] + np.float32(0.1) * layers.canopy[part, :, 0] * (layers.kind[part] != Kind.BUILDING)
+    slope = hillshade(cv2.GaussianBlur(height, (3, 3), 0.8), cell, SUNS[0])
+    half = np.asarray(layers.shadow[0, part.start // 2 : (part.stop + 1) // 2])
+    shadow = cv2.resize(half, (height.shape[1], (part.stop + 1) // 2 * 2 - part.start // 2 * 2))
+    shadow = shadow[part.start % 2 : part.start % 2 + height.shape[0]].astype(np.float32) / 255
+    near = cv2.blur(height, (25, 25)) - height
+    sky = 1 - np.clip(near * np.float32(0.06), 0, 0.22)
+    return np.clip(sky * (0.42 + 0.58 * np.minimum(slope, 1.5) * shadow), 0, 1.35)
+
+
+def all_shadows(surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "h w 3"], cell: float) -> UInt8[np.ndarray, "s h2 w2"]:
+    """Shadow maps of every sun in `light.SUNS` at half resolution."""
+    rows, cols = surface.shape
+    top = surface + np.float32(0.1) * canopy[..., 0]
+    small = cv2.resize(top, (cols // 2, rows // 2), interpolation=cv2.INTER_NEAREST)
+    return np.stack([cast_shadow(small, cell * 2, sun) for sun in SUNS])
+
+
+def _draw_cars(rng: np.random.Generator, config: CityConfig, paint: np.ndarray, cars: Float64[np.ndarray, "n 3"]) -> None:
+    """Little cars with windows, in colours of their own."""
+    for (x, y, heading), pick in zip(cars, rng.integers(len(palette.CARS), size=len(cars)), strict=True):
+        shift = np.array([0.5, 0.7])
+        for half_u, half_v, at, rgb in (
+            (2.2, 0.95, shift, None), (2.15, 0.88, 0, palette.CARS[pick]), (1.0, 0.74, 0, palette.CARS[pick] * 0.35),
+            (0.62, 0.70, 0, palette.CARS[pick] * 1.05),
+        ):  # fmt: skip
+            ring = rectangle(x, y, heading, half_u, half_v) + at
+            points = np.round((ring / config.resolution_m - 0.5) * 16).astype(np.int32)
+            colour = (46.0, 47.0, 50.0) if rgb is None else tuple(float(min(v, 255)) for v in rgb)
+            cv2.fillConvexPoly(paint, points, colour, cv2.LINE_AA, 4)

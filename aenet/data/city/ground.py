@@ -1,0 +1,243 @@
+"""Land cover and streets, drawn flat: colour and kind of every square of ground."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from aenet.data.city import palette
+from aenet.data.city.buildings import CarPark, rectangle
+from aenet.data.city.canvas import Canvas
+from aenet.data.city.config import CityConfig
+from aenet.data.city.layers import Kind
+from aenet.data.city.noise import Rng, fractal_noise, wrapped_noise
+from aenet.data.city.plan import Plan
+from aenet.data.city.roads import Road, RoadKind, spline
+from aenet.data.city.zones import Use
+
+COVER = {
+    Use.CENTRE: (palette.SETTS, Kind.PAVED), Use.URBAN: (palette.LAWN, Kind.GRASS), Use.SUBURB: (palette.LAWN, Kind.GRASS),
+    Use.INDUSTRY: (palette.GRAVEL, Kind.PAVED), Use.PLAZA: (palette.SETTS, Kind.PAVED), Use.PARK: (palette.GRASS, Kind.GRASS),
+    Use.MEADOW: (palette.MEADOW, Kind.GRASS), Use.FIELD: (palette.CROPS[0], Kind.CROP), Use.WOOD: (palette.SOIL * 0.8, Kind.BARE),
+    Use.ORCHARD: (palette.GRASS, Kind.GRASS),
+}  # fmt: skip
+
+
+def draw_ground(config: CityConfig, plan: Plan) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """Albedo and kind of the ground, before buildings and trees."""
+    rng = np.random.default_rng([config.seed, 2])
+    rows, cols = config.shape
+    colours, kinds = _parcel_colours(rng, plan)
+    parcel = plan.zones.parcel
+    small = cv2.resize(colours[parcel], (cols, rows), interpolation=cv2.INTER_LINEAR)
+    kind = cv2.resize(kinds[parcel], (cols, rows), interpolation=cv2.INTER_NEAREST)
+    canvas = Canvas(small, kind, config.resolution_m)
+    _crop_rows(rng, config, plan, canvas)
+    for lot in plan.built.lots:
+        _garden(rng, canvas, plan, lot.corners, lot.building)
+    _mottle(rng, canvas.albedo, canvas.kind)
+    _river(canvas, plan)
+    _ponds_and_pitches(rng, canvas, plan)
+    for park in plan.built.car_parks:
+        _car_park(canvas, park)
+    _streets(rng, canvas, plan)
+    return canvas.albedo, canvas.kind
+
+
+def _parcel_colours(rng: Rng, plan: Plan) -> tuple[UInt8[np.ndarray, "p 3"], UInt8[np.ndarray, " p"]]:
+    uses = plan.zones.parcel_use
+    base = np.stack([COVER[Use(u)][0] for u in range(len(Use))])
+    kind = np.array([COVER[Use(u)][1] for u in range(len(Use))], np.uint8)
+    colour = base[uses] + rng.normal(0, 6, (len(uses), 3)) + rng.normal(0, 8, (len(uses), 1))
+    fields = uses == Use.FIELD
+    colour[fields] = palette.CROPS[rng.integers(len(palette.CROPS), size=int(fields.sum()))]
+    centre = (uses == Use.CENTRE) & (rng.random(len(uses)) < 0.4)
+    colour[centre] = palette.GRASS + rng.normal(0, 8, (int(centre.sum()), 3))
+    kinds = kind[uses]
+    kinds[centre] = Kind.GRASS
+    return np.clip(colour, 0, 255).astype(np.uint8), kinds
+
+
+def _crop_rows(rng: Rng, config: CityConfig, plan: Plan, canvas: Canvas) -> None:
+    """Stripes of the second crop colour along each field's direction."""
+    zones, res = plan.zones, config.resolution_m
+    for block in np.flatnonzero((zones.block_use == Use.FIELD) & (zones.block_area > 400)):
+        half = 1.5 * np.sqrt(zones.block_area[block]) + 40
+        x0, y0 = zones.block_centre[block] - half
+        r0, c0 = max(0, int(y0 / res)), max(0, int(x0 / res))
+        r1, c1 = (min(n, int(v)) for n, v in zip(config.shape, ((y0 + 2 * half) / res, (x0 + 2 * half) / res), strict=True))
+        if r1 <= r0 or c1 <= c0:
+            continue
+        ys, xs = np.mgrid[r0:r1, c0:c1].astype(np.float32) * np.float32(res)
+        inside = zones.parcel[ys.astype(int).clip(0, zones.parcel.shape[0] - 1), xs.astype(int).clip(0, zones.parcel.shape[1] - 1)]
+        angle = zones.parcel_angle[block * 8]
+        across = ys * np.float32(np.cos(angle)) - xs * np.float32(np.sin(angle))
+        for parcel in np.unique(inside[inside // 8 == block]):
+            pitch, depth = rng.uniform(1.4, 3.6), rng.uniform(0.25, 1.0)
+            row_colour = palette.CROP_ROWS[rng.integers(len(palette.CROP_ROWS))]
+            mine = inside == parcel
+            wave = (0.5 + 0.5 * np.sin(across[mine] * np.float32(2 * np.pi / pitch))) * np.float32(depth)
+            patch = canvas.albedo[r0:r1, c0:c1]
+            patch[mine] = (patch[mine] * (1 - wave[:, None]) + row_colour * wave[:, None]).astype(np.uint8)
+
+
+def _garden(rng: Rng, canvas: Canvas, plan: Plan, corners: Float64[np.ndarray, "4 2"], building: int) -> None:
+    """A lawn of its own green, a terrace, perhaps beds, a drive or a pool."""
+    kind, colour = Kind.GRASS, palette.LAWN + rng.normal(0, 11, 3)
+    if rng.random() < 0.14:
+        kind, colour = Kind.PAVED, palette.GRAVEL + rng.normal(0, 10, 3)
+    canvas.polygon(corners, np.clip(colour, 0, 255), kind)
+    house = plan.built.houses[building]
+    x, y, angle = float(house["x"]), float(house["y"]), float(house["angle"])
+    paving = np.clip(palette.PAVEMENT + rng.normal(0, 14, 3), 0, 255)
+    terrace = rectangle(x, y, angle, float(house["half_u"]) * 0.8, float(house["half_v"]) + 2.6)
+    canvas.polygon(terrace, paving, Kind.PAVED)
+    middle, along = corners.mean(axis=0), corners[1] - corners[0]
+    if rng.random() < 0.6:  # a drive from the street along one side
+        at = rng.choice([0.1, 0.9])
+        start, end = corners[0] + along * at, corners[3] + along * at
+        canvas.line(np.stack([start, end])[:: 1 if rng.random() < 0.5 else -1] * [1, 1], 2.8, paving, Kind.PAVED)
+    back = middle * 2 - np.array([x, y])
+    if rng.random() < 0.08:
+        canvas.polygon(rectangle(back[0], back[1], angle, 3.8, 2.0), [210, 208, 200], Kind.PAVED)
+        canvas.polygon(rectangle(back[0], back[1], angle, 3.2, 1.5), [84, 176, 190], Kind.WATER)
+    elif rng.random() < 0.35:
+        canvas.polygon(rectangle(back[0], back[1], angle, rng.uniform(2, 4), rng.uniform(1, 2.5)), palette.SOIL, Kind.BARE)
+
+
+def _mottle(rng: Rng, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"]) -> None:
+    """Patches and grain, strong in grass and bare soil, weak on paving."""
+    rows, cols = kind.shape
+    broad = cv2.resize(fractal_noise(rng, rows // 8 + 1, cols // 8 + 1, (34.0, 11.0, 4.0)), (cols, rows))
+    grain = wrapped_noise(rng, 1024, (0.8, 2.2, 6.0))
+    gain = np.array([0.10, 0.07, 0.05, 0.035, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], np.float32)
+    for top in range(0, rows, 256):
+        part = slice(top, min(rows, top + 256))
+        tile = np.tile(grain[np.arange(part.start, part.stop) % 1024], (1, cols // 1024 + 1))[:, :cols]
+        factor = 1 + gain[kind[part]] * (broad[part] + 0.8 * tile)
+        albedo[part] = np.clip(albedo[part] * factor[..., None], 0, 255).astype(np.uint8)
+
+
+def _river(canvas: Canvas, plan: Plan) -> None:
+    network = plan.network
+    canvas.line(network.river, network.river_width + 7, palette.BANK, Kind.GRASS)
+    canvas.line(network.river, network.river_width, palette.WATER, Kind.WATER)
+    canvas.line(network.river, network.river_width * 0.6, palette.WATER * 0.9, Kind.WATER)
+
+
+def _blob(rng: Rng, x: float, y: float, radius: float) -> Float64[np.ndarray, "n 2"]:
+    around = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+    reach = radius * (1 + rng.normal(0, 0.16, 14))
+    ring = np.array([x, y]) + (reach * [np.cos(around), np.sin(around)]).T
+    return spline(np.concatenate([ring, ring[:1]]), 1.0)
+
+
+def _ponds_and_pitches(rng: Rng, canvas: Canvas, plan: Plan) -> None:
+    """Parks get winding paths and perhaps a pond or a football pitch; squares get a pattern and a fountain."""
+    zones = plan.zones
+    for block in np.flatnonzero((zones.block_area > 900) & np.isin(zones.block_use, [Use.PARK, Use.PLAZA, Use.WOOD, Use.MEADOW])):
+        use, (x, y), size = Use(zones.block_use[block]), zones.block_centre[block], np.sqrt(zones.block_area[block])
+        angle = float(zones.parcel_angle[block * 8])
+        if use is Use.PLAZA:
+            for k in range(-8, 9):
+                shift = np.array([-np.sin(angle), np.cos(angle)]) * k * 4.5
+                reach = np.array([np.cos(angle), np.sin(angle)]) * min(36.0, size * 0.5)
+                middle = np.array([x, y]) + shift
+                canvas.line(np.stack([middle - reach, middle + reach]), 0.7, palette.SETTS * 0.82, Kind.PAVED)
+            canvas.disk(x, y, 4.0, palette.KERB, Kind.PAVED)
+            canvas.disk(x, y, 3.2, palette.WATER * 1.15, Kind.WATER)
+            continue
+        if use is Use.PARK and rng.random() < 0.35 and size > 55:
+            canvas.polygon(_blob(rng, x, y, size * 0.2 + 2), palette.SAND * 0.9, Kind.BARE)
+            canvas.polygon(_blob(rng, x, y, size * 0.2), palette.WATER, Kind.WATER)
+        elif use in (Use.PARK, Use.MEADOW) and rng.random() < 0.3 and size > 75:
+            _pitch(canvas, x, y, angle)
+        for _ in range(3 if use is Use.PARK else 1):
+            bend = rng.uniform(0, 2 * np.pi)
+            ways = np.array([np.cos(bend), np.sin(bend)]) * size * 0.75
+            nodes = np.array([[x, y] - ways, [x, y] + rng.normal(0, size * 0.22, 2), [x, y] + ways + rng.normal(0, size * 0.2, 2)])
+            line = spline(nodes)
+            uses = np.array([zones.use_at(*p) for p in line])
+            line = line[uses == use]
+            if len(line) > 4 and np.hypot(*np.diff(line, axis=0).T).max() < 6:
+                canvas.line(line, 2.2, palette.SAND if use is Use.PARK else palette.SOIL * 1.1, Kind.BARE)
+
+
+def _pitch(canvas: Canvas, x: float, y: float, angle: float) -> None:
+    """A football pitch with its lines."""
+    for k in range(8):
+        stripe = rectangle(x + (k - 3.5) * 7.5 * np.cos(angle), y + (k - 3.5) * 7.5 * np.sin(angle), angle, 3.8, 20)
+        canvas.polygon(stripe, palette.LAWN * (1.0 if k % 2 else 1.1), Kind.GRASS)
+    for half_u, half_v in ((29, 19), (0.01, 19)):
+        ring = rectangle(x, y, angle, half_u, half_v)
+        canvas.line(np.concatenate([ring, ring[:1]]), 0.4, palette.PAINT)
+    for end in (-1, 1):
+        ring = rectangle(x + end * 24.5 * np.cos(angle), y + end * 24.5 * np.sin(angle), angle, 4.5, 9)
+        canvas.line(np.concatenate([ring, ring[:1]]), 0.4, palette.PAINT)
+
+
+def _car_park(canvas: Canvas, park: CarPark) -> None:
+    canvas.polygon(rectangle(park.x, park.y, park.angle, park.half_u, park.half_v), palette.ASPHALT * 1.08, Kind.ROAD)
+    u, v = np.array([np.cos(park.angle), np.sin(park.angle)]), np.array([-np.sin(park.angle), np.cos(park.angle)])
+    middle = np.array([park.x, park.y])
+    for k in np.arange(-park.half_u + 1, park.half_u - 0.9, 2.6):
+        for side in (-1, 1):
+            ends = np.stack([middle + u * k + v * side * (park.half_v - 0.2), middle + u * k + v * side * (park.half_v - 5)])
+            canvas.line(ends, 0.3, palette.PAINT * 0.95)
+
+
+def _streets(rng: Rng, canvas: Canvas, plan: Plan) -> None:
+    """Pavements of all roads first, then kerbs, carriageways and paint, so that crossings stay open."""
+    roads = plan.network.roads
+    for road in roads:
+        canvas.line(road.points, 2 * road.reach, palette.PAVEMENT, Kind.PAVED)
+    for x, y in plan.network.roundabouts:
+        canvas.disk(x, y, 19, palette.PAVEMENT, Kind.PAVED)
+    for road in roads:
+        canvas.line(road.points, road.width + 0.7, palette.KERB, Kind.PAVED)
+    for road in roads:
+        shade = palette.ASPHALT * rng.uniform(0.86, 1.2) + rng.normal(0, 3, 3)
+        canvas.line(road.points, road.width, np.clip(shade, 0, 255), Kind.ROAD)
+    for road in roads:
+        _paint(canvas, plan, road)
+    for x, y in plan.network.roundabouts:
+        canvas.disk(x, y, 16, palette.ASPHALT, Kind.ROAD)
+        canvas.disk(x, y, 8.4, palette.KERB, Kind.PAVED)
+        canvas.disk(x, y, 7.8, palette.GRASS, Kind.GRASS)
+
+
+def _paint(canvas: Canvas, plan: Plan, road: Road) -> None:
+    """Centre dashes, edge lines on avenues, and zebra crossings before junctions."""
+    if road.kind > RoadKind.STREET:
+        return
+    headings = road.headings()
+    normal = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
+    near = np.full(len(road.points), np.inf)
+    for j in plan.network.junctions:
+        near = np.minimum(near, np.hypot(*(road.points - j).T))
+    clear = near > 15
+    for k in range(0, len(road.points) - 2, 4):
+        if clear[k] and clear[k + 2]:
+            canvas.line(road.points[k : k + 3], 0.3, palette.PAINT)
+    if road.kind is RoadKind.AVENUE:
+        for side in (-1, 1):
+            for a, b in _stretches(clear):
+                canvas.line((road.points + side * normal * (road.width / 2 - 0.6))[a:b], 0.3, palette.PAINT)
+            for k in range(0, len(road.points) - 1, 5):
+                if clear[k]:
+                    canvas.line((road.points + side * normal * 3.3)[k : k + 2], 0.25, palette.PAINT * 0.95)
+    for a, b in _stretches(clear):
+        for k in (a + 1, b - 2):
+            if 0 < k < len(road.points) - 1 and near[k] < 22 and b - a > 8:
+                _zebra(canvas, road, k, headings[k])
+
+
+def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 2]
+
+
+def _zebra(canvas: Canvas, road: Road, k: int, heading: float) -> None:
+    along, across = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
+    for offset in np.arange(-road.width / 2 + 0.7, road.width / 2 - 0.3, 1.1):
+        middle = road.points[k] + across * offset
+        canvas.line(np.stack([middle - along * 1.3, middle + along * 1.3]), 0.5, palette.PAINT)

@@ -1,0 +1,186 @@
+"""The ground view: one panorama and its label map from the layers, a camera and a moment."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from aenet.data.city.config import CityConfig
+from aenet.data.city.facades import paint_walls
+from aenet.data.city.layers import Kind, Layers
+from aenet.data.city.march import Rays, Seen, march
+from aenet.data.city.moment import Moment, draw_moment
+from aenet.data.city.noise import Rng, wrapped_noise
+from aenet.data.city.sky import paint_sky
+from aenet.data.city.transients import Screen, paint_transients
+
+
+class Label(IntEnum):
+    """Classes of `labels.npy`."""
+
+    OTHER = 0
+    SKY = 1
+    CAR = 2
+    PEDESTRIAN = 3
+    BUILDING = 4
+    TREE = 5
+    ROAD = 6
+    WATER = 7
+
+
+_LABEL_OF_KIND = np.zeros(256, np.uint8)
+_LABEL_OF_KIND[[Kind.BUILDING, Kind.TRUNK, Kind.HEDGE, Kind.ROAD, Kind.WATER]] = (
+    Label.BUILDING, Label.TREE, Label.TREE, Label.ROAD, Label.WATER,
+)  # fmt: skip
+
+
+class Scene(NamedTuple):
+    """All that panoramas of one town share."""
+
+    config: CityConfig
+    layers: Layers
+    houses: np.ndarray
+    slots: np.ndarray
+    rays: Rays
+    clouds: Float32[np.ndarray, "s s"]
+    grain: Float32[np.ndarray, "s s"]
+
+    @classmethod
+    def of(cls, config: CityConfig, layers: Layers, houses: np.ndarray, slots: np.ndarray) -> "Scene":
+        """Prepare rays and textures."""
+        rng = np.random.default_rng([config.seed, 6])
+        view = config.panorama
+        rays = Rays.of(view.height, view.width, view.supersample, config.resolution_m)
+        clouds, grain = wrapped_noise(rng, 512, (6.0, 16.0, 40.0)), wrapped_noise(rng, 512, (0.7, 1.5, 4.0))
+        return cls(config, layers, houses, slots, rays, clouds, grain)
+
+
+def render_panorama(
+    scene: Scene, x: float, y: float, index: int
+) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """RGB and labels seen from (x, y) in town metres; `index` seeds season, light, cars and people."""
+    rng = np.random.default_rng([scene.config.seed, 7, index])
+    moment, res = draw_moment(rng), scene.config.resolution_m
+    ground = float(scene.layers.surface[int(y / res), int(x / res)])
+    camera = (x, y, ground + float(rng.uniform(1.8, 2.5)))
+    seen = march(scene.layers, scene.houses, scene.rays, *camera, res)
+    screen = _shade(rng, scene, seen, moment, camera)
+    paint_transients(rng, screen, scene.rays, scene.slots, camera, ground, moment, Label.CAR, Label.PEDESTRIAN)
+    return _develop(rng, scene, screen, moment)
+
+
+def _shade(rng: Rng, scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float]) -> Screen:
+    layers, rays = scene.layers, scene.rays
+    shape = seen.hit.shape
+    rgb = np.empty((*shape, 3), np.float32)
+    sky = np.isinf(seen.depth)
+    kind = layers.kind.reshape(-1).take(seen.cell)
+    house = (kind == Kind.BUILDING) & ~sky & ~seen.crown
+    land = ~sky & ~seen.crown & ~house
+    label = np.where(seen.crown, np.uint8(Label.TREE), _LABEL_OF_KIND[kind])
+    depth = seen.depth.copy()
+    row, col = (a.astype(np.int32) for a in np.nonzero(land))
+    rgb[land], depth[land] = _land(scene, seen, moment, camera, row, col, kind[land])
+    row, col = (a.astype(np.int32) for a in np.nonzero(seen.crown))
+    rgb[seen.crown] = _leaves(scene, seen, moment, camera, row, col)
+    row, col = (a.astype(np.int32) for a in np.nonzero(house))
+    if len(row):
+        spot = seen.cell[house]
+        which = layers.ident.reshape(-1).take(spot).astype(np.int32) - 1
+        roof = layers.albedo.reshape(-1, 3)[spot].astype(np.float32)
+        grain = scene.grain[(row * 2) % 512, (col + spot) % 512]
+        rgb[house], depth[house] = paint_walls(scene.houses, which, rays, col, row, camera, moment, roof, grain)
+    haze = (1 - np.exp(-depth / np.float32(moment.haze_m)))[..., None]
+    rgb = np.where(sky[..., None], 0, rgb * (1 - haze) + moment.horizon * haze)
+    above = rays.elevation > 0
+    count = int(above.sum())
+    heaven = paint_sky(rng, moment, rays.azimuth, rays.elevation[above], scene.clouds)
+    rgb[:count][sky[:count]] = heaven[sky[:count]]
+    below = sky.copy()
+    below[:count] = False  # past the end of the ray, below the horizon: distant haze
+    rgb[below] = moment.horizon * np.float32(0.9)
+    label[sky] = Label.SKY
+    label[below] = Label.OTHER
+    return Screen(rgb, depth, label)
+
+
+def _land(
+    scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float], row: np.ndarray, col: np.ndarray, kind: np.ndarray
+) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:
+    """Ground, water, hedges and trunks: the map's colour in this season's light."""
+    layers, rays, res = scene.layers, scene.rays, np.float32(scene.config.resolution_m)
+    rows, cols = layers.kind.shape
+    k, spot = seen.hit[row, col], seen.cell[row, col]
+    height = layers.surface.reshape(-1).take(spot)
+    far, before = rays.distance[k], rays.distance[np.maximum(k - 1, 0)]
+    slope = np.minimum(rays.tangent[row], np.float32(-1e-4))
+    depth = np.clip((height - np.float32(camera[2])) / slope, np.where(k > 0, before, 0.3), far)
+    px = (np.float32(camera[0]) + depth * rays.east[col]) / res
+    py = (np.float32(camera[1]) + depth * rays.south[col]) / res
+    rgb = layers.albedo.reshape(-1, 3)[spot].astype(np.float32)
+    close = np.flatnonzero((depth < 30) & (kind < Kind.TRUNK))
+    rgb[close] = _close_up(layers, px[close], py[close], camera, res)
+    turn = moment.share[kind][:, None]
+    rgb += turn * (moment.turned[kind] * (rgb.mean(axis=1, keepdims=True) / np.float32(118)) - rgb)
+    speck = scene.grain[(py * 6).astype(np.int32) % 512, (px * 6).astype(np.int32) % 512]
+    fade = np.clip(np.float32(1.1) - depth / 40, 0.15, 1)
+    rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05], np.float32)[kind]
+    rgb *= (1 + rough * fade * speck)[:, None]
+    water = kind == Kind.WATER
+    rgb[water] = rgb[water] * 0.5 + (moment.horizon * 0.35 + moment.zenith * 0.15) * (1 + 0.12 * speck[water, None])
+    lit = np.ones(len(row), np.float32)
+    if moment.shadow > 0:
+        half = layers.shadow[moment.shadow]
+        sx = np.clip((px / 2).astype(np.int32), 0, half.shape[1] - 1)
+        sy = np.clip((py / 2).astype(np.int32), 0, half.shape[0] - 1)
+        lit = half[sy, sx].astype(np.float32) / 255
+    upright = np.where(kind >= Kind.TRUNK, np.float32(0.75), np.float32(1))
+    return rgb * (moment.ambient * upright[:, None] + moment.direct * (lit * upright)[:, None]), depth
+
+
+def _close_up(
+    layers: Layers, px: np.ndarray, py: np.ndarray, camera: tuple[float, float, float], res: np.float32
+) -> Float32[np.ndarray, "n 3"]:
+    """Bilinear colours near the camera, where single map cells would show."""
+    if len(px) == 0:
+        return np.zeros((0, 3), np.float32)
+    x0, y0 = max(0, int(px.min()) - 2), max(0, int(py.min()) - 2)
+    patch = np.ascontiguousarray(layers.albedo[y0 : int(py.max()) + 3, x0 : int(px.max()) + 3])
+    width = 1024
+    pad = -len(px) % width
+    u, v = (np.pad(a - np.float32(o + 0.5), (0, pad)).reshape(-1, width) for a, o in ((px, x0), (py, y0)))
+    colours = cv2.remap(patch, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return colours.reshape(-1, 3)[: len(px)].astype(np.float32)
+
+
+def _leaves(
+    scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float], row: np.ndarray, col: np.ndarray
+) -> Float32[np.ndarray, "n 3"]:
+    """Crowns: darker below and inside, brighter where they face the sun, speckled with leaves."""
+    layers, rays = scene.layers, scene.rays
+    spot, depth = seen.cell[row, col], seen.depth[row, col]
+    crown = layers.canopy.reshape(-1, 3)[spot].astype(np.float32)
+    z = np.float32(camera[2]) + depth * rays.tangent[row] - layers.surface.reshape(-1).take(spot)
+    share = np.clip((z - crown[:, 1] * 0.1) / np.maximum(crown[:, 0] - crown[:, 1], 5) * 10, 0, 1)
+    along = rays.azimuth[col] * depth
+    leaf = scene.grain[(z * 5).astype(np.int32) % 512, (along * 5).astype(np.int32) % 512]
+    bough = scene.grain[(z * 1.1).astype(np.int32) % 512, (along * 1.1 + 99).astype(np.int32) % 512]
+    front = np.cos(rays.azimuth[col] - np.float32(np.deg2rad(moment.sun.azimuth + 180)))
+    rgb = moment.crowns[crown[:, 2].astype(np.int32)]
+    body = (0.62 + 0.42 * share) * (1 + 0.22 * leaf + 0.13 * bough)
+    sunny = np.clip(0.35 + 0.3 * front + 0.5 * share + 0.2 * bough, 0.05, 1.2)
+    return rgb * body[:, None] * (moment.ambient * 0.9 + moment.direct * sunny[:, None])
+
+
+def _develop(rng: Rng, scene: Scene, screen: Screen, moment: Moment) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """Camera: scale down, exposure, white balance, contrast, saturation, a little noise."""
+    view = scene.config.panorama
+    small = cv2.resize(screen.rgb, (view.width, view.height), interpolation=cv2.INTER_AREA) * moment.gain
+    grey = small.mean(axis=2, keepdims=True)
+    small = grey + (small - grey) * np.float32(moment.saturation)
+    small = (small - 118) * np.float32(moment.contrast) + 118
+    small += rng.normal(0, 2.0, small.shape[:2]).astype(np.float32)[..., None]
+    middle = view.supersample // 2
+    return np.clip(small, 0, 255).astype(np.uint8), np.ascontiguousarray(screen.label[middle :: view.supersample, middle :: view.supersample])

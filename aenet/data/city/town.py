@@ -1,0 +1,40 @@
+"""From a configuration to the finished rasters of a town."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from aenet.data.city.aerial import all_shadows, render_orthophoto
+from aenet.data.city.config import CityConfig
+from aenet.data.city.ground import draw_ground
+from aenet.data.city.layers import Layers
+from aenet.data.city.places import Chosen, choose_places
+from aenet.data.city.plan import draw_plan
+from aenet.data.city.relief import raise_relief
+from aenet.data.city.transients import find_slots, occupied
+
+
+class Town(NamedTuple):
+    """Everything the two views are made from; `houses` and `slots` are tables, see `buildings` and `transients`."""
+
+    layers: Layers
+    orthophoto: UInt8[np.ndarray, "h w 3"]
+    houses: np.ndarray
+    slots: np.ndarray
+    places: Chosen
+
+
+def raise_town(config: CityConfig) -> Town:
+    """Plan, draw and light a town; raises AenetError where it is too small for its places."""
+    plan = draw_plan(config)
+    albedo, kind = draw_ground(config, plan)
+    relief = raise_relief(config, plan, albedo, kind)
+    places = choose_places(config, plan, kind)
+    shadow = all_shadows(relief.surface, relief.canopy, config.resolution_m)
+    layers = Layers(relief.surface, kind, relief.ident, albedo, relief.canopy, shadow, relief.terrain)
+    slots = find_slots(plan)
+    cars = occupied(np.random.default_rng([config.seed, 8]), slots)
+    return Town(layers, render_orthophoto(config, layers, cars), relief.houses, slots, places)
+
+

@@ -7,6 +7,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that needs a network is not a test
 
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook  # noqa: E402  after the settings above
 
 install_import_hook("aenet", "beartype.beartype")

@@ -78,7 +78,7 @@ def test_a_server_that_ignores_range_starts_again(tmp_path: Path) -> None:
 
 def test_attempts_end_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with serving(FileServer(CONTENT, drop_at=[200_000, 0, 0])) as server:
-        with pytest.raises(AenetError, match="given up after 3 failed attempts.*200000 bytes are kept"):
+        with pytest.raises(AenetError, match=r"given up after 3 failed attempts.*200000 bytes are kept"):
             fetch(archive(server.url, retries=2), tmp_path)
         assert len(server.asked) == 3
         assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
@@ -158,7 +158,7 @@ def test_wrong_digest_names_both_and_keeps_nothing(tmp_path: Path) -> None:
 def test_too_large_by_its_header_is_refused_before_the_body(tmp_path: Path) -> None:
     with (
         serving(FileServer(CONTENT, stall_at=0)) as server,
-        pytest.raises(AenetError, match="1000003.*max_bytes is 1000"),
+        pytest.raises(AenetError, match=r"1000003.*max_bytes is 1000"),
     ):
         fetch(archive(server.url, max_bytes=1000), tmp_path)
     assert left_in(tmp_path) == set()

@@ -4,9 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -14,51 +12,21 @@ from aenet.artifacts import folder_digest, write_bytes, write_json
 from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.images import encode_jpeg
-from aenet.params import Config
 from aenet.serving.floor import grid_floor
 from aenet.serving.gallery import BACKDROP, MANIFEST, Backdrop, GalleryManifest, read_gallery
+from aenet.serving.galleryoptions import GalleryOptions, GallerySummary
 from aenet.serving.locks import hold
 from aenet.serving.raster import Overview
-from aenet.serving.session import Branch, Provider
+from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource, open_source
 from aenet.serving.tileshards import build_shard, is_whole
 from aenet.serving.views import model_digest
 
+__all__ = ["GalleryOptions", "GallerySummary", "build_gallery"]
+
 PLAN = "plan.json"
 _BACKDROP_PX = 2048
 _FORMAT = 1  # raise it when the content of shards changes for the same inputs
-
-
-class GalleryOptions(Config):
-    """How to build a gallery.
-
-    Attributes:
-        tile_size_m: side of a tile in metres; None takes the model's.
-        spacing_m: distance between centres in metres (raster only).
-        split: which split's tiles (data set only).
-        shard_size: tiles a shard; what a killed build may lose.
-        dtype: float16 halves the disk and moves scores by up to 1e-3.
-    """
-
-    tile_size_m: float | None = None
-    spacing_m: float = 20.0
-    split: str = "test"
-    shard_size: int = 2048
-    batch_size: int = 32
-    dtype: Literal["float32", "float16"] = "float32"
-    provider: Provider = "auto"
-    threads: int = 0
-    overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class GallerySummary:
-    """What `build_gallery` did: `computed` of `manifest`'s shards now, the rest found finished."""
-
-    folder: Path
-    manifest: GalleryManifest
-    computed: int
-    runs_on: str
 
 
 def build_gallery(
@@ -89,12 +57,12 @@ def build_gallery(
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     with hold(out / ".lock", f"gallery {out}"):
         if finished := _prepare(out, key, options.overwrite):
-            return GallerySummary(out, finished, 0, finished.embedded_on)
+            return GallerySummary(out, finished, 0, finished.embedded_on, card.view.tile_size_m)
         branch = Branch(model, "aerial", options.provider, options.threads, options.batch_size)
         computed = _build_shards(tiles, branch, out, options, on_progress)
         manifest = _describe(tiles, out, key, branch, tile_size, spacing)
         write_json(out / MANIFEST, manifest.model_dump(mode="json"))
-    return GallerySummary(out, manifest, computed, branch.runs_on)
+    return GallerySummary(out, manifest, computed, branch.runs_on, card.view.tile_size_m)
 
 
 def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:

@@ -45,18 +45,16 @@ def error_curve(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
     steps = np.concatenate([[0.0], np.repeat(share, 2)])
     parts = [_frame(axes), axes.path(metres, steps, "curve")]
     at_near = float(np.mean(errors <= NEAR_M))
-    near = axes.x(NEAR_M)
+    near, share_near = axes.x(NEAR_M), f"{100 * at_near:.1f} % within {NEAR_M:g} m"
     parts.append(f'<line class="mark" x1="{near:.1f}" x2="{near:.1f}" y1="{_TOP}" y2="{axes.y(0):.1f}"/>')
-    parts.append(
-        f'<text class="limit" x="{near + 5:.1f}" y="{axes.y(0.06):.1f}">{100 * at_near:.1f} % within {NEAR_M:g} m</text>'
-    )
+    parts.append(f'<text class="limit" x="{near + 5:.1f}" y="{axes.y(0.06):.1f}">{share_near}</text>')
     legend = "Solid: these photos."
     if spacing_m is not None:
         distances = np.geomspace(1.0, axes.end, 160)
         perfect = np.array([share_within(distance / spacing_m) for distance in distances])
         parts.append(axes.path(distances, perfect, "perfect"))
         legend += f" Dashed: the floor, what a perfect ranking reaches on a grid of {spacing_m:g} m."
-    label = f"Cumulative distribution of the error in metres; {100 * at_near:.1f} percent within {NEAR_M:g} metres"
+    label = f"Cumulative distribution of the error in metres; {share_near}"
     svg = f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     return f'<div class="card"><h2>Share of photos within a distance of the true place</h2><p>{legend}</p>{svg}</div>'
 

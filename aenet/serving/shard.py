@@ -1,39 +1,31 @@
 """Compute one shard of a job: decode, embed, search, publish. A finished shard is never computed twice."""
 
-import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import UInt8
 
 from aenet.artifacts import atomic_file, sha256_file
-from aenet.card import CARD, ViewSpec
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.images import decode_bytes
+from aenet.card import CARD
+from aenet.errors import CorruptArtifact
 from aenet.serving.gallery import MANIFEST, Gallery
 from aenet.serving.index import search
 from aenet.serving.job import LOG, PHOTOS, SHARDS, Job
 from aenet.serving.locks import hold
 from aenet.serving.places import NEIGHBOURS, SCHEMA, error_row, placed_row
-from aenet.serving.pose import Pose, read_pose
-from aenet.serving.session import Branch, Provider, usable_cores
-from aenet.serving.views import photo_view
+from aenet.serving.reading import read_photos
+from aenet.serving.session import Branch, Provider
 
 _META = b"aenet"
-_ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
 Progress = Callable[[int], None]
 
 
@@ -47,17 +39,6 @@ class ShardResult:
     seconds: float
     runs_on: str
     computed: bool
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One photo as read: its view, or the reason why there is none."""
-
-    photo: str
-    sha256: str | None
-    pose: Pose
-    view: UInt8[np.ndarray, "h w 3"] | None = None
-    reason: str | None = None
 
 
 def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> ShardResult:
@@ -105,20 +86,6 @@ def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
     return table, result
 
 
-def read_photo(path: Path, name: str, view: ViewSpec) -> Reading:
-    """Read one photo once: digest, pose and view come from the same bytes."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return Reading(name, None, Pose(), reason=f"cannot be read ({error.strerror})")
-    reading = Reading(name, hashlib.sha256(content).hexdigest(), read_pose(content))
-    try:
-        return replace(reading, view=photo_view(decode_bytes(content, ""), view, reading.pose.heading_deg))
-    except AenetError as error:
-        # An address in memory says nothing to people and would make equal reasons differ.
-        return replace(reading, reason=_ADDRESS.sub("", str(error)).removeprefix(": "))
-
-
 def _opened(job: Job) -> tuple[Branch, Gallery]:
     """Open model and gallery once per process and content."""
     marks = tuple(sha256_file(path) for path in (job.model / CARD, job.gallery / MANIFEST))
@@ -140,7 +107,7 @@ def _place_all(
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     truths = photos[["true_latitude", "true_longitude"]].to_numpy()
-    for batch in _batches(photos, branch.card.view, job):
+    for batch in read_photos(photos, branch.card.view, job.options.batch_size, job.options.decoders):
         seen = [reading for reading in batch if reading.view is not None]
         views = [reading.view for reading in seen if reading.view is not None]
         if views:
@@ -159,17 +126,6 @@ def _place_all(
         if on_progress:
             on_progress(len(rows))
     return rows
-
-
-def _batches(photos: pd.DataFrame, view: ViewSpec, job: Job) -> Iterator[list[Reading]]:
-    """Yield readings in order, `batch_size` at a time; the next batches are decoded meanwhile."""
-    names, paths = list(photos["photo"]), [Path(os.fsdecode(path)) for path in photos["path"]]
-    size = job.options.batch_size
-    cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
-    with ThreadPoolExecutor(job.options.decoders or usable_cores()) as pool:
-        jobs = [pool.submit(read_photo, path, name, view) for path, name in zip(paths, names, strict=True)]
-        for start in range(0, len(jobs), size):
-            yield [future.result() for future in jobs[start : start + size]]
 
 
 def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:

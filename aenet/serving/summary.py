@@ -37,3 +37,19 @@ class Summary:
     def exit_code(self) -> int:
         """0 if every photo has a place, 3 if some are errors."""
         return 3 if self.errors else 0
+
+    def lines(self) -> list[str]:
+        """Say it in a few lines of text."""
+        left = f", {self.errors:,} error rows (see places.csv)" if self.errors else ""
+        lines = [f"placed {self.ok:,} of {self.photos:,} photos{left}"]
+        if self.ignored:
+            lines.append(f"left aside {self.ignored:,} files that are not photos by name")
+        if self.median_error_m is not None and self.within_25m is not None:
+            floor = f"floor {self.floor_median_m:.1f} m" if self.floor_median_m else "no floor: tiles centred on photos"
+            lines.append(
+                f"median error {self.median_error_m:.1f} m ({floor}), {100 * self.within_25m:.1f} % within "
+                f"{NEAR_M:g} m, over {self.known:,} photos with a known place"
+            )
+        lines.append(f"ran on {self.runs_on}, {self.photos_per_second:,.1f} photos a second")
+        lines.append(f"report: {self.out / 'report.html'}")
+        return lines

@@ -1,0 +1,117 @@
+"""The report's sentences and numbers, as HTML; every text that users named is escaped here."""
+
+import html
+
+import pandas as pd
+
+from aenet.serving.gallery import Gallery
+from aenet.serving.job import Job
+from aenet.serving.summary import NEAR_M, Summary
+
+_MAX_REASONS = 20
+
+
+def lede(gallery: Gallery) -> str:
+    """Say in one sentence what a place means here."""
+    manifest = gallery.manifest
+    tiles = f"{manifest.tiles:,} tiles of {manifest.tile_size_m:g} m"
+    source = html.escape(manifest.source)
+    if manifest.spacing_m is None:
+        return f"Each photo stands where the most similar of {tiles} from {source} is centred."
+    return (
+        f"Each photo stands at the centre of the most similar of {tiles}, one every "
+        f"{manifest.spacing_m:g} m over {source}."
+    )
+
+
+def facts(job: Job, gallery: Gallery, summary: Summary) -> str:
+    """What ran, how fast, on what."""
+    entries = {
+        "Ran on": summary.runs_on,
+        "Throughput": f"{summary.photos_per_second:,.1f} photos a second",
+        "Model": gallery.manifest.model[:12],
+        "Job": job.key[:12],
+    }
+    if summary.ignored:
+        entries["Left aside"] = f"{summary.ignored:,} files that are not photos by name"
+    return "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in entries.items())
+
+
+def numbers(summary: Summary) -> str:
+    """The key numbers, each error beside its floor."""
+    cards = [_number("Placed", f"{summary.ok:,}", f"of {summary.photos:,}", _left(summary))]
+    if summary.median_error_m is not None and summary.p95_error_m is not None and summary.within_25m is not None:
+        floor, p95 = summary.floor_median_m, summary.floor_p95_m
+        none = "no floor: tiles are centred on photos"
+        share = f"{100 * summary.within_25m:.1f}"
+        cards += [
+            _number("Median error", f"{summary.median_error_m:.1f}", "m", f"floor {floor:.1f} m" if floor else none),
+            _number("95th percentile", f"{summary.p95_error_m:,.1f}", "m", f"floor {p95:.1f} m" if p95 else none),
+            _number(f"Within {NEAR_M:g} m", share, "%", f"of {summary.known:,} photos with a known place"),
+        ]
+    return "".join(cards)
+
+
+def _left(summary: Summary) -> str:
+    parts = {"error" if summary.errors == 1 else "errors": summary.errors, "abstained": summary.abstain}
+    return ", ".join(f"{count:,} {name}" for name, count in parts.items() if count) or "no errors"
+
+
+def _number(label: str, value: str, unit: str, below: str) -> str:
+    return (
+        f'<div class="number"><span class="label">{label}</span><b>{value}<small>{unit}</small></b>'
+        f"<span>{below}</span></div>"
+    )
+
+
+def notice(summary: Summary) -> str:
+    """Say it where errors cannot be known."""
+    if summary.known:
+        return ""
+    return (
+        '<p class="notice">No photo carries its true position, so errors are unknown. Add <code>latitude</code> and '
+        "<code>longitude</code> columns to a table of photos, or use photos with GPS, to see them. A small margin "
+        "means that another place looks as good.</p>"
+    )
+
+
+def reasons(rows: pd.DataFrame) -> str:
+    """A table of why photos could not be placed; empty without errors."""
+    failed = rows[rows["status"] == "error"]
+    if failed.empty:
+        return ""
+    groups = failed.groupby("reason", sort=False)["photo"].agg(["size", "first"]).sort_values("size", ascending=False)
+    lines = [
+        f'<tr><td class="n">{group["size"]:,}</td><td>{html.escape(str(reason))}</td>'
+        f"<td>{html.escape(str(group['first']))}</td></tr>"
+        for reason, group in groups.head(_MAX_REASONS).iterrows()
+    ]
+    more = len(groups) - _MAX_REASONS
+    rest = f"<p>and {more:,} more kinds: see places.csv</p>" if more > 0 else ""
+    return (
+        f'<div class="card"><h2>Why {len(failed):,} could not be placed</h2><p>The others were placed all the same.</p>'
+        '<table><thead><tr><th class="n">Photos</th><th>Reason</th><th>For example</th></tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>{rest}</div>"
+    )
+
+
+def pictures(count: int, summary: Summary) -> str:
+    """Say which photos have their pictures in the file."""
+    if count >= summary.ok:
+        return "The five best tiles stand beside each photo, with their scores and their distance from the true place."
+    return (
+        f"To keep this file small it holds the pictures of {count:,} of {summary.ok:,} photos: half of them the "
+        "farthest off (or the least certain), the rest spread evenly. All rows are here; the pictures are capped."
+    )
+
+
+def footer(gallery: Gallery) -> str:
+    """Explain the floor."""
+    floor = gallery.manifest.floor
+    if floor is None:
+        return "Tiles of a data set are centred on their photographs: errors have no floor and flatter."
+    return (
+        f"Floor: tiles every {gallery.manifest.spacing_m:g} m leave {floor.median:.1f} m median error, "
+        f"{floor.p95:.1f} m at the 95th percentile and {floor.max:.1f} m at most, "
+        "even if every photo is given its nearest tile."
+    )

@@ -46,10 +46,10 @@ def render_orthophoto(config: CityConfig, layers: Layers, cars: Float64[np.ndarr
         part, keep = slice(first, last), slice(top - first, min(rows, top + BAND) - first)
         light = _light(layers, config.resolution_m, part) * bright[part]
         colour = paint[part].astype(np.float32)
-        canopy = np.asarray(layers.canopy[part])
-        crown = canopy[..., 0] > 0
+        canopy = np.asarray(layers.canopy[:, part])
+        crown = canopy[0] > 0
         grain = np.tile(leaves[np.arange(first, last) % 512], (1, cols // 512 + 1))[:, :cols]
-        colour[crown] = table[canopy[..., 2][crown]] * (1 + 0.10 * grain[crown])[:, None]
+        colour[crown] = table[canopy[2][crown]] * (1 + 0.10 * grain[crown])[:, None]
         shade = 1 - light
         tint = np.array([1.0, 0.96, 0.86], np.float32)  # shadows keep the sky's blue
         lit = colour * (1 - shade[..., None] * tint)
@@ -60,7 +60,7 @@ def render_orthophoto(config: CityConfig, layers: Layers, cars: Float64[np.ndarr
 
 def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w"]:
     """Brightness of a band: direct light by slope and shadow, plus the open sky."""
-    height = layers.surface[part] + np.float32(0.1) * layers.canopy[part, :, 0] * (layers.kind[part] != Kind.BUILDING)
+    height = layers.surface[part] + np.float32(0.1) * layers.canopy[0, part] * (layers.kind[part] != Kind.BUILDING)
     slope = hillshade(cv2.GaussianBlur(height, (3, 3), 0.8), cell, SUNS[0])
     half = np.asarray(layers.shadow[0, part.start // 2 : (part.stop + 1) // 2])
     shadow = cv2.resize(half, (height.shape[1], (part.stop + 1) // 2 * 2 - part.start // 2 * 2))
@@ -70,10 +70,10 @@ def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w
     return np.clip(sky * (0.42 + 0.58 * np.minimum(slope, 1.5) * shadow), 0, 1.35)
 
 
-def all_shadows(surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "h w 3"], cell: float) -> UInt8[np.ndarray, "s h2 w2"]:
+def all_shadows(surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "3 h w"], cell: float) -> UInt8[np.ndarray, "s h2 w2"]:
     """Shadow maps of every sun in `light.SUNS` at half resolution."""
     rows, cols = surface.shape
-    top = surface + np.float32(0.1) * canopy[..., 0]
+    top = surface + np.float32(0.1) * canopy[0]
     small = cv2.resize(top, (cols // 2, rows // 2), interpolation=cv2.INTER_NEAREST)
     return np.stack([cast_shadow(small, cell * 2, sun) for sun in SUNS])
 

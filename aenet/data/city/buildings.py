@@ -144,7 +144,7 @@ class _Builder:
         pool = palette.FLAT_ROOFS if roof is Roof.FLAT else palette.PITCHED_ROOFS
         if use is Use.INDUSTRY and rng.random() < 0.6:
             pool = palette.METAL_ROOFS
-        tint = rng.normal(0, 7, (2, 3)) + rng.normal(0, 9, (2, 1))
+        tint = rng.normal(0, 4, (2, 3)) + rng.normal(0, 11, (2, 1))
         roof_rgb = np.clip(pool[rng.integers(len(pool))] + tint[0], 20, 245)
         facade = np.clip(palette.FACADES[rng.integers(len(palette.FACADES))] + tint[1], 40, 250)
         trim = palette.TRIMS[rng.integers(len(palette.TRIMS))]

@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from aenet.data.city.buildings import Roof
-from aenet.data.city.march import Rays, entry
+from aenet.data.city.march import Rays, entry, wall_top
 from aenet.data.city.moment import Moment
 
 
@@ -19,25 +18,18 @@ def paint_walls(
     east, south = rays.east[column], rays.south[column]
     near, slab_u, slab_v = entry(mine, x, y, east, south)
     near = np.maximum(near, np.float32(0.3))
-    cos, sin = np.cos(mine["angle"]), np.sin(mine["angle"])
-    px, py = x + near * east - mine["x"], y + near * south - mine["y"]
-    u, v = px * cos + py * sin, -px * sin + py * cos
     end_wall = slab_u > slab_v  # met a face across the u axis: its width runs along v
-    along = np.where(end_wall, v, u)
-    half = np.where(end_wall, mine["half_v"], mine["half_u"])
+    limit, along, half, across = wall_top(mine, x + near * east, y + near * south, end_wall)
     z = eye + near * rays.tangent[row] - mine["base"]
     pixel = near * np.float32(np.pi / 2 / len(rays.elevation))  # metres a pixel covers: fades fine detail
     wall = _texture(mine, along, half, z, pixel, grain)
-    toward_u = np.where(end_wall, np.sign(u), 0)
-    toward_v = np.where(end_wall, 0, np.sign(v))
-    normal_e, normal_s = toward_u * cos - toward_v * sin, toward_u * sin + toward_v * cos
+    out = np.sign(across)
+    turned = mine["angle"] + np.where(end_wall, 0, np.float32(np.pi / 2))
+    normal_e, normal_s = out * np.cos(turned), out * np.sin(turned)
     sun_e, sun_s, _ = moment.sun.towards
     facing = np.clip(normal_e * np.float32(sun_e) + normal_s * np.float32(sun_s), 0, 1)
     occluded = 0.72 + 0.28 * np.clip(z / 4, 0, 1)
     light = (moment.ambient * np.float32(0.86)) * occluded[:, None] + moment.direct * facing[:, None] * np.float32(1.15)
-    rise = mine["ridge"] - mine["eaves"]
-    gable_end = (mine["roof"] == Roof.GABLE) & (end_wall == (mine["half_u"] >= mine["half_v"]))
-    limit = mine["eaves"] + np.where(gable_end, rise * (1 - np.abs(along) / half), np.where(mine["roof"] == Roof.FLAT, 0.55, 0.0))
     is_roof = z > limit + pixel
     rgb = wall * light
     level = moment.ambient + moment.direct * np.float32(0.75)

@@ -5,13 +5,14 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from aenet.data.city import palette
+from aenet.data.city.amenities import Amenities, Square
 from aenet.data.city.buildings import CarPark, rectangle
 from aenet.data.city.canvas import Canvas
 from aenet.data.city.config import CityConfig
 from aenet.data.city.layers import Kind
 from aenet.data.city.noise import Rng, fractal_noise, wrapped_noise
 from aenet.data.city.plan import Plan
-from aenet.data.city.roads import Road, RoadKind, spline
+from aenet.data.city.roads import Road, RoadKind
 from aenet.data.city.zones import Use
 
 COVER = {
@@ -36,7 +37,7 @@ def draw_ground(config: CityConfig, plan: Plan) -> tuple[UInt8[np.ndarray, "h w 
         _garden(rng, canvas, plan, lot.corners, lot.building)
     _mottle(rng, canvas.albedo, canvas.kind)
     _river(canvas, plan)
-    _ponds_and_pitches(rng, canvas, plan)
+    _amenities(canvas, plan.amenities)
     for park in plan.built.car_parks:
         _car_park(canvas, park)
     _streets(rng, canvas, plan)
@@ -47,7 +48,7 @@ def _parcel_colours(rng: Rng, plan: Plan) -> tuple[UInt8[np.ndarray, "p 3"], UIn
     uses = plan.zones.parcel_use
     base = np.stack([COVER[Use(u)][0] for u in range(len(Use))])
     kind = np.array([COVER[Use(u)][1] for u in range(len(Use))], np.uint8)
-    colour = base[uses] + rng.normal(0, 6, (len(uses), 3)) + rng.normal(0, 8, (len(uses), 1))
+    colour = base[uses] + rng.normal(0, 3, (len(uses), 3)) + rng.normal(0, 9, (len(uses), 1))
     fields = uses == Use.FIELD
     colour[fields] = palette.CROPS[rng.integers(len(palette.CROPS), size=int(fields.sum()))]
     centre = (uses == Use.CENTRE) & (rng.random(len(uses)) < 0.4)
@@ -82,13 +83,13 @@ def _crop_rows(rng: Rng, config: CityConfig, plan: Plan, canvas: Canvas) -> None
 
 def _garden(rng: Rng, canvas: Canvas, plan: Plan, corners: Float64[np.ndarray, "4 2"], building: int) -> None:
     """A lawn of its own green, a terrace, perhaps beds, a drive or a pool."""
-    kind, colour = Kind.GRASS, palette.LAWN + rng.normal(0, 11, 3)
+    kind, colour = Kind.GRASS, palette.LAWN + rng.normal(0, 4, 3) + rng.normal(0, 9)
     if rng.random() < 0.14:
-        kind, colour = Kind.PAVED, palette.GRAVEL + rng.normal(0, 10, 3)
+        kind, colour = Kind.PAVED, palette.GRAVEL + rng.normal(0, 3, 3) + rng.normal(0, 10)
     canvas.polygon(corners, np.clip(colour, 0, 255), kind)
     house = plan.built.houses[building]
     x, y, angle = float(house["x"]), float(house["y"]), float(house["angle"])
-    paving = np.clip(palette.PAVEMENT + rng.normal(0, 14, 3), 0, 255)
+    paving = np.clip(palette.PAVEMENT + rng.normal(0, 4, 3) + rng.normal(0, 14), 0, 255)
     terrace = rectangle(x, y, angle, float(house["half_u"]) * 0.8, float(house["half_v"]) + 2.6)
     canvas.polygon(terrace, paving, Kind.PAVED)
     middle, along = corners.mean(axis=0), corners[1] - corners[0]
@@ -109,7 +110,7 @@ def _mottle(rng: Rng, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray
     rows, cols = kind.shape
     broad = cv2.resize(fractal_noise(rng, rows // 8 + 1, cols // 8 + 1, (34.0, 11.0, 4.0)), (cols, rows))
     grain = wrapped_noise(rng, 1024, (0.8, 2.2, 6.0))
-    gain = np.array([0.10, 0.07, 0.05, 0.035, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], np.float32)
+    gain = np.array([0.10, 0.07, 0.05, 0.035, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], np.float32)
     for top in range(0, rows, 256):
         part = slice(top, min(rows, top + 256))
         tile = np.tile(grain[np.arange(part.start, part.stop) % 1024], (1, cols // 1024 + 1))[:, :cols]
@@ -124,42 +125,27 @@ def _river(canvas: Canvas, plan: Plan) -> None:
     canvas.line(network.river, network.river_width * 0.6, palette.WATER * 0.9, Kind.WATER)
 
 
-def _blob(rng: Rng, x: float, y: float, radius: float) -> Float64[np.ndarray, "n 2"]:
-    around = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    reach = radius * (1 + rng.normal(0, 0.16, 14))
-    ring = np.array([x, y]) + (reach * [np.cos(around), np.sin(around)]).T
-    return spline(np.concatenate([ring, ring[:1]]), 1.0)
+def _amenities(canvas: Canvas, found: Amenities) -> None:
+    """Squares with bands and a fountain, ponds, pitches, paths."""
+    for square in found.squares:
+        _square(canvas, square)
+    for line, sandy in found.paths:
+        canvas.line(line, 2.2, palette.SAND if sandy else palette.SOIL * 1.1, Kind.BARE)
+    for shore, water in found.ponds:
+        canvas.polygon(shore, palette.SAND * 0.9, Kind.BARE)
+        canvas.polygon(water, palette.WATER, Kind.WATER)
+    for pitch in found.pitches:
+        _pitch(canvas, *pitch)
 
 
-def _ponds_and_pitches(rng: Rng, canvas: Canvas, plan: Plan) -> None:
-    """Parks get winding paths and perhaps a pond or a football pitch; squares get a pattern and a fountain."""
-    zones = plan.zones
-    for block in np.flatnonzero((zones.block_area > 900) & np.isin(zones.block_use, [Use.PARK, Use.PLAZA, Use.WOOD, Use.MEADOW])):
-        use, (x, y), size = Use(zones.block_use[block]), zones.block_centre[block], np.sqrt(zones.block_area[block])
-        angle = float(zones.parcel_angle[block * 8])
-        if use is Use.PLAZA:
-            for k in range(-8, 9):
-                shift = np.array([-np.sin(angle), np.cos(angle)]) * k * 4.5
-                reach = np.array([np.cos(angle), np.sin(angle)]) * min(36.0, size * 0.5)
-                middle = np.array([x, y]) + shift
-                canvas.line(np.stack([middle - reach, middle + reach]), 0.7, palette.SETTS * 0.82, Kind.PAVED)
-            canvas.disk(x, y, 4.0, palette.KERB, Kind.PAVED)
-            canvas.disk(x, y, 3.2, palette.WATER * 1.15, Kind.WATER)
-            continue
-        if use is Use.PARK and rng.random() < 0.35 and size > 55:
-            canvas.polygon(_blob(rng, x, y, size * 0.2 + 2), palette.SAND * 0.9, Kind.BARE)
-            canvas.polygon(_blob(rng, x, y, size * 0.2), palette.WATER, Kind.WATER)
-        elif use in (Use.PARK, Use.MEADOW) and rng.random() < 0.3 and size > 75:
-            _pitch(canvas, x, y, angle)
-        for _ in range(3 if use is Use.PARK else 1):
-            bend = rng.uniform(0, 2 * np.pi)
-            ways = np.array([np.cos(bend), np.sin(bend)]) * size * 0.75
-            nodes = np.array([[x, y] - ways, [x, y] + rng.normal(0, size * 0.22, 2), [x, y] + ways + rng.normal(0, size * 0.2, 2)])
-            line = spline(nodes)
-            uses = np.array([zones.use_at(*p) for p in line])
-            line = line[uses == use]
-            if len(line) > 4 and np.hypot(*np.diff(line, axis=0).T).max() < 6:
-                canvas.line(line, 2.2, palette.SAND if use is Use.PARK else palette.SOIL * 1.1, Kind.BARE)
+def _square(canvas: Canvas, square: Square) -> None:
+    middle = np.array([square.x, square.y])
+    along, across = np.array([np.cos(square.angle), np.sin(square.angle)]), np.array([-np.sin(square.angle), np.cos(square.angle)])
+    for k in np.arange(-square.reach, square.reach + 0.1, 4.5):
+        for a, b in ((along, across), (across, along)):
+            canvas.line(np.stack([middle + a * k - b * square.reach, middle + a * k + b * square.reach]), 0.6, palette.SETTS * 0.84)
+    canvas.disk(square.x, square.y, 4.0, palette.KERB, Kind.PAVED)
+    canvas.disk(square.x, square.y, 3.2, palette.WATER * 1.15, Kind.WATER)
 
 
 def _pitch(canvas: Canvas, x: float, y: float, angle: float) -> None:

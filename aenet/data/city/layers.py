@@ -21,6 +21,7 @@ class Kind(IntEnum):
     TRUNK = 7
     HEDGE = 8
     FENCE = 9
+    PARAPET = 10
 
 
 class Layers(NamedTuple):
@@ -28,7 +29,7 @@ class Layers(NamedTuple):
 
     surface: top of everything solid, metres above the datum. terrain: bare ground on a grid `TERRAIN_STEP`
     times coarser. ident: index + 1 of the building, 0 elsewhere. canopy: tree crown top and base above the
-    terrain in decimetres, and species * 32 + tone. albedo: colour in flat light. shadow: 255 where the sun
+    terrain in decimetres, and species * 32 + tone, one plane each. albedo: colour in flat light. shadow: 255 where the sun
     reaches, one layer for each of the suns in `light.SUNS`, at half the resolution.
     """
 
@@ -36,7 +37,7 @@ class Layers(NamedTuple):
     kind: UInt8[np.ndarray, "h w"]
     ident: UInt16[np.ndarray, "h w"]
     albedo: UInt8[np.ndarray, "h w 3"]
-    canopy: UInt8[np.ndarray, "h w 3"]
+    canopy: UInt8[np.ndarray, "3 h w"]
     shadow: UInt8[np.ndarray, "s h2 w2"]
     terrain: Float32[np.ndarray, "ht wt"]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from aenet.data.city.buildings import Roof
 from aenet.data.city.layers import TERRAIN_STEP, Layers
 
 REACH_M = 260.0
@@ -110,9 +111,27 @@ def _sharpen(
     fresh = (k == 0) | (ident[np.maximum(k - 1, 0), j] != ident[k, j])
     k, j = k[fresh], j[fresh]
     mine = houses[ident[k, j].astype(np.int64) - 1]
-    near, _, _ = entry(mine, np.float32(camera[0]), np.float32(camera[1]), rays.east[j], rays.south[j])
+    x, y, eye = (np.float32(v) for v in camera)
+    near, slab_u, slab_v = entry(mine, x, y, rays.east[j], rays.south[j])
     near = np.clip(near, rays.distance[k] * np.float32(0.8) - 1, rays.distance[k]).clip(0.3)
-    slope[k, j] = np.maximum(slope[k, j], (mine["base"] + mine["eaves"] - np.float32(camera[2])) / near)
+    limit, _, _, _ = wall_top(mine, x + near * rays.east[j], y + near * rays.south[j], slab_u > slab_v)
+    slope[k, j] = np.maximum(slope[k, j], (mine["base"] + limit - eye) / near)
+
+
+def wall_top(
+    mine: np.ndarray, x: Float32[np.ndarray, " n"], y: Float32[np.ndarray, " n"], end_wall: Bool[np.ndarray, " n"]
+) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Height above its foot at which a wall ends at (x, y); metres along the wall from its middle, its half
+    length, and the coordinate across it. Gables carry the wall up to the ridge.
+    """
+    cos, sin = np.cos(mine["angle"]), np.sin(mine["angle"])
+    dx, dy = x - mine["x"], y - mine["y"]
+    u, v = dx * cos + dy * sin, -dx * sin + dy * cos
+    along, half = np.where(end_wall, v, u), np.where(end_wall, mine["half_v"], mine["half_u"])
+    gable = (mine["roof"] == Roof.GABLE) & (end_wall == (mine["half_u"] >= mine["half_v"]))
+    share = np.where(gable, np.clip(1 - np.abs(along) / half, 0, 1), 0)
+    parapet = np.where(mine["roof"] == Roof.FLAT, np.float32(0.5), np.float32(0))
+    return mine["eaves"] + (mine["ridge"] - mine["eaves"]) * share + parapet, along, half, np.where(end_wall, u, v)
 
 
 def spans(
@@ -132,17 +151,18 @@ def _crowns(
 ) -> Bool[np.ndarray, "h w"]:  # fmt: skip
     """Put tree crowns, which float above the ground, before whatever stands behind them."""
     rows, cols = layers.kind.shape
-    canopy = layers.canopy.reshape(-1, 3)
-    k, j = np.nonzero(canopy[:, 0].take(cell))
+    top_m, base_m, _ = layers.canopy.reshape(3, -1)
+    k, j = np.nonzero(top_m.take(cell))
     last = np.where(seen, hit, len(rays.distance)).max(axis=0)
     visible = k < last[j]
     k, j = k[visible], j[visible]
     spot = cell[k, j]
     ground = layers.terrain[spot // cols // TERRAIN_STEP, spot % cols // TERRAIN_STEP] - np.float32(eye)
     distance = rays.distance[k]
-    crown = canopy[spot]
-    top = rays.row_of((ground + crown[:, 0] * np.float32(0.1)) / distance)
-    bottom = rays.row_of((ground + crown[:, 1] * np.float32(0.1)) / distance)
+    # Leaves stick out here and there, less than a pixel or two when near.
+    ragged = (spot * 37 + j * 11) % 13 * np.minimum(distance * np.float32(0.0016), np.float32(0.035))
+    top = rays.row_of((ground + top_m.take(spot) * np.float32(0.1) + ragged) / distance)
+    bottom = rays.row_of((ground + base_m.take(spot) * np.float32(0.1) - ragged) / distance)
     order = slice(None, None, -1)  # far to near: the last write wins
     bottom = np.minimum(np.maximum(bottom, top + 1), len(rays.elevation))  # a distant crown is one row at least
     which, row = spans(top[order], bottom[order])

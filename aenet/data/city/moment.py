@@ -37,8 +37,8 @@ class Moment(NamedTuple):
     shadow: int  # which shadow layer; 0 is never used, -1 is an overcast sky without shadows
     cloud: float  # 0 clear to 1 overcast
     crowns: Float32[np.ndarray, "256 3"]
-    turned: Float32[np.ndarray, "10 3"]  # colour a kind of ground turns to in this season
-    share: Float32[np.ndarray, " 10"]  # and how far it turns
+    turned: Float32[np.ndarray, "k 3"]  # colour a kind of ground turns to in this season
+    share: Float32[np.ndarray, " k"]  # and how far it turns
     zenith: Float32[np.ndarray, "3"]
     horizon: Float32[np.ndarray, "3"]
     haze_m: float

@@ -126,7 +126,7 @@ def _land(
     rgb += turn * (moment.turned[kind] * (rgb.mean(axis=1, keepdims=True) / np.float32(118)) - rgb)
     speck = scene.grain[(py * 6).astype(np.int32) % 512, (px * 6).astype(np.int32) % 512]
     fade = np.clip(np.float32(1.1) - depth / 40, 0.15, 1)
-    rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05], np.float32)[kind]
+    rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05, 0.05], np.float32)[kind]
     rgb *= (1 + rough * fade * speck)[:, None]
     water = kind == Kind.WATER
     rgb[water] = rgb[water] * 0.5 + (moment.horizon * 0.35 + moment.zenith * 0.15) * (1 + 0.12 * speck[water, None])
@@ -161,17 +161,26 @@ def _leaves(
     """Crowns: darker below and inside, brighter where they face the sun, speckled with leaves."""
     layers, rays = scene.layers, scene.rays
     spot, depth = seen.cell[row, col], seen.depth[row, col]
-    crown = layers.canopy.reshape(-1, 3)[spot].astype(np.float32)
+    top, base, look = (plane.reshape(-1).take(spot) for plane in layers.canopy)
+    tall = np.maximum(top.astype(np.float32) - base, 5)
     z = np.float32(camera[2]) + depth * rays.tangent[row] - layers.surface.reshape(-1).take(spot)
-    share = np.clip((z - crown[:, 1] * 0.1) / np.maximum(crown[:, 0] - crown[:, 1], 5) * 10, 0, 1)
-    along = rays.azimuth[col] * depth
-    leaf = scene.grain[(z * 5).astype(np.int32) % 512, (along * 5).astype(np.int32) % 512]
-    bough = scene.grain[(z * 1.1).astype(np.int32) % 512, (along * 1.1 + 99).astype(np.int32) % 512]
+    share = np.clip((z * 10 - base) / tall, 0, 1)
+    # Leaves are fixed to directions in coarse steps of distance, so that neighbouring columns agree.
+    scale = np.exp2(np.round(np.log2(np.maximum(depth, 10)))).astype(np.float32)
+    leaf = _texture(scene.grain, rays.azimuth[col] * scale * 6, rays.elevation[row] * scale * 6)
+    bough = _texture(scene.grain, rays.azimuth[col] * scale * 1.4 + 99, rays.elevation[row] * scale * 1.4)
     front = np.cos(rays.azimuth[col] - np.float32(np.deg2rad(moment.sun.azimuth + 180)))
-    rgb = moment.crowns[crown[:, 2].astype(np.int32)]
+    rgb = moment.crowns[look]
     body = (0.62 + 0.42 * share) * (1 + 0.22 * leaf + 0.13 * bough)
     sunny = np.clip(0.35 + 0.3 * front + 0.5 * share + 0.2 * bough, 0.05, 1.2)
     return rgb * body[:, None] * (moment.ambient * 0.9 + moment.direct * sunny[:, None])
+
+
+def _texture(noise: Float32[np.ndarray, "s s"], u: Float32[np.ndarray, " n"], v: Float32[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
+    """Values of a seamless texture, bilinear."""
+    size, pad = np.float32(len(noise)), -len(u) % 1024
+    maps = (np.pad(a % size, (0, pad)).reshape(-1, 1024).astype(np.float32) for a in (u, v))
+    return cv2.remap(noise, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP).reshape(-1)[: len(u)]
 
 
 def _develop(rng: Rng, scene: Scene, screen: Screen, moment: Moment) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:

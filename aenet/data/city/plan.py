@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aenet.data.city.amenities import Amenities, lay_amenities
 from aenet.data.city.buildings import Built, build
 from aenet.data.city.config import CityConfig
 from aenet.data.city.plants import Plants, plant
@@ -17,6 +18,7 @@ class Plan(NamedTuple):
     network: Network
     zones: Zones
     built: Built
+    amenities: Amenities
     plants: Plants
 
 
@@ -26,4 +28,5 @@ def draw_plan(config: CityConfig) -> Plan:
     network = lay_roads(rng, config.width_m, config.height_m)
     zones = lay_zones(rng, network, config.width_m, config.height_m)
     built = build(rng, network, zones)
-    return Plan(network, zones, built, plant(rng, network, zones, built))
+    amenities = lay_amenities(rng, zones, built)
+    return Plan(network, zones, built, amenities, plant(rng, network, zones, built))

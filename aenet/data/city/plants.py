@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from aenet.data.city.buildings import Built
+from aenet.data.city.layers import Kind
 from aenet.data.city.noise import Rng
 from aenet.data.city.roads import Network, RoadKind
 from aenet.data.city.zones import Use, Zones
@@ -32,7 +33,7 @@ class Hedge(NamedTuple):
     b: Float64[np.ndarray, "2"]
     height: float
     width: float
-    green: bool
+    kind: Kind
 
 
 class Plants(NamedTuple):
@@ -73,7 +74,7 @@ def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
     for block in np.flatnonzero(zones.block_area > 60):
         _block(planter, int(block))
     _banks(planter, network)
-    hedges = _gardens(planter, built)
+    hedges = _gardens(planter, built) + _parapets(network, zones)
     trees = np.concatenate(planter.rows) if planter.rows else np.zeros(0, TREE)
     return Plants(trees, hedges)
 
@@ -168,5 +169,19 @@ def _gardens(planter: _Planter, built: Built) -> list[Hedge]:
         order = [0, 1, 2, 3] if lot.side > 0 else [3, 2, 1, 0]  # corners 0 and 1 lie on the street's side
         for a, b in ((1, 2), (2, 3), (3, 0)):
             if rng.random() < 0.75:
-                hedges.append(Hedge(lot.corners[order[a]], lot.corners[order[b]], height, 1.1 if green else 0.35, green))
+                hedges.append(Hedge(lot.corners[order[a]], lot.corners[order[b]], height, 1.1 if green else 0.35, Kind.HEDGE if green else Kind.FENCE))
     return hedges
+
+
+def _parapets(network: Network, zones: Zones) -> list[Hedge]:
+    """Walls along both sides of every bridge."""
+    walls = []
+    for road in network.roads:
+        cells = np.clip(road.points, 0, [zones.wet.shape[1] - 1, zones.wet.shape[0] - 1]).astype(int)
+        wet = zones.wet[cells[:, 1], cells[:, 0]]
+        headings = road.headings()
+        for k in np.flatnonzero(wet[:-1]):
+            normal = np.array([-np.sin(headings[k]), np.cos(headings[k])]) * (road.reach - 0.3)
+            for side in (-1, 1):
+                walls.append(Hedge(road.points[k] + side * normal, road.points[k + 1] + side * normal, 1.0, 0.4, Kind.PARAPET))
+    return walls

@@ -12,7 +12,7 @@ from aenet.data.city.config import CityConfig
 from aenet.data.city.layers import TERRAIN_STEP, Kind
 from aenet.data.city.noise import Rng, fractal_noise, sample, smooth_noise
 from aenet.data.city.plan import Plan
-from aenet.data.city.plants import Species
+from aenet.data.city.plants import Hedge, Species
 
 
 class Relief(NamedTuple):
@@ -20,7 +20,7 @@ class Relief(NamedTuple):
 
     surface: Float32[np.ndarray, "h w"]
     ident: UInt16[np.ndarray, "h w"]
-    canopy: UInt8[np.ndarray, "h w 3"]
+    canopy: UInt8[np.ndarray, "3 h w"]
     terrain: Float32[np.ndarray, "ht wt"]
     houses: np.ndarray
 
@@ -44,7 +44,7 @@ def raise_relief(
         _hedge(config, hedge, surface, albedo, kind)
     for index in range(len(houses)):
         _house(config, houses[index], index, surface, ident, albedo, kind)
-    canopy = np.zeros((rows, cols, 3), np.uint8)
+    canopy = np.zeros((3, rows, cols), np.uint8)
     _trees(rng, config, plan, surface, canopy, kind, albedo)
     return Relief(surface, ident, canopy, terrain, houses)
 
@@ -58,8 +58,8 @@ def _window(config: CityConfig, x: float, y: float, reach: float) -> tuple[slice
     )
 
 
-def _hedge(config: CityConfig, hedge: object, surface: np.ndarray, albedo: np.ndarray, kind: np.ndarray) -> None:
-    a, b, height, width, green = hedge  # type: ignore[misc]  # a Hedge, unpacked
+def _hedge(config: CityConfig, hedge: Hedge, surface: np.ndarray, albedo: np.ndarray, kind: np.ndarray) -> None:
+    a, b, height, width, what = hedge
     middle, reach = (a + b) / 2, float(np.hypot(*(b - a))) / 2 + 1
     ys, xs = _window(config, middle[0], middle[1], reach)
     mask = np.zeros(kind[ys, xs].shape, np.uint8)
@@ -68,10 +68,11 @@ def _hedge(config: CityConfig, hedge: object, surface: np.ndarray, albedo: np.nd
     ends = (np.stack([a, b]) / config.resolution_m - [xs.start, ys.start]) * 16
     px = max(1, round(width / config.resolution_m))
     cv2.polylines(mask, [np.round(ends).astype(np.int32)], False, 1, px, shift=4)
-    on = (mask > 0) & np.isin(kind[ys, xs], (Kind.GRASS, Kind.BARE, Kind.CROP))
+    over = (Kind.PAVED, Kind.WATER) if what is Kind.PARAPET else (Kind.GRASS, Kind.BARE, Kind.CROP)
+    on = (mask > 0) & np.isin(kind[ys, xs], over)
     surface[ys, xs][on] += np.float32(height)
-    kind[ys, xs][on] = Kind.HEDGE if green else Kind.FENCE
-    albedo[ys, xs][on] = (74, 98, 52) if green else (150, 128, 104)
+    kind[ys, xs][on] = what
+    albedo[ys, xs][on] = {Kind.HEDGE: (74, 98, 52), Kind.FENCE: (150, 128, 104)}.get(what, (176, 170, 160))
 
 
 def _house(
@@ -188,14 +189,14 @@ def _trees(
         crown = cv2.resize(library[int(tree["species"])][pick], (size, size), interpolation=cv2.INTER_AREA)
         rows, cols = min(size, rows), min(size, cols)
         crown = crown[:rows, :cols]
-        part = canopy[ys.start : ys.start + rows, xs.start : xs.start + cols]
+        part = canopy[:, ys.start : ys.start + rows, xs.start : xs.start + cols]
         base, height = float(tree["base"]), float(tree["height"])
         top = ((base + (height - base) * (0.15 + 0.85 * crown)) * 10).astype(np.uint8)
-        on = (crown > 0) & (top > part[..., 0])
+        on = (crown > 0) & (top > part[0])
         on &= kind[ys.start : ys.start + rows, xs.start : xs.start + cols] != Kind.BUILDING
-        part[on, 0] = top[on]
-        part[on, 1] = int(base * 10)
-        part[on, 2] = int(tree["species"]) * 32 + int(float(tree["tone"]) * 31)
+        part[0, on] = top[on]
+        part[1, on] = int(base * 10)
+        part[2, on] = int(tree["species"]) * 32 + int(float(tree["tone"]) * 31)
         row, col = int(y / res), int(x / res)
         if base > 0 and kind[row, col] < Kind.ROAD:
             thick = slice(row, row + (2 if radius > 2.5 else 1)), slice(col, col + (2 if radius > 2.5 else 1))

@@ -110,7 +110,7 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
 def _grid_nodes(rng: Rng, width_m: float, height_m: float) -> Float64[np.ndarray, "i j 2"]:
     """Crossings of two families of lines, rotated and bent by a smooth displacement."""
     reach = float(np.hypot(width_m, height_m)) / 2 + 60
-    us, vs = _stops(rng, reach, 72, 130), _stops(rng, reach, 85, 150)
+    us, vs = _stops(rng, reach, 58, 112), _stops(rng, reach, 66, 124)
     angle = np.deg2rad(rng.uniform(12, 32) * rng.choice([-1, 1]))
     u, v = np.meshgrid(us, vs, indexing="ij")
     x = width_m / 2 + u * np.cos(angle) - v * np.sin(angle)
@@ -135,13 +135,13 @@ def _stops(rng: Rng, reach: float, low: float, high: float) -> Float64[np.ndarra
 def _line_kinds(rng: Rng, count: int) -> list[RoadKind]:
     """Every fourth or so line is an avenue, the others streets and lanes at random."""
     phase = int(rng.integers(0, 4))
-    picked = rng.choice([RoadKind.STREET, RoadKind.LANE], count, p=[0.45, 0.55])
-    return [RoadKind.AVENUE if (k + phase) % 5 == 0 else RoadKind(int(p)) for k, p in enumerate(picked)]
+    picked = rng.choice([RoadKind.STREET, RoadKind.LANE], count, p=[0.35, 0.65])
+    return [RoadKind.AVENUE if (k + phase) % 6 == 0 else RoadKind(int(p)) for k, p in enumerate(picked)]
 
 
 def _runs(rng: Rng, line: Points, kind: RoadKind, wet: UInt8[np.ndarray, "h w"]) -> list[Road]:
     """The kept stretches of one grid line; small roads end at the river, large ones bridge it."""
-    keep = rng.random(len(line) - 1) < {RoadKind.AVENUE: 1.0, RoadKind.STREET: 0.9, RoadKind.LANE: 0.74}[kind]
+    keep = rng.random(len(line) - 1) < {RoadKind.AVENUE: 1.0, RoadKind.STREET: 0.88, RoadKind.LANE: 0.68}[kind]
     if kind is RoadKind.LANE:
         keep &= ~np.array([_crosses(wet, a, b) for a, b in zip(line, line[1:], strict=False)])
     roads, start = [], None

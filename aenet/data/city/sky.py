@@ -17,13 +17,13 @@ def paint_sky(
     sky = moment.horizon * (1 - up) + moment.zenith * up
     sky = np.repeat(sky, len(azimuth), axis=1).astype(np.float32)
     if moment.shadow > 0:
-        sun_az, sun_el = np.deg2rad(moment.sun.azimuth), np.deg2rad(moment.sun.elevation)
-        cosine = np.sin(elevation)[:, None] * np.sin(sun_el) + np.cos(elevation)[:, None] * np.cos(sun_el) * np.cos(azimuth - sun_az)
-        cosine = np.clip(cosine, 0, 1).astype(np.float32)
-        glow = 0.30 * cosine**8 + 0.5 * cosine**90 + 2.0 * cosine**4000
+        sun_az, sun_el = (np.float32(np.deg2rad(v)) for v in moment.sun)
+        along = np.cos(elevation)[:, None] * np.cos(sun_el) * np.cos(azimuth - sun_az)
+        cosine = np.clip(np.sin(elevation)[:, None] * np.sin(sun_el) + along, 0, 1)
+        glow = 0.30 * cosine**8 + 0.28 * cosine**90 + 2.0 * cosine**4000
         sky += glow[..., None] * np.array([255, 240, 205], np.float32)
     reach = np.float32(26.0) / np.tan(elevation + np.float32(0.07))[:, None]
-    dx, dy = rng.uniform(0, noise.shape[0], 2)
+    dx, dy = rng.uniform(0, noise.shape[0], 2).astype(np.float32)
     size = np.float32(noise.shape[0])
     u = (reach * np.sin(azimuth)[None] + dx) % size
     v = (reach * np.cos(azimuth)[None] + dy) % size

@@ -175,7 +175,8 @@ def _sweep(path: Path) -> None:
     """Remove what dead writers of `path` left behind."""
     for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         writer = orphan.name.removeprefix(f".{path.name}.").split(".")[0]
-        if writer.isdigit() and _alive(int(writer)):
+        # No number: a neighbour, as `.town.png.PID...` is of `town`.
+        if not writer.isdigit() or _alive(int(writer)):
             continue
         if orphan.is_dir():
             shutil.rmtree(orphan, ignore_errors=True)

@@ -18,9 +18,9 @@ PARAMS_FILE = Path("params.yaml")
 
 
 class Config(BaseModel):
-    """Base of every configuration: immutable, refuses unknown keys, converts nothing silently."""
+    """Base of every configuration: immutable, refuses unknown keys and NaN, converts nothing silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 C = TypeVar("C", bound=BaseModel)

@@ -12,6 +12,7 @@ Graph = dict[str, tuple[str, ...]]
 """Stage -> the stages it waits for. Stages stand in DVC's own order, each after those it waits for."""
 
 _EDGE = re.compile(r'^\s*"(?P<before>[^"]+)"\s*->\s*"(?P<after>[^"]+)";?$')
+_VISITED = re.compile(r"^(?:Running stage|Stage) '(?P<stage>[^']+)'")
 _NODE = re.compile(r'^\s*"(?P<stage>[^"]+)";?$')
 
 
@@ -32,6 +33,12 @@ def ask_dvc(*arguments: str) -> str:
         reason = next((line for line in said if line.startswith("ERROR")), said[-1] if said else "no reason given")
         raise AenetError(f"`dvc {' '.join(arguments)}` failed: {reason.removeprefix('ERROR: ')}")
     return done.stdout
+
+
+def repro_order() -> list[str]:
+    """Return the stages in the order in which `dvc repro` goes through them (all it can reach)."""
+    done = subprocess.run(dvc("repro", "--dry", "--keep-going"), capture_output=True, text=True, check=False)
+    return [found["stage"] for line in done.stdout.splitlines() if (found := _VISITED.match(line))]
 
 
 def read_graph(stages: Sequence[str] | None = None) -> Graph:

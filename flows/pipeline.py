@@ -24,6 +24,7 @@ from prefect.tasks import Task
 from aenet.errors import AenetError
 from aenet.tracking.address import store_uri
 from aenet.tracking.events import project_root
+from flows import lockfile
 from flows.graph import Graph, read_graph
 from flows.processes import Outcome, StageProcesses
 from flows.tables import failure, metrics_table, stages_table
@@ -60,6 +61,7 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
     graph = read_graph(stages)
     processes = StageProcesses(force)
     outcomes: dict[str, Outcome] = {}
+    locked = lockfile.locked_stages()
     again = run_stage.with_options(
         retries=retries,
         retry_delay_seconds=RETRY_SECONDS,
@@ -69,6 +71,7 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
         _run_all(graph, workers, again, processes, outcomes)
     finally:
         processes.stop()
+        lockfile.reorder(locked)
     outcomes = {stage: outcomes.get(stage, Outcome("NotRun")) for stage in graph}
     _publish(outcomes)
     if reason := failure(outcomes):

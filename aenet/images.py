@@ -45,12 +45,20 @@ def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
             _check_size(image, name)
             if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
                 return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(upright.convert("RGB"))
+            return _rgb(ImageOps.exif_transpose(image), name)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
         raise UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({error})") from error
+
+
+def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    if image.mode.startswith("I;16"):  # Pillow's own conversion would make everything above 255 white
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise UnreadableImage(f"{name}: 32 bits a pixel, of unknown range: convert it to 8 bits first")
+    return np.asarray(image.convert("RGB"))
 
 
 def probe(path: Path) -> tuple[int, int]:
@@ -66,7 +74,8 @@ def probe(path: Path) -> tuple[int, int]:
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
                 _check_size(image, str(path))
-                turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                # Pillow gives a TIFF's size already upright.
+                turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
                 return (image.width, image.height) if turned else (image.height, image.width)
     except UnreadableImage:
         raise

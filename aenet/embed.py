@@ -17,7 +17,7 @@ def embed(
     parts = []
     with torch.inference_mode():
         for start in range(0, len(views), batch_size):
-            pixels = torch.from_numpy(np.ascontiguousarray(views[start : start + batch_size]))
+            pixels = torch.from_numpy(np.array(views[start : start + batch_size]))  # a copy: the map is read-only
             parts.append(branch(pixels.to(device)).float().cpu().numpy())
     branch.train(training)
     return np.concatenate(parts)

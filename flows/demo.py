@@ -8,7 +8,6 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 
 # isort: on
 import json
-import sys
 import time
 from pathlib import Path
 

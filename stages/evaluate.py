@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from aenet.data.histogram import histogram_descriptors
 
 from aenet import figures, heatmaps
 from aenet.artifacts import atomic_file, folder_digest, write_json
+from aenet.data.histogram import colour_histograms
 from aenet.data.views import Views, open_views
 from aenet.embed import embed_pairs
 from aenet.evaluation import EvaluateConfig, Evaluation, curve, score
@@ -29,7 +29,7 @@ def main(paths: Paths = Paths()) -> None:
         check_view(card, views.spec, str(paths.views))
         best = score(*embed_pairs(network, views, config.batch_size), views)
         last = score(*embed_pairs(load_model(paths.model, "last")[0], views, config.batch_size), views)
-        floor = score(histogram_descriptors(views.ground), histogram_descriptors(views.aerial), views)
+        floor = score(colour_histograms(views.ground), colour_histograms(views.aerial), views)
         values = {"aenet": best.values, "aenet_last": last.values, "colour_histogram": floor.values}
         write_json(out / "metrics.json", values)
         curves = {"AENet": curve(best.rank), "colour histogram": curve(floor.rank)}

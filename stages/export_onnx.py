@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-from aenet.artifacts import atomic_folder, sha256_file, write_json
+from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
 from aenet.card import CARD, ModelCard
 from aenet.data.views import open_views
 from aenet.errors import AenetError
@@ -30,18 +31,23 @@ def main(paths: Paths = Paths()) -> None:
             report = parity(network, folder, open_views(paths.views, "test"), config)
             write_json(report_file, report)
             if not report["passed"]:
-                raise AenetError(
-                    f"ONNX differs from torch by {report['max_abs_difference']:.2e} "
-                    f"(allowed {config.tolerance:.0e}) and changes {report['top1_changed']} of {report['places']} answers: see {report_file}"
-                )
+                raise AenetError(_failure(report, config))
             write_json(folder / "parity.json", report)
             write_json(folder / CARD, _card(trained, recall, folder).model_dump(mode="json"))
         active.artifact(paths.onnx, folder="onnx")
         difference = float(report["max_abs_difference"])
         active.metrics({"parity/max_abs_difference": difference, "parity/top1_changed": float(report["top1_changed"])})
         numbers = {"recall_at_1": recall, "parity_max_abs_difference": difference}
-        active.register(paths.onnx, name="aenet", metrics=numbers, passed=True)
+        active.register(paths.onnx, name="aenet", metrics=numbers, passed=True, measured_on=folder_digest(paths.views))
     console.print(f"ONNX equals torch within {difference:.1e} on {report['places']} places; model in {paths.onnx}")
+
+
+def _failure(report: dict[str, Any], config: ExportConfig) -> str:
+    difference, changed = report["max_abs_difference"], report["top1_changed"]
+    return (
+        f"ONNX differs from torch by {difference:.2e} (allowed {config.tolerance:.0e}) and changes "
+        f"{changed} of {report['places']} answers: see reports/export_onnx/parity.json"
+    )
 
 
 def _card(trained: TrainedCard, recall: float, folder: Path) -> ModelCard:

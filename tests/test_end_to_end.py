@@ -95,7 +95,8 @@ def test_one_mlflow_run_per_stage_with_the_variants_under_one_parent(clone: Path
 import json, mlflow
 client = mlflow.MlflowClient("sqlite:///mlflow.db")
 ids = [e.experiment_id for e in client.search_experiments(filter_string="name = 'aenet'")]
-print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.data.metrics] for r in client.search_runs(ids)]))
+runs = client.search_runs(ids)
+print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.data.metrics] for r in runs]))
 """
     runs = json.loads(_run(clone, sys.executable, "-c", listing).strip().splitlines()[-1])
     named = {name: (parent, metrics) for name, parent, metrics in runs}
@@ -117,7 +118,7 @@ def test_the_exported_model_places_the_towns_photos(clone: Path, repro: str) -> 
     assert places["error_m"].notna().all()
     assert "cpu" in printed.lower()
     report = (clone / "out" / "report.html").read_text()
-    assert "src=\"http" not in report and "href=\"http" not in report
+    assert 'src="http' not in report and 'href="http' not in report
 
 
 def test_a_stage_without_its_input_says_what_to_run(clone: Path, tmp_path: Path) -> None:

@@ -139,5 +139,11 @@ def test_the_papers_preset_takes_a_step(tmp_path: Path) -> None:
     small = paper.model_copy(update={"epochs": 1, "batch_size": 2, "model": model})
     trained = train(small, _views(2, 128, 512, 1), _views(1, 128, 512, 2), tmp_path)
     assert np.isfinite(trained.history[0].loss)
-    assert sum(t.numel() for n, t in trained.last.items() if n.startswith("ground.attention") and t.is_floating_point()
-               and "running" not in n) == 300
+    assert (
+        sum(
+            t.numel()
+            for n, t in trained.last.items()
+            if n.startswith("ground.attention") and t.is_floating_point() and "running" not in n
+        )
+        == 300
+    )

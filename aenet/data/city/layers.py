@@ -49,7 +49,8 @@ class Layers(NamedTuple):
     @classmethod
     def load(cls, folder: Path) -> "Layers":
         """Memory-map the layers saved in a folder, so that any number of processes share them."""
-        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls._fields})
+        # Viewed as plain arrays, because indexing a np.memmap costs more than the look-up itself.
+        return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in cls._fields})
 
 
 TERRAIN_STEP = 8

@@ -68,7 +68,7 @@ def draw_moment(rng: Rng) -> Moment:
     share[[Kind.GRASS, Kind.HEDGE]] = min(0.9, _GREEN_SHARE[season] * wild), 0.5 * _GREEN_SHARE[season]
     share[Kind.CROP] = min(0.92, 0.7 * wild)
     turned[[Kind.GRASS, Kind.HEDGE]], turned[Kind.CROP] = _GREEN[season], _FIELD[season] + rng.normal(0, 10, 3)
-    gain = np.exp(rng.normal(0, 0.13)) * np.exp(rng.normal(0, 0.045, 3))
+    gain = np.exp(rng.normal(-0.03, 0.1)) * np.exp(rng.normal(0, 0.045, 3))
     haze_m = float(np.exp(rng.uniform(np.log(250), np.log(1600))))
     arrays = (_CROWNS_BY_SEASON[season], turned, share, zenith, horizon)
     crowns, turned, share, zenith, horizon = (np.asarray(a, np.float32) for a in arrays)

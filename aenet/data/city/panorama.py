@@ -74,7 +74,7 @@ def render_panorama(
 def _shade(rng: Rng, scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float]) -> Screen:
     layers, rays = scene.layers, scene.rays
     shape = seen.hit.shape
-    rgb = np.empty((*shape, 3), np.float32)
+    rgb = np.zeros((*shape, 3), np.float32)
     sky = np.isinf(seen.depth)
     kind = layers.kind.reshape(-1).take(seen.cell)
     house = (kind == Kind.BUILDING) & ~sky & ~seen.crown
@@ -92,11 +92,11 @@ def _shade(rng: Rng, scene: Scene, seen: Seen, moment: Moment, camera: tuple[flo
         roof = layers.albedo.reshape(-1, 3)[spot].astype(np.float32)
         grain = scene.grain[(row * 2) % 512, (col + spot) % 512]
         rgb[house], depth[house] = paint_walls(scene.houses, which, rays, col, row, camera, moment, roof, grain)
-    haze = (1 - np.exp(-depth / np.float32(moment.haze_m)))[..., None]
-    rgb = np.where(sky[..., None], 0, rgb * (1 - haze) + moment.horizon * haze)
-    above = rays.elevation > 0
-    count = int(above.sum())
-    heaven = paint_sky(rng, moment, rays.azimuth, rays.elevation[above], scene.clouds)
+    haze = (1 - np.exp(depth * np.float32(-1 / moment.haze_m)))[..., None]
+    rgb += (moment.horizon - rgb) * haze
+    count = int((rays.elevation > 0).sum())
+    heaven = paint_sky(rng, moment, rays.azimuth[::2], rays.elevation[:count:2], scene.clouds)
+    heaven = cv2.resize(heaven, (shape[1], count), interpolation=cv2.INTER_LINEAR)
     rgb[:count][sky[:count]] = heaven[sky[:count]]
     below = sky.copy()
     below[:count] = False  # past the end of the ray, below the horizon: distant haze

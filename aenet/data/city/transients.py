@@ -69,7 +69,7 @@ def paint_transients(
     """Cars and pedestrians around the camera, hidden by whatever is nearer."""
     x, y, _ = camera
     gap = np.hypot(slots["x"] - x, slots["y"] - y)
-    cars = occupied(rng, slots[(gap > 5) & (gap < 70)], float(rng.uniform(0.3, 1.7)))
+    cars = occupied(rng, slots[(gap > 5) & (gap < 60)], float(rng.uniform(0.3, 1.7)))
     cars = cars[np.argsort(-np.hypot(cars[:, 0] - x, cars[:, 1] - y), kind="stable")]
     for car in cars:
         _paint_car(rng, screen, rays, car, camera, ground, moment, car_label)
@@ -97,8 +97,9 @@ def _paint_car(
     light = moment.ambient * np.float32(0.9) + moment.direct * np.float32(0.4)
     body = _box(car, 2.15 * size, 0.88 * size, ground + 0.22, ground + 0.86 * size, 0.0)
     cabin = _box(car, (1.8 if van else 1.25) * size, 0.76 * size, ground + 0.8 * size, ground + (2.0 if van else 1.46) * size, -0.15)
-    for box, is_cabin in ((body, False), (cabin, True)):
-        column, row, near, u, z, top = _project(rays, box, camera)
+    columns = _columns(screen, rays, car, camera, ground)
+    for box, is_cabin in ((body, False), (cabin, True)) if len(columns) else ():
+        column, row, near, u, z, top = _project(rays, columns, box, camera)
         front = near < screen.depth[row, column]
         column, row, near, u, z, top = (a[front] for a in (column, row, near, u, z, top))
         rgb = np.repeat(colour[None], len(row), axis=0)
@@ -116,15 +117,31 @@ def _paint_car(
         screen.depth[row, column], screen.label[row, column] = near, label
 
 
+def _columns(
+    screen: Screen, rays: Rays, car: Float64[np.ndarray, "3"], camera: tuple[float, float, float], ground: float
+) -> Int32[np.ndarray, " n"]:
+    """Columns a car may appear in; none if something nearer hides all of them."""
+    width = len(rays.azimuth)
+    dx, dy = car[0] - camera[0], car[1] - camera[1]
+    away = float(np.hypot(dx, dy))
+    middle = int(np.searchsorted(rays.azimuth, np.pi + (np.arctan2(dx, -dy) - np.pi) % (2 * np.pi)))
+    reach = int(np.arcsin(min(1.0, 2.9 / away)) / (2 * np.pi) * width) + 2
+    columns = (np.arange(middle - reach, middle + reach + 1) % width).astype(np.int32)
+    row = int(rays.row_of(np.float32((ground + 1.2 - camera[2]) / away)))
+    return columns if float(screen.depth[row, columns].max()) > away - 3 else columns[:0]
+
+
 def _project(
-    rays: Rays, box: np.ndarray, camera: tuple[float, float, float]
+    rays: Rays, columns: Int32[np.ndarray, " c"], box: np.ndarray, camera: tuple[float, float, float]
 ) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pixels a box covers: columns, rows, distance, metres along the box, height, and whether the top is seen."""
     x, y, eye = (np.float32(v) for v in camera)
-    near, _, _ = entry(box, x, y, rays.east, rays.south)
-    far = _exit(box, float(x), float(y), rays)
-    column = np.flatnonzero((near > 0.4) & (near < far)).astype(np.int32)
-    near, far = near[column], far[column]
+    east, south = rays.east[columns], rays.south[columns]
+    near, _, _ = entry(box, x, y, east, south)
+    mirrored, _, _ = entry(box, 2 * box["x"] - x, 2 * box["y"] - y, east, south)
+    far = -mirrored  # where a ray leaves is where it would enter from the other side
+    met = (near > 0.4) & (near < far)
+    column, near, far = columns[met], near[met], far[met]
     over = (box["high"] - eye) / (far if float(box["high"]) < float(eye) else near)
     top = rays.row_of(over.astype(np.float32))
     bottom = rays.row_of(((box["low"] - eye) / near).astype(np.float32))
@@ -136,12 +153,6 @@ def _project(
     u, v = px * cos + py * sin, -px * sin + py * cos
     across = np.abs(np.abs(u) - box["half_u"]) < 0.02  # the front or the back: no wheels there
     return column, row, near, np.where(across, 0.4 + 0 * v, u), z, z > box["high"]
-
-
-def _exit(box: np.ndarray, x: float, y: float, rays: Rays) -> Float32[np.ndarray, " w"]:
-    """Distance at which the rays leave the box's rectangle."""
-    mirrored, _, _ = entry(box, 2 * box["x"] - np.float32(x), 2 * box["y"] - np.float32(y), rays.east, rays.south)
-    return np.asarray(-mirrored, np.float32)
 
 
 def _paint_person(

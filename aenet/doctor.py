@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -139,7 +138,7 @@ def _cores() -> Iterator[Finding]:
 
 
 def _pipeline() -> Iterator[Finding]:
-    missing = [name for name in _PIPELINE if find_spec(name) is None]
+    missing = [name for name in _PIPELINE if not _installed(name)]
     if len(missing) == len(_PIPELINE):
         yield Finding("ok", "pipeline", "extra not installed: localizing works, training does not")
     elif missing:

@@ -46,7 +46,7 @@ def error_curve(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
     parts = [_frame(axes), axes.path(metres, steps, "curve")]
     at_near = float(np.mean(errors <= NEAR_M))
     near, share_near = axes.x(NEAR_M), f"{100 * at_near:.1f} % within {NEAR_M:g} m"
-    parts.append(f'<line class="mark" x1="{near:.1f}" x2="{near:.1f}" y1="{_TOP}" y2="{axes.y(0):.1f}"/>')
+    parts.append(f'<line class="mark" x1="{near:.1f}" x2="{near:.1f}" y1="{_TOP}" y2="{axes.y(0.0):.1f}"/>')
     parts.append(f'<text class="limit" x="{near + 5:.1f}" y="{axes.y(0.06):.1f}">{share_near}</text>')
     legend = "Solid: these photos."
     if spacing_m is not None:
@@ -61,13 +61,15 @@ def error_curve(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
 
 def _frame(axes: _Axes) -> str:
     parts = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = axes.y(share)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>')
     for tick in (tick for tick in _TICKS if tick <= axes.end):
         label = f"{tick // 1000} km" if tick >= 1000 else str(tick)
-        parts.append(f'<text x="{axes.x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{label}</text>')
+        parts.append(
+            f'<text x="{axes.x(float(tick)):.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{label}</text>'
+        )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">error, metres (logarithmic)</text>')
     return "".join(parts)

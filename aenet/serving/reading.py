@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from aenet.serving.pose import Pose, read_pose
 from aenet.serving.session import usable_cores
 from aenet.serving.views import photo_view
 
+MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
 _ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
 
 
@@ -37,15 +39,27 @@ class Reading:
 def read_photo(path: Path, name: str, view: ViewSpec) -> Reading:
     """Read one photo once: digest, pose and view come from the same bytes."""
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as error:
         return Reading(name, None, Pose(), reason=f"cannot be read ({error.strerror})")
+    except AenetError as error:
+        return Reading(name, None, Pose(), reason=str(error))
     reading = Reading(name, hashlib.sha256(content).hexdigest(), read_pose(content))
     try:
         return replace(reading, view=photo_view(decode_bytes(content, ""), view, reading.pose.heading_deg))
     except AenetError as error:
         # An address in memory says nothing to people and would make equal reasons differ.
         return replace(reading, reason=_ADDRESS.sub("", str(error)).removeprefix(": "))
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a regular file of sane size: a pipe or a device would be read for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise AenetError("not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise AenetError(f"the file has {status.st_size / 1e6:,.0f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB")
+    return path.read_bytes()
 
 
 def read_photos(photos: pd.DataFrame, view: ViewSpec, batch_size: int, threads: int) -> Iterator[list[Reading]]:

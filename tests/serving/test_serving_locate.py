@@ -1,0 +1,339 @@
+"""Placing photos: the right places, one row for every photo whatever it is, and a job that survives kill -9."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from serving import world
+from serving.conftest import World
+
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.images import encode_jpeg
+from aenet.serving.floor import grid_floor
+from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shard
+from aenet.serving.locks import hold
+from aenet.serving.photos import list_photos
+from aenet.serving.table import read_places, safe_cell
+
+OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=4, thumbnails=3)
+
+
+def _locate(small: World, photos: Path | str, out: Path, **changes: object) -> pd.DataFrame:
+    locate(photos, small.gallery, small.model, out, OPTIONS.model_copy(update=changes))
+    return read_places(out / "places.parquet").set_index("photo")
+
+
+def test_every_photo_is_put_on_its_nearest_tile(small_world: World, tmp_path: Path) -> None:
+    summary = locate(small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
+    places = read_places(tmp_path / "out" / "places.parquet")
+    assert list(places["photo"]) == list(small_world.truth["path"]) and set(places["status"]) == {"ok"}
+    floor = grid_floor(15.0)
+    assert places["error_m"].max() <= floor.max + 1.0  # a metre for the pixels
+    assert summary.median_error_m == pytest.approx(places["error_m"].median())
+    assert (summary.ok, summary.known, summary.within_25m, summary.exit_code) == (12, 12, 1.0, 0)
+    assert summary.floor_median_m == pytest.approx(floor.median)
+    assert summary.runs_on == "CPU (1 thread)"
+    assert all(len(tiles) == 5 and tiles[0] != tiles[1] for tiles in places["tiles"])
+    assert (places["margin"] > 0).all() and np.allclose(places["score"], [scores[0] for scores in places["scores"]])
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_truth_is_for_the_error_only(small_world: World, tmp_path: Path) -> None:
+    """The same pixels with another GPS tag get the same place and another error."""
+    content = (small_world.photos / "0000.jpg").read_bytes()
+    pixels = world.panorama(small_world.pixels, *small_world.truth.loc[0, ["x", "y"]])
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "here.jpg").write_bytes(content)
+    (folder / "far.jpg").write_bytes(encode_jpeg(pixels, 92, world.gps_exif(-33.9, 151.2)))
+    (folder / "nowhere.jpg").write_bytes(encode_jpeg(pixels, 92))
+    places = _locate(small_world, folder, tmp_path / "out")
+    assert places["latitude"].nunique() == 1 and places["score"].nunique() == 1
+    assert places.loc["here.jpg", "error_m"] < 12 and places.loc["far.jpg", "error_m"] > 1.5e7
+    assert places.loc["far.jpg", "true_latitude"] == pytest.approx(-33.9, abs=1e-6)
+    assert np.isnan(places.loc["nowhere.jpg", "error_m"])
+
+
+def test_a_table_gives_order_and_truth(small_world: World, tmp_path: Path) -> None:
+    table = small_world.truth[["path", "latitude", "longitude"]].iloc[[5, 2]].copy()
+    table["path"] = [str(small_world.photos / name) for name in table["path"]]
+    table.loc[len(small_world.truth)] = ["gone.jpg", np.nan, np.nan]
+    table.to_csv(tmp_path / "photos.csv", index=False)
+    places = _locate(small_world, tmp_path / "photos.csv", tmp_path / "out")
+    assert list(places.index) == list(table["path"])
+    assert list(places["status"]) == ["ok", "ok", "error"]
+    assert places.loc["gone.jpg", "reason"] == "cannot be read (No such file or directory)"
+
+
+def _huge_png() -> bytes:
+    """A file of some bytes that says it is 30,000 x 30,000 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    header = (30_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    )
+
+
+def test_bad_photos_are_error_rows_and_the_batch_goes_on(small_world: World, tmp_path: Path) -> None:
+    good = (small_world.photos / "0004.jpg").read_bytes()
+    files = {
+        "a_empty.jpg": (b"", "empty"),
+        "b_truncated.jpg": (good[: len(good) * 2 // 3], "Premature|truncated"),
+        "c_text.png": (b"these are no pixels", "not a readable"),
+        "d_huge.png": (_huge_png(), "900 Mpx, the limit is 300 Mpx"),
+        "e_square.jpg": (encode_jpeg(small_world.pixels[:100, :100]), r"1\.00:1, at least 1\.5:1"),
+        "f_good.jpg": (good, None),
+        "g_svg.jpg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a readable"),
+    }
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, (content, _) in files.items():
+        (folder / name).write_bytes(content)
+    (folder / "notes.txt").write_text("no photo")
+    (folder / ".hidden.jpg").write_bytes(b"")
+    os.mkfifo(folder / "h_pipe.jpg")
+    summary = locate(folder, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
+    places = read_places(tmp_path / "out" / "places.parquet").set_index("photo")
+    assert list(places.index) == [*files, "h_pipe.jpg"]
+    for name, (_, reason) in files.items():
+        assert places.loc[name, "status"] == ("error" if reason else "ok")
+        if reason:
+            assert pd.Series([places.loc[name, "reason"]]).str.contains(reason).all(), places.loc[name, "reason"]
+            assert np.isnan(places.loc[name, "latitude"]) and "0x" not in places.loc[name, "reason"]
+    assert places.loc["h_pipe.jpg", "reason"] == "not a regular file"
+    assert (summary.errors, summary.ok, summary.ignored, summary.exit_code) == (7, 1, 1, 3)
+    geometry = geopandas.read_parquet(tmp_path / "out" / "places.parquet").set_index("photo").geometry
+    assert geometry.crs.to_epsg() == 4326
+    assert geometry.loc["f_good.jpg"].x == places.loc["f_good.jpg", "longitude"]
+    assert geometry.loc["a_empty.jpg"] is None
+
+
+def test_orientation_and_heading_are_undone(small_world: World, tmp_path: Path) -> None:
+    """Turned files, and panoramas whose centre looks east, give the place of the upright north-centred one."""
+    upright = world.panorama(small_world.pixels, *small_world.truth.loc[3, ["x", "y"]])
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(upright).save(folder / "upright.png")
+    for orientation, turn in (
+        (3, Image.Transpose.ROTATE_180),
+        (6, Image.Transpose.ROTATE_90),
+        (8, Image.Transpose.ROTATE_270),
+    ):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(upright).transpose(turn).save(folder / f"orientation{orientation}.png", exif=exif)
+    east = np.roll(upright, -upright.shape[1] // 4, axis=1)  # what stood in the east comes to the centre
+    content = io.BytesIO()
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><d GPano:PoseHeadingDegrees=\"90.0\"/></x:xmpmeta>"
+    Image.fromarray(east).save(content, "JPEG", quality=95, subsampling=0, xmp=xmp)
+    (folder / "east.jpg").write_bytes(content.getvalue())
+    places = _locate(small_world, folder, tmp_path / "out")
+    assert set(places["status"]) == {"ok"} and places["latitude"].nunique() == 1
+    pngs = places.loc[[name for name in places.index if name.endswith(".png")], "score"]
+    assert pngs.nunique() == 1 and len(pngs) == 4
+    assert places.loc["east.jpg", "score"] == pytest.approx(pngs.iloc[0], abs=2e-3)
+
+
+def test_names_survive_and_formulas_do_not(small_world: World, tmp_path: Path) -> None:
+    content = (small_world.photos / "0001.jpg").read_bytes()
+    names = ["=cmd|calc!A0.jpg", "-1+2.jpg", 'two\nlines, "quoted" 😀.jpg', "käse.jpg"]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(content)
+    Path(os.fsdecode(os.fsencode(folder) + b"/latin\xe9.jpg")).write_bytes(content)
+    places = _locate(small_world, folder, tmp_path / "out")
+    assert set(places.index) == {*names, "latin\\xe9.jpg"} and set(places["status"]) == {"ok"}
+    table = pd.read_csv(tmp_path / "out" / "places.csv")
+    assert set(table["photo"]) == {safe_cell(name) for name in names} | {"latin\\xe9.jpg"}
+    assert not table["photo"].str.startswith(("=", "-", "+", "@")).any()
+
+
+def test_wrong_sources_are_sentences(small_world: World, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "names.csv").write_text("file\na.jpg\n")
+    (tmp_path / "twice.csv").write_text("path\na.jpg\na.jpg\n")
+    (tmp_path / "mars.csv").write_text("path,latitude,longitude\na.jpg,147,9\n")
+    for source, sentence in (
+        ("missing", "does not exist"),
+        ("none", "no photos there"),
+        ("names.csv", "no column 'path'; it has file"),
+        ("twice.csv", "'a.jpg' is listed twice"),
+        ("mars.csv", "latitude 147.0 is outside"),
+        ("*.jpeg", "no photos there"),
+    ):
+        with pytest.raises(AenetError, match=sentence):
+            list_photos(str(tmp_path / source))
+    assert len(list_photos(str(small_world.photos / "000*.jpg"))) == 10
+
+
+def test_a_finished_job_computes_nothing_again_and_another_is_refused(small_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = locate(small_world.photos, small_world.gallery, small_world.model, out, OPTIONS)
+    log, table = (out / "shards" / "computed.log").read_text(), (out / "places.parquet").stat().st_mtime_ns
+    assert locate(small_world.photos, small_world.gallery, small_world.model, out, OPTIONS) == first
+    assert (out / "shards" / "computed.log").read_text() == log and Counter(log.split()[::4]) == {"start": 3, "done": 3}
+    assert (out / "places.parquet").stat().st_mtime_ns == table
+    other = OPTIONS.model_copy(update={"top_k": 3})
+    with pytest.raises(AenetError, match=r"another job .* --overwrite"):
+        plan(small_world.photos, small_world.gallery, small_world.model, out, other)
+    places = _locate(small_world, small_world.photos, out, top_k=3, overwrite=True)
+    assert {len(tiles) for tiles in places["tiles"]} == {3}
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.docx").write_text("irreplaceable")
+    with pytest.raises(AenetError, match="holds other files"):
+        plan(
+            small_world.photos,
+            small_world.gallery,
+            small_world.model,
+            mine,
+            OPTIONS.model_copy(update={"overwrite": True}),
+        )
+    assert (mine / "thesis.docx").exists()
+
+
+def test_shards_run_in_any_order_and_damage_is_noticed(small_world: World, tmp_path: Path) -> None:
+    job = plan(small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
+    assert job.shards == job.missing == (0, 1, 2)
+    seen: list[int] = []
+    assert run_shard(job, 2, seen.append).computed and seen == [4]
+    assert not run_shard(job, 2).computed
+    with pytest.raises(AenetError, match=r"2 of 3 shards are not computed yet \(the first is 0\)"):
+        finish(job)
+    for shard in job.missing:
+        run_shard(job, shard)
+    job.file(1).write_bytes(job.file(1).read_bytes()[:200])
+    with pytest.raises(CorruptArtifact, match=r"00001\.parquet is damaged: delete it"):
+        finish(job)
+    job.file(1).unlink()
+    run_shard(job, 1)
+    assert finish(job).photos == 12
+
+
+def test_one_writer_at_a_time(small_world: World, tmp_path: Path) -> None:
+    job = plan(small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
+    with hold(job.out / "shards" / ".00001.lock", "it"), pytest.raises(AenetError, match=f"in use .*{os.getpid()}"):
+        run_shard(job, 1)
+    assert run_shard(job, 1).computed
+    with hold(job.out / ".lock", "it"), pytest.raises(AenetError, match="in use by another run"):
+        finish(job)
+
+
+def test_a_model_that_is_not_the_gallerys_is_refused(small_world: World, tmp_path: Path) -> None:
+    other = world.make_model(tmp_path / "other", seed=1)
+    with pytest.raises(AenetError, match="cannot be compared"):
+        plan(small_world.photos, small_world.gallery, other, tmp_path / "out", OPTIONS)
+    assert not (tmp_path / "out").exists()
+
+
+_COMMAND = """
+import sys
+from pathlib import Path
+from aenet.serving.localize import LocateOptions, locate
+photos, gallery, model, out = map(Path, sys.argv[1:])
+options = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=8, thumbnails=2)
+summary = locate(photos, gallery, model, out, options)
+sys.exit(summary.exit_code)
+"""
+
+
+def test_kill_9_at_any_moment_loses_no_photo_and_no_finished_shard(small_world: World, tmp_path: Path) -> None:
+    """Five real processes die: before the plan, twice among the shards, and while the results are written."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    big = cv2.resize(cv2.imread(str(small_world.photos / "0000.jpg")), (2048, 512))
+    for number in range(96):
+        cv2.imwrite(str(photos / f"{number:04d}.jpg"), big)
+    command = [sys.executable, "-c", _COMMAND, str(photos), str(small_world.gallery), str(small_world.model), str(out)]
+    moments = [
+        out.exists,
+        (out / "job.json").exists,
+        lambda: len(list((out / "shards").glob("*.parquet"))) >= 2,
+        lambda: len(list((out / "shards").glob("*.parquet"))) >= 6,
+        lambda: (out / "places.parquet").exists() or len(list((out / "shards").glob("*.parquet"))) >= 12,
+    ]
+    finished_at_kill: dict[str, int] = {}
+    killed = 0
+    for moment in moments:
+        process = subprocess.Popen(command)
+        deadline = time.monotonic() + 60
+        while not moment() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path in (out / "shards").glob("*.parquet"):
+            finished_at_kill.setdefault(path.stem, _starts(out)[path.stem])
+    assert killed >= 3, "the processes were faster than the kills: make the job larger"
+    assert not (out / "_SUCCESS").exists()
+    assert 2 <= len(finished_at_kill) <= 12
+    assert subprocess.run(command, check=False).returncode == 0
+    places = read_places(out / "places.parquet")
+    assert sorted(places["photo"]) == [f"{number:04d}.jpg" for number in range(96)]
+    starts = _starts(out)
+    assert set(starts) == {f"{shard:05d}" for shard in range(12)}
+    assert {shard: starts[shard] for shard in finished_at_kill} == finished_at_kill, "a finished shard was recomputed"
+    assert json.loads((out / "summary.json").read_text())["photos"] == 96
+    assert not list(out.rglob("*.tmp"))
+
+
+def _starts(out: Path) -> Counter[str]:
+    lines = (out / "shards" / "computed.log").read_text().splitlines()
+    return Counter(line.split()[1] for line in lines if line.startswith("start"))
+
+
+_NO_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm", "onnx", "mlflow", "dvc", "prefect"}:
+            raise ImportError(f"serving imported {name}")
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def test_serving_never_imports_torch_or_the_pipeline(small_world: World, tmp_path: Path) -> None:
+    build = (
+        "from aenet.serving.build import GalleryOptions, build_gallery\n"
+        "import aenet.cli, aenet.doctor\n"
+        "build_gallery(Path(sys.argv[5]), Path(sys.argv[4] + '_gallery'), Path(sys.argv[3]),"
+        " GalleryOptions(spacing_m=60.0, provider='cpu', threads=1))\n"
+        "findings = aenet.doctor.diagnose(Path(sys.argv[5]).parent)\n"
+        "assert not [finding for finding in findings if finding.state == 'broken'], findings\n"
+    )
+    code = _NO_TORCH + _COMMAND.replace("= map(Path, sys.argv[1:])", "= map(Path, sys.argv[1:5])\n" + build)
+    arguments = [small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", small_world.map]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+
+
+def test_photos_may_be_elsewhere_when_the_report_is_made(small_world: World, tmp_path: Path) -> None:
+    photos = shutil.copytree(small_world.photos, tmp_path / "photos")
+    job = plan(photos, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
+    for shard in job.shards:
+        run_shard(job, shard)
+    shutil.rmtree(photos)
+    assert finish(job).ok == 12

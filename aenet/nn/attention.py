@@ -7,7 +7,7 @@ from typing import Annotated, Literal, assert_never
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from aenet.params import Config
@@ -19,11 +19,20 @@ class NoAttention(Config):
     kind: Literal["none"]
 
 
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError(f"a kernel of {size} has no middle: use an odd size")
+    return size
+
+
+KernelSize = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+
+
 class Triplet(Config):
     """Triplet Attention (Misra et al., WACV 2021, arXiv:2010.03045): what AENet uses."""
 
     kind: Literal["triplet"]
-    kernel_size: int = Field(default=7, ge=1)
+    kernel_size: KernelSize = 7
 
 
 class Bam(Config):
@@ -39,7 +48,7 @@ class Cbam(Config):
 
     kind: Literal["cbam"]
     reduction: int = Field(default=16, ge=1)
-    kernel_size: int = Field(default=7, ge=1)
+    kernel_size: KernelSize = 7
 
 
 AttentionConfig = Annotated[NoAttention | Triplet | Bam | Cbam, Field(discriminator="kind")]

@@ -6,6 +6,7 @@ from pathlib import Path
 import timm
 import torch
 from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -53,20 +54,24 @@ def build_backbone(config: BackboneConfig) -> Backbone:
             "can cache them, or save them as a .safetensors file elsewhere and set backbone.weights to its path; "
             "`weights: random` trains from nothing"
         ) from error
-    if config.weights not in ("imagenet", "random"):
-        _load(module, Path(config.weights), config.name)
     cfg = module.pretrained_cfg
+    if config.weights not in ("imagenet", "random"):
+        _load(module, Path(config.weights), config.name, cfg["classifier"])
     return Backbone(module, module.num_features, tuple(cfg["mean"]), tuple(cfg["std"]))
 
 
-def _load(module: nn.Module, path: Path, name: str) -> None:
+def _load(module: nn.Module, path: Path, name: str, classifier: str) -> None:
     if not path.exists():
         raise AenetError(f"backbone.weights: {path} does not exist (use `imagenet`, `random` or a .safetensors file)")
     if path.suffix != ".safetensors":
         raise AenetError(f"backbone.weights: {path} is not a .safetensors file; other formats can run code when read")
-    weights: dict[str, torch.Tensor] = load_file(path)
-    missing, unexpected = module.load_state_dict(weights, strict=False)
-    extra = [key for key in unexpected if not key.startswith("classifier")]
+    try:
+        weights: dict[str, torch.Tensor] = load_file(path)
+        missing, unexpected = module.load_state_dict(weights, strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).splitlines()[-1].strip()
+        raise AenetError(f"{path} does not fit '{name}' or is damaged: {first}") from error
+    extra = [key for key in unexpected if not key.startswith(f"{classifier}.")]
     if missing or extra:
         raise AenetError(
             f"{path} does not fit '{name}': {len(missing)} weights missing, {len(extra)} unknown "

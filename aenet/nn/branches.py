@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aenet.errors import AenetError
 from aenet.nn.attention import AttentionConfig, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.heads import HeadConfig, build_head
@@ -39,13 +40,17 @@ class Branch(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(backbone.std).view(3, 1, 1), persistent=False)
         self.backbone = backbone.module
+        self.channels = backbone.channels
         self.attention = build_attention(config.attention, backbone.channels)
         self.head = build_head(config.head)
 
     def features(self, pixels: Tensor) -> Float[Tensor, "b c h w"]:
         """Return the attended feature map of NHWC pixels (uint8, or float in 0..255)."""
         x_BCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        return torch.as_tensor(self.attention(self.backbone(x_BCHW)))
+        map_BCHW = self.backbone(x_BCHW)
+        if map_BCHW.ndim != 4 or map_BCHW.shape[1] != self.channels:  # transformers put tokens or channels elsewhere
+            raise AenetError(f"the backbone answers {tuple(map_BCHW.shape)}, not a map [B, {self.channels}, H, W]")
+        return torch.as_tensor(self.attention(map_BCHW))
 
     def forward(self, pixels: Tensor) -> Float[Tensor, "b d"]:
         return functional.normalize(self.head(self.features(pixels)).float(), dim=1)

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 import rasterio
 from affine import Affine
+from pyproj import Transformer
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import calculate_default_transform, reproject
 from serving import world
 from serving.conftest import World
 
-from aenet.card import read_card
+from aenet.card import ViewSpec, read_card
 from aenet.data.pairs import write_pairs
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.geodesy import distance_m
@@ -29,7 +30,9 @@ from aenet.serving.floor import grid_floor
 from aenet.serving.gallery import Gallery
 from aenet.serving.index import search
 from aenet.serving.raster import RasterSource
+from aenet.serving.session import Branch
 from aenet.serving.units import parse_metres
+from aenet.serving.views import photo_view, tile_view
 
 FAST = {"provider": "cpu", "threads": 1}
 
@@ -116,15 +119,44 @@ def test_the_same_place_looks_the_same_in_degrees_and_far_from_the_meridian(smal
         path = world.write_map(tmp_path / "map.tif", np.moveaxis(warped, 0, -1), crs=crs, transform=transform)
         build_gallery(path, tmp_path / crs[5:], small_world.model, GalleryOptions(spacing_m=10.0, **FAST))
         gallery = _open(small_world, tmp_path / crs[5:])
-        from aenet.serving.session import Branch
-        from aenet.serving.views import photo_view
-
         branch = Branch(small_world.model, "ground", "cpu", 1)
         scores, rows = search(gallery.descriptors, branch.embed(photo_view(photo, branch.card.view)[None]), 1, 1)
         best = gallery.tiles.iloc[int(rows[0, 0])]
         found = np.array([best["latitude"]]), np.array([best["longitude"]])
         assert distance_m(here[:, 0], here[:, 1], *found)[0] < 10, crs
         assert scores[0, 0] > 0.8, crs
+
+
+def test_polar_views_look_to_true_north_where_grid_north_is_not(small_world: World, tmp_path: Path) -> None:
+    """One zone away grid north is 4.4 degrees off: six columns of 512, which the view must roll back."""
+    with rasterio.open(small_world.map) as source:
+        transform, width, height = calculate_default_transform(
+            source.crs, "EPSG:32631", source.width, source.height, *source.bounds
+        )
+        warped = np.zeros((3, height, width), np.uint8)
+        reproject(
+            source.read(),
+            warped,
+            src_transform=source.transform,
+            src_crs=source.crs,
+            dst_transform=transform,
+            dst_crs=CRS.from_string("EPSG:32631"),
+        )
+    path = world.write_map(tmp_path / "map.tif", np.moveaxis(warped, 0, -1), crs="EPSG:32631", transform=transform)
+    tilted = RasterSource(path, 60.0, 4.0)
+    latitude, longitude = world.position(200.0, 160.0)
+    away = np.hypot(tilted.tiles["latitude"] - latitude, (tilted.tiles["longitude"] - longitude) * 0.67)
+    row = int(away.argmin())
+    convergence = float(tilted.tiles["convergence_deg"].iloc[row])
+    assert convergence == pytest.approx(4.45, abs=0.05)
+    x, y = Transformer.from_crs("EPSG:4326", world.UTM, always_xy=True).transform(
+        tilted.tiles["longitude"].iloc[row], tilted.tiles["latitude"].iloc[row]
+    )
+    upright = world.panorama(small_world.pixels, x - world.EAST, world.NORTH - y, 64, 512).astype(float)
+    ((_, tile),) = list(tilted.read(row, row + 1))
+    view = tile_view(tile, ViewSpec(height=64, width=512, tile_size_m=60.0), convergence).astype(float)
+    difference = [np.abs(np.roll(view, shift, axis=1) - upright).mean() for shift in range(-12, 13)]
+    assert abs(int(np.argmin(difference)) - 12) <= 1
 
 
 def test_mostly_empty_tiles_are_dropped_and_counted(small_world: World, tmp_path: Path) -> None:

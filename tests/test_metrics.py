@@ -59,7 +59,7 @@ def test_descriptors_that_are_not_finite_are_refused(bad: float, side: int) -> N
     sides = [unit(10, 4, 0), unit(10, 4, 1)]
     sides[side][7, 2] = bad
     with pytest.raises(AenetError, match=r"1 of 10 (query|reference) descriptors hold NaN or infinity"):
-        metrics.ranks(*sides, np.arange(10))
+        metrics.ranks(sides[0], sides[1], np.arange(10))
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
+from pydantic import ValidationError
 
 from aenet import images
 from aenet.artifacts import atomic_folder, read_manifest, verify_file
@@ -61,7 +62,11 @@ def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progre
                 )
 
                 def convert(path: str, transform: Callable[..., np.ndarray] = transform) -> np.ndarray:
-                    return transform(images.decode(source / path), spec)
+                    pixels = images.decode(source / path)
+                    try:
+                        return transform(pixels, spec)
+                    except AenetError as error:
+                        raise AenetError(f"{source / path}: {error}") from error
 
                 for index, pixels in enumerate(pool.map(convert, rows[view])):
                     target[index] = pixels
@@ -94,10 +99,15 @@ def open_views(folder: Path, split: str) -> Views:
     """
     if split not in SPLITS:
         raise AenetError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
-    spec = ViewSpec.model_validate_json(json.dumps(read_manifest(folder).meta["view"]))
+    try:
+        spec = ViewSpec.model_validate_json(json.dumps(read_manifest(folder).meta.get("view")))
+    except ValidationError as error:
+        raise AenetError(f"{folder} is not a folder of packed views: run the polar_transform stage") from error
     for name in ("ground.npy", "aerial.npy", "pairs.parquet"):
         verify_file(folder, f"{split}/{name}")
     pairs = read_pairs(folder / split / "pairs.parquet")
+    if pairs.empty:
+        raise AenetError(f"{folder}: the split '{split}' has no pairs")
     ground, aerial = (np.load(folder / split / f"{view}.npy", mmap_mode="r") for view in ("ground", "aerial"))
     if not len(pairs) == len(ground) == len(aerial):
         raise AenetError(

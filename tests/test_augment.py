@@ -1,0 +1,148 @@
+"""Augmentation: geometry moves both views as the world would, colour does not move anything."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aenet.data.augment import AugmentConfig, augment
+from aenet.polar import polar_transform
+
+N, HEIGHT, WIDTH, SIDE = 16, 16, 64, 160
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(seed: int = 0) -> Tensor:
+    return torch.randint(0, 256, (N, HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=seeded(seed))
+
+
+def smooth_tile() -> np.ndarray:
+    """A tile that no turn and no mirror maps to itself."""
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    bands = [np.sin(5 * x + 2 * y + 1), np.cos(3 * y - x), np.sin(6 * x * y + x)]
+    return (127 + 120 * np.stack(bands, -1)).astype(np.uint8)
+
+
+def batch_of(view: np.ndarray) -> Tensor:
+    return torch.from_numpy(view).expand(N, *view.shape)
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    ground, aerial = augment(noise(1), noise(2), AugmentConfig(), seeded(0))
+    assert ground.dtype == aerial.dtype == torch.float32
+    assert torch.equal(ground, noise(1).float())
+    assert torch.equal(aerial, noise(2).float())
+
+
+@pytest.mark.parametrize(
+    "config", [AugmentConfig(roll=True), AugmentConfig(flip=True), AugmentConfig(roll=True, flip=True)]
+)
+def test_geometry_moves_both_views_alike(config: AugmentConfig) -> None:
+    ground, aerial = augment(noise(), noise(), config, seeded(3))
+    assert torch.equal(ground, aerial)
+    assert not torch.equal(ground, noise().float())
+
+
+def test_roll_turns_by_whole_columns_one_azimuth_a_pair() -> None:
+    source = noise()
+    ground, _ = augment(source, source, AugmentConfig(roll=True), seeded(0))
+    turns = []
+    for before, after in zip(source.float(), ground, strict=True):
+        found = [k for k in range(WIDTH) if torch.equal(after, before.roll(-k, dims=1))]
+        assert len(found) == 1
+        turns += found
+    assert len(set(turns)) > N // 2
+
+
+def test_roll_is_a_turn_of_the_world() -> None:
+    """A quarter's roll of the polar view is the polar view of the turned tile."""
+    tile = smooth_tile()
+    turned = polar_transform(np.rot90(tile).copy(), HEIGHT, WIDTH).astype(int)
+    view = torch.from_numpy(polar_transform(tile, HEIGHT, WIDTH))
+    rolled = view.roll(-WIDTH // 4, dims=1).numpy()
+    assert np.abs(rolled - turned).max() <= 6  # a turned even tile lies one pixel aside
+    many = view.expand(1000, *view.shape)
+    ground, aerial = augment(many, many, AugmentConfig(roll=True), seeded(0))
+    quarters = (ground.numpy() == rolled).all((1, 2, 3))
+    assert quarters.any(), "one azimuth in 64 is a quarter"
+    assert np.abs(aerial.numpy()[quarters] - turned).max() <= 6
+
+
+def test_flip_is_a_mirror_of_the_world() -> None:
+    """Mirroring the tile East for West maps column j to -j mod w, so North and South stay; not to w - 1 - j."""
+    tile = smooth_tile()
+    view = polar_transform(tile, HEIGHT, WIDTH)
+    mirrored = polar_transform(tile[:, ::-1].copy(), HEIGHT, WIDTH).astype(int)
+    ground, aerial = augment(batch_of(view), batch_of(view), AugmentConfig(flip=True), seeded(0))
+    flipped = [row for row in range(N) if not torch.equal(ground[row], torch.from_numpy(view).float())]
+    assert 2 <= len(flipped) <= N - 2, "about half are mirrored"
+    for row in flipped:
+        assert torch.equal(ground[row], aerial[row])
+        error = np.abs(aerial[row].numpy() - mirrored).mean()
+        assert error < 1.5  # a mirrored even tile lies one pixel aside
+        assert np.abs(view[:, ::-1] - mirrored).mean() > 3 * error, "the mirror about the wrong column must be seen"
+
+
+def test_same_generator_same_pixels() -> None:
+    config = AugmentConfig(roll=True, flip=True, colour=0.3, erase=0.5)
+    first, again, other = (augment(noise(1), noise(2), config, seeded(seed)) for seed in (5, 5, 6))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+    torch.manual_seed(123)
+    apart = augment(noise(1), noise(2), config, seeded(5))
+    assert torch.equal(apart[0], first[0]), "the global generator must not matter"
+
+
+def test_source_pixels_are_left_alone() -> None:
+    source = noise()
+    augment(source, source, AugmentConfig(roll=True, flip=True, colour=0.5, erase=1.0), seeded(0))
+    assert torch.equal(source, noise())
+
+
+def test_colour_differs_between_views_and_stays_in_range() -> None:
+    source = noise()
+    ground, aerial = augment(source, source, AugmentConfig(colour=0.4), seeded(0))
+    assert not torch.equal(ground, aerial)
+    for view in (ground, aerial):
+        assert view.min() >= 0
+        assert view.max() <= 255
+        gain = view.mean((1, 2)) / source.float().mean((1, 2))
+        assert gain.std() > 0.05, "every image and channel has its own"
+        assert gain.min() > 0.6**2 - 0.05
+        assert gain.max() < 1.4**2 + 0.05
+
+
+def test_colour_moves_nothing() -> None:
+    """A grey image stays flat, whatever its gains."""
+    grey = torch.full((N, HEIGHT, WIDTH, 3), 100, dtype=torch.uint8)
+    ground, _ = augment(grey, grey, AugmentConfig(colour=0.4), seeded(0))
+    assert torch.allclose(ground, ground[:, :1, :1], atol=1e-3)
+
+
+def test_erase_paints_one_rectangle_of_the_ground_view() -> None:
+    source = noise()
+    ground, aerial = augment(source, source, AugmentConfig(erase=1.0), seeded(0))
+    assert torch.equal(aerial, source.float())
+    painted = (ground != source.float()).any(3)
+    assert painted.any(2).any(1).sum() >= N - 2, "a few rectangles may be thinner than a pixel"
+    for mask, before, after in zip(painted, source.float(), ground, strict=True):
+        rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
+        if len(rows) == 0:
+            continue
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        assert mask[top:bottom, left:right].float().mean() > 0.95, "one solid rectangle"
+        assert right - left <= WIDTH // 4
+        assert bottom - top <= HEIGHT // 2
+        assert torch.allclose(after[top, left], before.mean((0, 1)))
+
+
+def test_erase_happens_as_often_as_asked() -> None:
+    source = noise()
+    touched = 0
+    for seed in range(20):
+        ground, _ = augment(source, source, AugmentConfig(erase=0.3), seeded(seed))
+        touched += int((ground != source.float()).flatten(1).any(1).sum())
+    assert 0.2 < touched / (20 * N) < 0.4

@@ -1,0 +1,127 @@
+"""Packed views: the pixels the network will see, in the order of the pairs, or a refusal."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aenet import images
+from aenet.artifacts import verify_folder
+from aenet.card import ViewSpec
+from aenet.data.pairs import COLUMNS, write_pairs
+from aenet.data.views import aerial_view, ground_view, open_views, pack
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.polar import polar_transform
+
+SPEC = ViewSpec(height=16, width=64, ground_rows=(10, 42), tile_size_m=70.0)
+SPLITS = ["test", "train", "val", "train", "test"]
+
+
+def data_set(root: Path, splits: list[str] = SPLITS) -> Path:
+    rng = np.random.default_rng(0)
+    rows = []
+    for n, split in enumerate(splits):
+        for view, size in (("ground", (48, 128)), ("aerial", (60, 60))):
+            (root / view).mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+            (root / view / f"{n}.jpg").write_bytes(images.encode_jpeg(pixels))
+        rows.append((f"p{n}", split, f"ground/{n}.jpg", f"aerial/{n}.jpg", 50.0 + n, 8.0, 50.0, 8.0, 0.0))
+    write_pairs(root / "pairs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)))
+    return root
+
+
+def test_packed_pixels_are_those_of_the_files_in_the_order_of_the_pairs(tmp_path: Path) -> None:
+    source, seen = data_set(tmp_path / "set"), []
+    pack(source, tmp_path / "views", SPEC, threads=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(n, 10) for n in range(1, 11)]
+    for split in ("train", "val", "test"):
+        views = open_views(tmp_path / "views", split)
+        assert views.pairs["pair_id"].tolist() == [f"p{n}" for n, s in enumerate(SPLITS) if s == split]
+        assert len(views) == SPLITS.count(split)
+        for row, pair in enumerate(views.pairs.to_dict("records")):
+            panorama, tile = images.decode(source / pair["ground"]), images.decode(source / pair["aerial"])
+            assert np.array_equal(views.ground[row], images.resize(panorama[10:42], 16, 64))
+            assert np.array_equal(views.aerial[row], polar_transform(tile, 16, 64))
+        assert views.spec == SPEC
+        assert not views.ground.flags.writeable
+    verify_folder(tmp_path / "views")
+
+
+def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    source = data_set(tmp_path / "set")
+    pack(source, tmp_path / "a", SPEC, threads=1)
+    pack(source, tmp_path / "b", SPEC, threads=3)
+    assert verify_folder(tmp_path / "a").files == verify_folder(tmp_path / "b").files
+
+
+def test_a_split_may_be_empty_until_it_is_asked_for(tmp_path: Path) -> None:
+    """A user's own photos may be all test."""
+    pack(data_set(tmp_path / "set", ["test", "test"]), tmp_path / "views", SPEC, threads=1)
+    assert len(open_views(tmp_path / "views", "test")) == 2
+    with pytest.raises(AenetError, match=r"train.* no pairs"):
+        open_views(tmp_path / "views", "train")
+
+
+def test_views_before_their_input_exists(tmp_path: Path) -> None:
+    with pytest.raises(AenetError, match="run the download stage first"):
+        pack(tmp_path / "none", tmp_path / "views", SPEC, threads=1)
+    with pytest.raises(AenetError, match="run the stage before it"):
+        open_views(tmp_path / "views", "train")
+    assert not (tmp_path / "views").exists()
+
+
+@pytest.mark.parametrize("name", ["test/ground.npy", "test/aerial.npy", "test/pairs.parquet"])
+def test_one_changed_byte_is_refused(tmp_path: Path, name: str) -> None:
+    pack(data_set(tmp_path / "set"), tmp_path / "views", SPEC, threads=1)
+    content = bytearray((tmp_path / "views" / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "views" / name).write_bytes(content)
+    with pytest.raises(CorruptArtifact, match=name.split("/")[1]):
+        open_views(tmp_path / "views", "test")
+    open_views(tmp_path / "views", "train")  # another split is whole
+
+
+def test_a_folder_that_is_no_views_folder_is_refused(tmp_path: Path) -> None:
+    pack(data_set(tmp_path / "set"), tmp_path / "views", SPEC, threads=1)
+    with pytest.raises(AenetError, match="unknown split 'validation'"):
+        open_views(tmp_path / "views", "validation")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "manifest.json").write_text('{"files": {}, "meta": {"view": {"height": 3}}}')
+    with pytest.raises(AenetError, match="other"):
+        open_views(tmp_path / "other", "test")
+    (tmp_path / "other" / "manifest.json").write_text('{"files": {}, "meta": {}}')
+    with pytest.raises(AenetError, match="other"):
+        open_views(tmp_path / "other", "test")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("ground/3.jpg", None, r"ground/3.jpg: cannot be read"),
+        ("aerial/3.jpg", b"junk", r"aerial/3.jpg: not a readable"),
+        (
+            "aerial/3.jpg",
+            images.encode_jpeg(np.zeros((60, 59, 3), np.uint8)),
+            r"aerial/3.jpg.* must be square.*59 x 60",
+        ),
+        ("ground/3.jpg", images.encode_jpeg(np.zeros((40, 99, 3), np.uint8)), r"ground/3.jpg.*10:42 .* 40 rows"),
+    ],
+)
+def test_a_bad_file_is_named_and_nothing_is_left(
+    tmp_path: Path, name: str, content: bytes | None, sentence: str
+) -> None:
+    source = data_set(tmp_path / "set")
+    (source / name).unlink()
+    if content is not None:
+        (source / name).write_bytes(content)
+    with pytest.raises(AenetError, match=sentence):
+        pack(source, tmp_path / "views", SPEC, threads=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+
+def test_whole_panorama_is_kept_where_no_rows_are_named() -> None:
+    panorama = np.random.default_rng(0).integers(0, 256, (32, 128, 3), dtype=np.uint8)
+    spec = SPEC.model_copy(update={"ground_rows": None})
+    assert np.array_equal(ground_view(panorama, spec), images.resize(panorama, 16, 64))
+    assert aerial_view(panorama[:, :32], spec).shape == (16, 64, 3)

@@ -127,7 +127,9 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _cores() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0))
+    from aenet.serving.session import usable_cores
+
+    cores = usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     detail = f"{cores} usable" + (f", OMP_NUM_THREADS={asked}" if asked else "")
     if asked.isdigit() and int(asked) > cores:

@@ -23,6 +23,7 @@ from aenet.serving.gallery import BACKDROP, Gallery
 from aenet.serving.job import Job
 from aenet.serving.reportdata import report_data
 from aenet.serving.summary import Summary
+from aenet.serving.trust import trust_bars
 
 
 def write_report(
@@ -48,6 +49,7 @@ def write_report(
         "numbers": reporttext.numbers(summary),
         "notice": reporttext.notice(summary),
         "curve": error_curve(rows["error_m"].dropna().to_numpy(dtype=float), gallery.manifest.spacing_m),
+        "trust": trust_bars(rows["margin"].to_numpy(dtype=float), rows["error_m"].to_numpy(dtype=float)),
         "reasons": reporttext.reasons(rows),
         "pictures": html.escape(reporttext.pictures(pictures, summary)),
         "footer": reporttext.footer(gallery),

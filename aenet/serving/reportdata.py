@@ -74,6 +74,7 @@ def report_data(
         values = (rows[latitude].to_numpy(dtype=float), rows[longitude].to_numpy(dtype=float))
         rows[name], rows[name.replace("x", "y")] = projection(*values)
     shown = _choose(rows, limit)
+    rows["photo"] = _short(list(rows["photo"]))
     numbers: dict[str, int] = {}
     entries = [_photo(row, numbers) for row in rows.itertuples(index=False)]
     with ThreadPoolExecutor(decoders or usable_cores()) as pool:
@@ -96,6 +97,16 @@ def report_data(
         "tiles": _tiles(gallery, list(numbers), wanted, projection),
     }
     return data, len(shown)
+
+
+def _short(names: list[str]) -> list[str]:
+    """Drop the folders that all names share; a table may list absolute paths."""
+    folders = {name.rpartition("/")[0] for name in names}
+    try:
+        shared = os.path.commonpath(folders)
+    except ValueError:  # absolute and relative ones mixed
+        return names
+    return [name.removeprefix(shared).lstrip("/") for name in names] if shared else names
 
 
 def _choose(rows: pd.DataFrame, limit: int) -> list[int]:

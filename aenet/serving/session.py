@@ -29,7 +29,9 @@ _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descripto
 
 def usable_cores() -> int:
     """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):  # Linux; it knows of containers and taskset
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Branch:

@@ -40,7 +40,7 @@ class Summary:
 
     def lines(self) -> list[str]:
         """Say it in a few lines of text."""
-        left = f", {self.errors:,} error rows (see places.csv)" if self.errors else ""
+        left = f", {self.errors:,} could not be (reasons in places.csv)" if self.errors else ""
         lines = [f"placed {self.ok:,} of {self.photos:,} photos{left}"]
         if self.ignored:
             lines.append(f"left aside {self.ignored:,} files that are not photos by name")

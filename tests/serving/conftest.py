@@ -1,30 +1,13 @@
 """Fixtures of the serving tests: one small world a session, copied where a test changes it."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
 import pytest
 from serving import world
 
 from aenet.serving.build import GalleryOptions, build_gallery
 
 
-@dataclass(frozen=True)
-class World:
-    """Paths and truth of the session's world."""
-
-    pixels: np.ndarray
-    map: Path
-    model: Path
-    gallery: Path
-    photos: Path
-    truth: pd.DataFrame
-
-
 @pytest.fixture(scope="session")
-def small_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> world.World:
     """A map of 400 x 320 m, its gallery every 15 m, and twelve photos."""
     root = tmp_path_factory.mktemp("world")
     pixels = world.make_pixels()
@@ -32,4 +15,4 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     options = GalleryOptions(spacing_m=15.0, shard_size=200, provider="cpu", threads=1)
     build_gallery(town, root / "gallery", model, options)
     truth = world.take_photos(root / "photos", pixels, 12)
-    return World(pixels, town, model, root / "gallery", root / "photos", truth)
+    return world.World(pixels, town, model, root / "gallery", root / "photos", truth)

@@ -18,7 +18,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import calculate_default_transform, reproject
 from serving import world
-from serving.conftest import World
+from serving.world import World
 
 from aenet.card import ViewSpec, read_card
 from aenet.data.pairs import write_pairs

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from serving import world
-from serving.conftest import World
+from serving.world import World
 
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.images import encode_jpeg

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from serving import world
-from serving.conftest import World
+from serving.world import World
 
 from aenet.serving.curve import error_curve
 from aenet.serving.localize import LocateOptions, locate
+from aenet.serving.trust import trust_bars
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)
@@ -160,3 +161,13 @@ def test_the_curve_tells_the_truth() -> None:
     assert "50.0 % within 25 m" in svg and 'class="perfect"' in svg
     assert 'class="perfect"' not in error_curve(np.array([3.0]), None)
     assert error_curve(np.array([]), 20.0) == ""
+
+
+def test_bars_of_trust_rise_where_the_margin_knows() -> None:
+    margins = np.linspace(0, 1, 100)
+    errors = np.where(margins < 0.6, 300.0, 5.0)
+    shares = re.findall(r'class="strong"[^>]*>(\d+)%', trust_bars(margins, errors))
+    assert shares == ["0", "0", "0", "100", "100"]
+    assert trust_bars(margins[:49], errors[:49]) == ""
+    errors[:60] = np.nan
+    assert trust_bars(margins, errors) == ""

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from serving import world
-from serving.conftest import World
+from serving.world import World
 
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.serving.cuda import cuda_device

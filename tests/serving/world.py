@@ -5,6 +5,7 @@ apart, so that tests can assert where a photo is put.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,18 @@ from aenet.polar import polar_transform
 HEIGHT, WIDTH, BLOCK = 16, 64, (4, 8)
 TILE_M, PIXEL_M = 60.0, 0.5
 EAST, NORTH, UTM = 500_000.0, 5_300_000.0, "EPSG:32632"  # on the zone's central meridian
+
+
+@dataclass(frozen=True)
+class World:
+    """Paths and truth of the session's world."""
+
+    pixels: np.ndarray
+    map: Path
+    model: Path
+    gallery: Path
+    photos: Path
+    truth: pd.DataFrame
 
 
 def make_model(folder: Path, seed: int = 0) -> Path:

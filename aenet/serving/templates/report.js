@@ -67,7 +67,11 @@
   };
   const link = (photo, strong) => {
     const [x, y] = toScreen(photo.x, photo.y), [tx, ty] = toScreen(photo.tx, photo.ty);
-    for (const [style, width] of [["rgba(0,0,0,.55)", strong ? 4.5 : 2.6], [strong ? "#fff" : "rgba(255,255,255,.85)", strong ? 2.2 : 1.1]]) {
+    // Lines across the whole map are many and say little: they stay faint until their photo is selected.
+    const faint = !strong && grade(photo) === "far";
+    const strokes = faint ? [["rgba(255,255,255,.3)", 1]] : strong ? [["rgba(0,0,0,.6)", 4.5], ["#fff", 2.2]]
+      : [["rgba(0,0,0,.55)", 2.6], ["rgba(255,255,255,.85)", 1.1]];
+    for (const [style, width] of strokes) {
       pen.strokeStyle = style; pen.lineWidth = width;
       pen.beginPath(); pen.moveTo(x, y); pen.lineTo(tx, ty); pen.stroke();
     }
@@ -265,6 +269,7 @@
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   drawKey();
   list(true);
-  if (placed.length) show(placed.reduce((best, photo) => ((photo.margin ?? -1) > (best.margin ?? -1) ? photo : best)));
+  const pictured = placed.filter((photo) => photo.picture);
+  if (placed.length) show((pictured.length ? pictured : placed).reduce((best, photo) => ((photo.margin ?? -1) > (best.margin ?? -1) ? photo : best)));
   document.body.dataset.ready = String(photos.length);
 })();

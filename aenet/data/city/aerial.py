@@ -1,12 +1,14 @@
 """The orthophoto: the town from straight above, on a summer noon, with its own cars."""
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from aenet.data.city import palette
-from aenet.data.city.buildings import rectangle
 from aenet.data.city.config import CityConfig
+from aenet.data.city.houses import rectangle
 from aenet.data.city.layers import Kind, Layers
 from aenet.data.city.light import SUNS, cast_shadow, hillshade
 from aenet.data.city.noise import smooth_noise, wrapped_noise
@@ -21,7 +23,9 @@ CROWNS = {
 BAND = 512
 
 
-def crown_palette(colours: dict[Species, tuple[tuple[int, ...], tuple[int, ...]]]) -> Float32[np.ndarray, "k 3"]:
+def crown_palette(
+    colours: Mapping[Species, tuple[tuple[int, int, int], tuple[int, int, int]]],
+) -> Float32[np.ndarray, "k 3"]:
     """One colour for each value of the canopy's third channel (species * 32 + tone)."""
     table = np.zeros((256, 3), np.float32)
     tone = np.linspace(0, 1, 32, dtype=np.float32)[:, None]
@@ -30,7 +34,9 @@ def crown_palette(colours: dict[Species, tuple[tuple[int, ...], tuple[int, ...]]
     return table
 
 
-def render_orthophoto(config: CityConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def render_orthophoto(
+    config: CityConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"]
+) -> UInt8[np.ndarray, "h w 3"]:
     """Colour, light and shadow for every pixel, band by band; `cars` are x, y, heading in town metres."""
     rng = np.random.default_rng([config.seed, 4])
     rows, cols = layers.kind.shape
@@ -67,10 +73,12 @@ def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w
     shadow = shadow[part.start % 2 : part.start % 2 + height.shape[0]].astype(np.float32) / 255
     near = cv2.blur(height, (25, 25)) - height
     sky = 1 - np.clip(near * np.float32(0.06), 0, 0.22)
-    return np.clip(sky * (0.42 + 0.58 * np.minimum(slope, 1.5) * shadow), 0, 1.35)
+    return np.asarray(np.clip(sky * (0.42 + 0.58 * np.minimum(slope, 1.5) * shadow), 0, 1.35))
 
 
-def all_shadows(surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "3 h w"], cell: float) -> UInt8[np.ndarray, "s h2 w2"]:
+def all_shadows(
+    surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "3 h w"], cell: float
+) -> UInt8[np.ndarray, "s h2 w2"]:
     """Shadow maps of every sun in `light.SUNS` at half resolution."""
     rows, cols = surface.shape
     top = surface + np.float32(0.1) * canopy[0]
@@ -78,7 +86,9 @@ def all_shadows(surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "
     return np.stack([cast_shadow(small, cell * 2, sun) for sun in SUNS])
 
 
-def _draw_cars(rng: np.random.Generator, config: CityConfig, paint: np.ndarray, cars: Float64[np.ndarray, "n 3"]) -> None:
+def _draw_cars(
+    rng: np.random.Generator, config: CityConfig, paint: np.ndarray, cars: Float64[np.ndarray, "n 3"]
+) -> None:
     """Little cars with windows, in colours of their own."""
     for (x, y, heading), pick in zip(cars, rng.integers(len(palette.CARS), size=len(cars)), strict=True):
         shift = np.array([0.5, 0.7])

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from aenet.data.city.buildings import Built, rectangle
+from aenet.data.city.buildings import Built
+from aenet.data.city.curves import spline
+from aenet.data.city.houses import rectangle
 from aenet.data.city.noise import Rng
-from aenet.data.city.roads import spline
 from aenet.data.city.zones import Use, Zones, polygon_mask
 
-Points = Float64[np.ndarray, "n 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 
 class Pitch(NamedTuple):
@@ -48,7 +49,7 @@ def lay_amenities(rng: Rng, zones: Zones, built: Built) -> Amenities:
         size, angle = float(np.sqrt(zones.block_area[block])), float(zones.parcel_angle[block * 8])
         if use is Use.PLAZA:
             found.squares.append(Square(float(x), float(y), angle, min(36.0, size * 0.5)))
-            _take(built.taken, rectangle(x, y, angle, 5, 5))
+            _take(built.taken, rectangle(x, y, angle, 5.0, 5.0))
             continue
         if use is Use.PARK and rng.random() < 0.4 and size > 50:
             shape = rng.normal(0, 0.16, 14)
@@ -56,7 +57,7 @@ def lay_amenities(rng: Rng, zones: Zones, built: Built) -> Amenities:
             _take(built.taken, found.ponds[-1][0])
         elif use in (Use.PARK, Use.MEADOW) and rng.random() < 0.4 and size > 62:
             found.pitches.append(Pitch(float(x), float(y), angle))
-            _take(built.taken, rectangle(x, y, angle, 31, 21))
+            _take(built.taken, rectangle(x, y, angle, 31.0, 21.0))
         for _ in range(3 if use is Use.PARK else 1):
             _path(rng, zones, built.taken, int(block), found)
     return found
@@ -67,7 +68,9 @@ def _path(rng: Rng, zones: Zones, taken: Bool[np.ndarray, "h w"], block: int, fo
     centre, size = zones.block_centre[block], float(np.sqrt(zones.block_area[block]))
     bend = rng.uniform(0, 2 * np.pi)
     way = np.array([np.cos(bend), np.sin(bend)]) * size * 0.8
-    nodes = np.stack([centre - way, centre + rng.normal(0, size * 0.22, 2), centre + way + rng.normal(0, size * 0.2, 2)])
+    nodes = np.stack(
+        [centre - way, centre + rng.normal(0, size * 0.22, 2), centre + way + rng.normal(0, size * 0.2, 2)]
+    )
     line = spline(nodes)
     rows, cols = taken.shape
     cells = np.clip(line, 0, [cols - 1, rows - 1]).astype(int)

@@ -19,7 +19,8 @@ from aenet.data.city.config import CityConfig
 from aenet.data.city.frame import Frame
 from aenet.data.city.geotiff import write_geotiff, write_overview
 from aenet.data.city.layers import Layers
-from aenet.data.city.panorama import Label, Scene, render_panorama
+from aenet.data.city.materials import Scene
+from aenet.data.city.panorama import Label, render_panorama
 from aenet.data.city.places import SPLITS, Chosen
 from aenet.data.city.town import Town, raise_town
 from aenet.data.pairs import write_pairs
@@ -52,7 +53,11 @@ def generate(config: CityConfig, out: Path, progress: Progress | None = None) ->
         AenetError: the town is too small for the places asked for.
     """
     frame = Frame.of(config.width_m, config.height_m)
-    meta = {"kind": config.kind, "config": config.model_dump(), "labels": {label.name.lower(): int(label) for label in Label}}
+    meta = {
+        "kind": config.kind,
+        "config": config.model_dump(),
+        "labels": {label.name.lower(): int(label) for label in Label},
+    }
     town = raise_town(config)
     with atomic_folder(out, meta) as folder, tempfile.TemporaryDirectory(prefix="aenet-town-") as scratch:
         town.layers.save(Path(scratch))
@@ -72,11 +77,16 @@ def generate(config: CityConfig, out: Path, progress: Progress | None = None) ->
                 progress(done, config.places.total)
 
 
+def cpu_count() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _panoramas(job: _Job) -> Iterator[int]:
     """Render every panorama; yields how many are done."""
     total = job.config.places.total
     chunks = [range(first, min(first + CHUNK, total)) for first in range(0, total, CHUNK)]
-    workers = min(len(os.sched_getaffinity(0)), len(chunks))
+    workers = min(cpu_count(), len(chunks))
     done = 0
     if workers < 2 or total < FEW:
         _start(job, threads=None)
@@ -120,14 +130,18 @@ def _write_tiles(config: CityConfig, folder: Path, town: Town) -> None:
         (folder / "aerial" / f"{index:05d}.jpg").write_bytes(content)
 
 
-def aerial_tile(config: CityConfig, orthophoto: UInt8[np.ndarray, "h w 3"], x: float, y: float) -> UInt8[np.ndarray, "s s 3"]:
+def aerial_tile(
+    config: CityConfig, orthophoto: UInt8[np.ndarray, "h w 3"], x: float, y: float
+) -> UInt8[np.ndarray, "s s 3"]:
     """The square of map whose centre is the pixel corner at (x, y) in town metres."""
     half = config.tile_px // 2
     row, col = round(y / config.resolution_m), round(x / config.resolution_m)
     return np.ascontiguousarray(orthophoto[row - half : row + half, col - half : col + half])
 
 
-def _write_table(folder: Path, places: Chosen, ground: Float64[np.ndarray, "n 2"], aerial: Float64[np.ndarray, "n 2"]) -> None:
+def _write_table(
+    folder: Path, places: Chosen, ground: Float64[np.ndarray, "n 2"], aerial: Float64[np.ndarray, "n 2"]
+) -> None:
     names = [f"{index:05d}" for index in range(len(ground))]
     table = {
         "pair_id": names, "split": [SPLITS[s] for s in places.split],

@@ -3,18 +3,24 @@
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from aenet.data.city.march import Rays, entry, wall_top
 from aenet.data.city.moment import Moment
+from aenet.data.city.rays import Rays, entry, wall_top
 
 
 def paint_walls(
-    houses: np.ndarray, which: Int32[np.ndarray, " n"], rays: Rays, column: Int32[np.ndarray, " n"], row: Int32[np.ndarray, " n"],
-    camera: tuple[float, float, float], moment: Moment, roof_rgb: Float32[np.ndarray, "n 3"],
+    houses: np.ndarray,
+    which: Int32[np.ndarray, " n"],
+    rays: Rays,
+    column: Int32[np.ndarray, " n"],
+    row: Int32[np.ndarray, " n"],
+    camera: tuple[float, float, float],
+    moment: Moment,
+    roof_rgb: Float32[np.ndarray, "n 3"],
     grain: Float32[np.ndarray, " n"],
-) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:  # fmt: skip
+) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:
     """Colour and exact distance of pixels that show house number `which`; roofs where the wall has ended."""
     mine = houses[which]
-    x, y, eye = (np.float32(v) for v in camera)
+    x, y, eye = np.float32(camera[0]), np.float32(camera[1]), np.float32(camera[2])
     east, south = rays.east[column], rays.south[column]
     near, slab_u, slab_v = entry(mine, x, y, east, south)
     near = np.maximum(near, np.float32(0.3))
@@ -38,9 +44,13 @@ def paint_walls(
 
 
 def _texture(
-    mine: np.ndarray, along: Float32[np.ndarray, " n"], half: Float32[np.ndarray, " n"], z: Float32[np.ndarray, " n"],
-    pixel: Float32[np.ndarray, " n"], grain: Float32[np.ndarray, " n"],
-) -> Float32[np.ndarray, "n 3"]:  # fmt: skip
+    mine: np.ndarray,
+    along: Float32[np.ndarray, " n"],
+    half: Float32[np.ndarray, " n"],
+    z: Float32[np.ndarray, " n"],
+    pixel: Float32[np.ndarray, " n"],
+    grain: Float32[np.ndarray, " n"],
+) -> Float32[np.ndarray, "n 3"]:
     """Colour of a wall in flat light at metres `along` it from its middle and `z` above its foot."""
     facade, trim, style = mine["facade"], mine["trim"], mine["style"]
     rgb = facade * (1 + 0.035 * grain)[:, None]
@@ -52,7 +62,7 @@ def _texture(
     inside = (along + half) - (bay + 0.5) * pitch  # metres from the bay's middle
     fine = np.clip(1.2 - pixel / 0.22, 0, 1)
     brick = (style == 1) & (np.mod(z, 0.3) < 0.06)
-    rgb = rgb * (1 - 0.16 * brick * fine)[:, None]
+    rgb = rgb * (1 - fine * brick * 0.16)[:, None]
     panel = (style == 2) & ((np.mod(z, mine["storey"]) < 0.18) | (np.abs(inside) > pitch / 2 - 0.07))
     rgb = np.where(panel[:, None], rgb * 0.82, rgb)
     band = (style == 3) & (np.mod(z, mine["storey"]) < 0.35)
@@ -65,7 +75,7 @@ def _texture(
     window = in_wall & (off_w < 0) & (off_h < 0)
     frame = in_wall & (off_w < 0.14) & (off_h < 0.14) & ~window
     rgb = np.where(frame[:, None], trim, rgb)
-    code = np.mod(bay * 7.31 + storey * 3.17 + mine["seed"] % 97, 5.0)
+    code = np.mod(bay * 7.31 + storey * 3.17 + (mine["seed"] % 97).astype(np.float32), 5.0)
     glass = np.stack([44 + 13 * code, 54 + 14 * code, 66 + 14 * code], axis=1)
     glass = glass * (1 + 0.5 * np.clip(off_h / half_h, -1, 0))[:, None] + 14
     bar = window & ((np.abs(inside) < 0.05) | (np.abs(up - middle) < 0.04)) & (fine > 0.4)
@@ -75,14 +85,20 @@ def _texture(
 
 
 def _ground_floor(
-    mine: np.ndarray, rgb: Float32[np.ndarray, "n 3"], along: Float32[np.ndarray, " n"], half: Float32[np.ndarray, " n"],
-    z: Float32[np.ndarray, " n"], bay: Float32[np.ndarray, " n"], bays: Float32[np.ndarray, " n"],
-    inside: Float32[np.ndarray, " n"], trim: Float32[np.ndarray, "n 3"],
-) -> Float32[np.ndarray, "n 3"]:  # fmt: skip
+    mine: np.ndarray,
+    rgb: Float32[np.ndarray, "n 3"],
+    along: Float32[np.ndarray, " n"],
+    half: Float32[np.ndarray, " n"],
+    z: Float32[np.ndarray, " n"],
+    bay: Float32[np.ndarray, " n"],
+    bays: Float32[np.ndarray, " n"],
+    inside: Float32[np.ndarray, " n"],
+    trim: Float32[np.ndarray, "n 3"],
+) -> Float32[np.ndarray, "n 3"]:
     """A plinth and doors everywhere, shop windows in the centre, gates in halls."""
     plinth = (z < 0.45) & (z > -2)
     rgb = np.where(plinth[:, None], mine["facade"] * 0.62, rgb)
-    door_bay = np.mod(mine["seed"], np.maximum(bays, 1))
+    door_bay = np.mod((mine["seed"] % 1009).astype(np.float32), np.maximum(bays, 1))
     gate = mine["use"] == 3
     wide, tall = np.where(gate, 1.9, 0.55), np.where(gate, 3.6, 2.15)
     door = (np.floor(bay) == np.floor(door_bay)) & (np.abs(inside) < wide) & (z < tall) & (z > -1)
@@ -92,4 +108,6 @@ def _ground_floor(
     sign = shop & (z >= 2.6)
     hue = np.stack([np.mod(mine["seed"] // k, 180) + 40 for k in (3, 7, 11)], axis=1).astype(np.float32)
     rgb = np.where(sign[:, None], hue, rgb)
-    return np.where(pane[:, None], np.array([58, 66, 72], np.float32) + (np.mod(bay, 3) * 16)[:, None], rgb).astype(np.float32)
+    return np.where(pane[:, None], np.array([58, 66, 72], np.float32) + (np.mod(bay, 3) * 16)[:, None], rgb).astype(
+        np.float32
+    )

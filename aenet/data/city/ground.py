@@ -2,25 +2,31 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float64, UInt8
 
 from aenet.data.city import palette
 from aenet.data.city.amenities import Amenities, Square
-from aenet.data.city.buildings import CarPark, rectangle
 from aenet.data.city.canvas import Canvas
 from aenet.data.city.config import CityConfig
+from aenet.data.city.houses import rectangle
 from aenet.data.city.layers import Kind
 from aenet.data.city.noise import Rng, fractal_noise, wrapped_noise
+from aenet.data.city.pavement import draw_car_park, draw_streets
 from aenet.data.city.plan import Plan
-from aenet.data.city.roads import Road, RoadKind
 from aenet.data.city.zones import Use
 
 COVER = {
-    Use.CENTRE: (palette.SETTS, Kind.PAVED), Use.URBAN: (palette.LAWN, Kind.GRASS), Use.SUBURB: (palette.LAWN, Kind.GRASS),
-    Use.INDUSTRY: (palette.GRAVEL, Kind.PAVED), Use.PLAZA: (palette.SETTS, Kind.PAVED), Use.PARK: (palette.GRASS, Kind.GRASS),
-    Use.MEADOW: (palette.MEADOW, Kind.GRASS), Use.FIELD: (palette.CROPS[0], Kind.CROP), Use.WOOD: (palette.SOIL * 0.8, Kind.BARE),
+    Use.CENTRE: (palette.SETTS, Kind.PAVED),
+    Use.URBAN: (palette.LAWN, Kind.GRASS),
+    Use.SUBURB: (palette.LAWN, Kind.GRASS),
+    Use.INDUSTRY: (palette.GRAVEL, Kind.PAVED),
+    Use.PLAZA: (palette.SETTS, Kind.PAVED),
+    Use.PARK: (palette.GRASS, Kind.GRASS),
+    Use.MEADOW: (palette.MEADOW, Kind.GRASS),
+    Use.FIELD: (palette.CROPS[0], Kind.CROP),
+    Use.WOOD: (palette.SOIL * 0.8, Kind.BARE),
     Use.ORCHARD: (palette.GRASS, Kind.GRASS),
-}  # fmt: skip
+}
 
 
 def draw_ground(config: CityConfig, plan: Plan) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
@@ -39,8 +45,8 @@ def draw_ground(config: CityConfig, plan: Plan) -> tuple[UInt8[np.ndarray, "h w 
     _river(canvas, plan)
     _amenities(canvas, plan.amenities)
     for park in plan.built.car_parks:
-        _car_park(canvas, park)
-    _streets(rng, canvas, plan)
+        draw_car_park(canvas, park)
+    draw_streets(rng, canvas, plan)
     return canvas.albedo, canvas.kind
 
 
@@ -65,11 +71,15 @@ def _crop_rows(rng: Rng, config: CityConfig, plan: Plan, canvas: Canvas) -> None
         half = 1.5 * np.sqrt(zones.block_area[block]) + 40
         x0, y0 = zones.block_centre[block] - half
         r0, c0 = max(0, int(y0 / res)), max(0, int(x0 / res))
-        r1, c1 = (min(n, int(v)) for n, v in zip(config.shape, ((y0 + 2 * half) / res, (x0 + 2 * half) / res), strict=True))
+        r1, c1 = (
+            min(n, int(v)) for n, v in zip(config.shape, ((y0 + 2 * half) / res, (x0 + 2 * half) / res), strict=True)
+        )
         if r1 <= r0 or c1 <= c0:
             continue
         ys, xs = np.mgrid[r0:r1, c0:c1].astype(np.float32) * np.float32(res)
-        inside = zones.parcel[ys.astype(int).clip(0, zones.parcel.shape[0] - 1), xs.astype(int).clip(0, zones.parcel.shape[1] - 1)]
+        inside = zones.parcel[
+            ys.astype(int).clip(0, zones.parcel.shape[0] - 1), xs.astype(int).clip(0, zones.parcel.shape[1] - 1)
+        ]
         angle = zones.parcel_angle[block * 8]
         across = ys * np.float32(np.cos(angle)) - xs * np.float32(np.sin(angle))
         for parcel in np.unique(inside[inside // 8 == block]):
@@ -102,7 +112,9 @@ def _garden(rng: Rng, canvas: Canvas, plan: Plan, corners: Float64[np.ndarray, "
         canvas.polygon(rectangle(back[0], back[1], angle, 3.8, 2.0), [210, 208, 200], Kind.PAVED)
         canvas.polygon(rectangle(back[0], back[1], angle, 3.2, 1.5), [84, 176, 190], Kind.WATER)
     elif rng.random() < 0.35:
-        canvas.polygon(rectangle(back[0], back[1], angle, rng.uniform(2, 4), rng.uniform(1, 2.5)), palette.SOIL, Kind.BARE)
+        canvas.polygon(
+            rectangle(back[0], back[1], angle, rng.uniform(2, 4), rng.uniform(1, 2.5)), palette.SOIL, Kind.BARE
+        )
 
 
 def _mottle(rng: Rng, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"]) -> None:
@@ -140,10 +152,17 @@ def _amenities(canvas: Canvas, found: Amenities) -> None:
 
 def _square(canvas: Canvas, square: Square) -> None:
     middle = np.array([square.x, square.y])
-    along, across = np.array([np.cos(square.angle), np.sin(square.angle)]), np.array([-np.sin(square.angle), np.cos(square.angle)])
+    along, across = (
+        np.array([np.cos(square.angle), np.sin(square.angle)]),
+        np.array([-np.sin(square.angle), np.cos(square.angle)]),
+    )
     for k in np.arange(-square.reach, square.reach + 0.1, 4.5):
         for a, b in ((along, across), (across, along)):
-            canvas.line(np.stack([middle + a * k - b * square.reach, middle + a * k + b * square.reach]), 0.6, palette.SETTS * 0.84)
+            canvas.line(
+                np.stack([middle + a * k - b * square.reach, middle + a * k + b * square.reach]),
+                0.6,
+                palette.SETTS * 0.84,
+            )
     canvas.disk(square.x, square.y, 4.0, palette.KERB, Kind.PAVED)
     canvas.disk(square.x, square.y, 3.2, palette.WATER * 1.15, Kind.WATER)
 
@@ -151,79 +170,11 @@ def _square(canvas: Canvas, square: Square) -> None:
 def _pitch(canvas: Canvas, x: float, y: float, angle: float) -> None:
     """A football pitch with its lines."""
     for k in range(8):
-        stripe = rectangle(x + (k - 3.5) * 7.5 * np.cos(angle), y + (k - 3.5) * 7.5 * np.sin(angle), angle, 3.8, 20)
+        stripe = rectangle(x + (k - 3.5) * 7.5 * np.cos(angle), y + (k - 3.5) * 7.5 * np.sin(angle), angle, 3.8, 20.0)
         canvas.polygon(stripe, palette.LAWN * (1.0 if k % 2 else 1.1), Kind.GRASS)
-    for half_u, half_v in ((29, 19), (0.01, 19)):
+    for half_u, half_v in ((29.0, 19.0), (0.01, 19.0)):
         ring = rectangle(x, y, angle, half_u, half_v)
         canvas.line(np.concatenate([ring, ring[:1]]), 0.4, palette.PAINT)
     for end in (-1, 1):
-        ring = rectangle(x + end * 24.5 * np.cos(angle), y + end * 24.5 * np.sin(angle), angle, 4.5, 9)
+        ring = rectangle(x + end * 24.5 * np.cos(angle), y + end * 24.5 * np.sin(angle), angle, 4.5, 9.0)
         canvas.line(np.concatenate([ring, ring[:1]]), 0.4, palette.PAINT)
-
-
-def _car_park(canvas: Canvas, park: CarPark) -> None:
-    canvas.polygon(rectangle(park.x, park.y, park.angle, park.half_u, park.half_v), palette.ASPHALT * 1.08, Kind.ROAD)
-    u, v = np.array([np.cos(park.angle), np.sin(park.angle)]), np.array([-np.sin(park.angle), np.cos(park.angle)])
-    middle = np.array([park.x, park.y])
-    for k in np.arange(-park.half_u + 1, park.half_u - 0.9, 2.6):
-        for side in (-1, 1):
-            ends = np.stack([middle + u * k + v * side * (park.half_v - 0.2), middle + u * k + v * side * (park.half_v - 5)])
-            canvas.line(ends, 0.3, palette.PAINT * 0.95)
-
-
-def _streets(rng: Rng, canvas: Canvas, plan: Plan) -> None:
-    """Pavements of all roads first, then kerbs, carriageways and paint, so that crossings stay open."""
-    roads = plan.network.roads
-    for road in roads:
-        canvas.line(road.points, 2 * road.reach, palette.PAVEMENT, Kind.PAVED)
-    for x, y in plan.network.roundabouts:
-        canvas.disk(x, y, 19, palette.PAVEMENT, Kind.PAVED)
-    for road in roads:
-        canvas.line(road.points, road.width + 0.7, palette.KERB, Kind.PAVED)
-    for road in roads:
-        shade = palette.ASPHALT * rng.uniform(0.86, 1.2) + rng.normal(0, 3, 3)
-        canvas.line(road.points, road.width, np.clip(shade, 0, 255), Kind.ROAD)
-    for road in roads:
-        _paint(canvas, plan, road)
-    for x, y in plan.network.roundabouts:
-        canvas.disk(x, y, 16, palette.ASPHALT, Kind.ROAD)
-        canvas.disk(x, y, 8.4, palette.KERB, Kind.PAVED)
-        canvas.disk(x, y, 7.8, palette.GRASS, Kind.GRASS)
-
-
-def _paint(canvas: Canvas, plan: Plan, road: Road) -> None:
-    """Centre dashes, edge lines on avenues, and zebra crossings before junctions."""
-    if road.kind > RoadKind.STREET:
-        return
-    headings = road.headings()
-    normal = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
-    near = np.full(len(road.points), np.inf)
-    for j in plan.network.junctions:
-        near = np.minimum(near, np.hypot(*(road.points - j).T))
-    clear = near > 15
-    for k in range(0, len(road.points) - 2, 4):
-        if clear[k] and clear[k + 2]:
-            canvas.line(road.points[k : k + 3], 0.3, palette.PAINT)
-    if road.kind is RoadKind.AVENUE:
-        for side in (-1, 1):
-            for a, b in _stretches(clear):
-                canvas.line((road.points + side * normal * (road.width / 2 - 0.6))[a:b], 0.3, palette.PAINT)
-            for k in range(0, len(road.points) - 1, 5):
-                if clear[k]:
-                    canvas.line((road.points + side * normal * 3.3)[k : k + 2], 0.25, palette.PAINT * 0.95)
-    for a, b in _stretches(clear):
-        for k in (a + 1, b - 2):
-            if 0 < k < len(road.points) - 1 and near[k] < 22 and b - a > 8:
-                _zebra(canvas, road, k, headings[k])
-
-
-def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 2]
-
-
-def _zebra(canvas: Canvas, road: Road, k: int, heading: float) -> None:
-    along, across = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
-    for offset in np.arange(-road.width / 2 + 0.7, road.width / 2 - 0.3, 1.1):
-        middle = road.points[k] + across * offset
-        canvas.line(np.stack([middle - along * 1.3, middle + along * 1.3]), 0.5, palette.PAINT)

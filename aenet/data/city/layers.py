@@ -7,6 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
+from aenet.data.city.config import CityConfig
+
+TERRAIN_STEP = 8  # the bare terrain is this many times coarser than the map
+
 
 class Kind(IntEnum):
     """What the solid surface is made of."""
@@ -27,10 +31,13 @@ class Kind(IntEnum):
 class Layers(NamedTuple):
     """Rasters of the whole town, row 0 in the North.
 
-    surface: top of everything solid, metres above the datum. terrain: bare ground on a grid `TERRAIN_STEP`
-    times coarser. ident: index + 1 of the building, 0 elsewhere. canopy: tree crown top and base above the
-    terrain in decimetres, and species * 32 + tone, one plane each. albedo: colour in flat light. shadow: 255 where the sun
-    reaches, one layer for each of the suns in `light.SUNS`, at half the resolution.
+    surface: top of everything solid, metres above the datum.
+    kind: what it is made of, a `Kind`.
+    ident: index + 1 of the building, 0 elsewhere.
+    albedo: colour in flat light.
+    canopy: tree crown top and base above the terrain in decimetres, and species * 32 + tone, a plane each.
+    shadow: 255 where the sun reaches, one layer for each of `light.SUNS`, at half the resolution.
+    terrain: bare ground, metres above the datum, on a grid `TERRAIN_STEP` times coarser.
     """
 
     surface: Float32[np.ndarray, "h w"]
@@ -53,4 +60,11 @@ class Layers(NamedTuple):
         return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in cls._fields})
 
 
-TERRAIN_STEP = 8
+def window(config: CityConfig, x: float, y: float, reach: float) -> tuple[slice, slice]:
+    """Rows and columns of the map within `reach` metres of a point in x and in y."""
+    rows, cols = config.shape
+    res = config.resolution_m
+    return (
+        slice(max(0, int((y - reach) / res)), max(0, min(rows, int((y + reach) / res) + 2))),
+        slice(max(0, int((x - reach) / res)), max(0, min(cols, int((x + reach) / res) + 2))),
+    )

@@ -24,7 +24,9 @@ class Sun(NamedTuple):
 SUNS = (Sun(162, 52), Sun(92, 24), Sun(128, 40), Sun(205, 44), Sun(244, 30), Sun(272, 18))
 
 
-def cast_shadow(height: Float32[np.ndarray, "h w"], cell_m: float, sun: Sun, reach_m: float = 90.0) -> UInt8[np.ndarray, "h w"]:
+def cast_shadow(
+    height: Float32[np.ndarray, "h w"], cell_m: float, sun: Sun, reach_m: float = 90.0
+) -> UInt8[np.ndarray, "h w"]:
     """255 where the sun reaches the surface, 0 in shadow, soft in between.
 
     The height a shadow reaches is the maximum over distance of the surface towards the sun, lowered by
@@ -39,7 +41,7 @@ def cast_shadow(height: Float32[np.ndarray, "h w"], cell_m: float, sun: Sun, rea
         _raise_from(reach, round(east / flat * step), round(south / flat * step), fall * np.float32(step))
         step *= 2
     lit = (height + np.float32(0.25) >= reach).astype(np.uint8) * np.uint8(255)
-    return cv2.blur(lit, (3, 3))
+    return np.asarray(cv2.blur(lit, (3, 3)))
 
 
 def _raise_from(reach: Float32[np.ndarray, "h w"], dx: int, dy: int, fall: np.float32) -> None:
@@ -57,4 +59,4 @@ def hillshade(height: Float32[np.ndarray, "h w"], cell_m: float, sun: Sun) -> Fl
     gy = cv2.Scharr(height, cv2.CV_32F, 0, 1, scale=1 / (32 * cell_m))
     steep = np.sqrt(1 + gx * gx + gy * gy)
     cosine = (np.float32(up) - gx * np.float32(east) - gy * np.float32(south)) / steep
-    return np.clip(cosine / np.float32(up), 0, 2)
+    return np.asarray(np.clip(cosine / np.float32(up), 0, 2))

@@ -1,51 +1,12 @@
-"""Walking rays over the height map: what every pixel of a panorama sees, and how far away it is.
-
-Convention: column j looks at azimuth 180 + 360 j / width degrees, clockwise from North, so the centre
-column looks North, width / 4 West, 3 width / 4 East and column 0 South: the polar view's own order.
-Row i looks at elevation 45 - 90 (i + 1/2) / height degrees.
-"""
+"""Walking rays over the height map: what every pixel of a panorama sees, and how far away it is."""
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from aenet.data.city.buildings import Roof
 from aenet.data.city.layers import TERRAIN_STEP, Layers
-
-REACH_M = 260.0
-HALF_FIELD = np.pi / 4  # radians above and below the horizon
-
-
-class Rays(NamedTuple):
-    """Directions of columns and rows, and the distances at which every ray looks at the map."""
-
-    azimuth: Float32[np.ndarray, " w"]
-    east: Float32[np.ndarray, " w"]
-    south: Float32[np.ndarray, " w"]
-    elevation: Float32[np.ndarray, " h"]
-    tangent: Float32[np.ndarray, " h"]
-    distance: Float32[np.ndarray, " d"]
-
-    @classmethod
-    def of(cls, height: int, width: int, supersample: int, step_m: float) -> "Rays":
-        """Rays of a panorama of height x width pixels, `supersample` times finer in both directions."""
-        columns = (np.arange(width * supersample) + 0.5) / supersample - 0.5
-        azimuth = np.pi + 2 * np.pi * columns / width
-        rows = (np.arange(height * supersample) + 0.5) / supersample
-        elevation = HALF_FIELD - 2 * HALF_FIELD * rows / height
-        stops, at = [], 0.7
-        while at < REACH_M:
-            stops.append(at)
-            at += max(step_m, 0.016 * at)
-        arrays = (azimuth, np.sin(azimuth), -np.cos(azimuth), elevation, np.tan(elevation), np.array(stops))
-        return cls(*(a.astype(np.float32) for a in arrays))
-
-    def row_of(self, slope: Float32[np.ndarray, "*n"]) -> Int32[np.ndarray, "*n"]:
-        """First row from the top that does not look above a slope (rise over run); len(elevation) if none."""
-        height = len(self.elevation)
-        rows = np.ceil((np.float32(HALF_FIELD) - np.arctan(slope)) * np.float32(height / (2 * HALF_FIELD)) - np.float32(0.5))
-        return np.clip(rows, 0, height).astype(np.int32)
+from aenet.data.city.rays import Rays, entry, spans, wall_top
 
 
 class Seen(NamedTuple):
@@ -55,27 +16,6 @@ class Seen(NamedTuple):
     cell: Int32[np.ndarray, "h w"]
     depth: Float32[np.ndarray, "h w"]
     crown: Bool[np.ndarray, "h w"]
-
-
-def entry(
-    houses: np.ndarray, x: Float32[np.ndarray, "*n"], y: Float32[np.ndarray, "*n"],
-    east: Float32[np.ndarray, "*n"], south: Float32[np.ndarray, "*n"],
-) -> tuple[Float32[np.ndarray, "*n"], Float32[np.ndarray, "*n"], Float32[np.ndarray, "*n"]]:  # fmt: skip
-    """Distance at which rays from (x, y) enter rectangles, and the distances to their two slabs.
-
-    The larger of the two slab distances is the entry: it tells which pair of faces was met.
-    """
-    cos, sin = np.cos(houses["angle"]), np.sin(houses["angle"])
-    dx, dy = x - houses["x"], y - houses["y"]
-    tiny = np.float32(1e-5)
-    slabs = []
-    for position, direction, half in (
-        (dx * cos + dy * sin, east * cos + south * sin, houses["half_u"]),
-        (-dx * sin + dy * cos, -east * sin + south * cos, houses["half_v"]),
-    ):
-        safe = np.where(np.abs(direction) < tiny, tiny, direction)
-        slabs.append((-position * np.sign(safe) - half) / np.abs(safe))
-    return np.maximum(slabs[0], slabs[1]), slabs[0], slabs[1]
 
 
 def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, eye: float, res: float) -> Seen:
@@ -102,55 +42,38 @@ def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, ey
 
 
 def _sharpen(
-    layers: Layers, houses: np.ndarray, rays: Rays, cell: Int32[np.ndarray, "d w"], slope: Float32[np.ndarray, "d w"],
+    layers: Layers,
+    houses: np.ndarray,
+    rays: Rays,
+    cell: Int32[np.ndarray, "d w"],
+    slope: Float32[np.ndarray, "d w"],
     camera: tuple[float, float, float],
-) -> None:  # fmt: skip
+) -> None:
     """Let eaves stand where the wall really is, not at the next stop of the ray."""
     ident = layers.ident.reshape(-1).take(cell)
     k, j = np.nonzero(ident)
     fresh = (k == 0) | (ident[np.maximum(k - 1, 0), j] != ident[k, j])
     k, j = k[fresh], j[fresh]
     mine = houses[ident[k, j].astype(np.int64) - 1]
-    x, y, eye = (np.float32(v) for v in camera)
+    x, y, eye = np.float32(camera[0]), np.float32(camera[1]), np.float32(camera[2])
     near, slab_u, slab_v = entry(mine, x, y, rays.east[j], rays.south[j])
     near = np.clip(near, rays.distance[k] * np.float32(0.8) - 1, rays.distance[k]).clip(0.3)
     limit, _, _, _ = wall_top(mine, x + near * rays.east[j], y + near * rays.south[j], slab_u > slab_v)
     slope[k, j] = np.maximum(slope[k, j], (mine["base"] + limit - eye) / near)
 
 
-def wall_top(
-    mine: np.ndarray, x: Float32[np.ndarray, " n"], y: Float32[np.ndarray, " n"], end_wall: Bool[np.ndarray, " n"]
-) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
-    """Height above its foot at which a wall ends at (x, y); metres along the wall from its middle, its half
-    length, and the coordinate across it. Gables carry the wall up to the ridge.
-    """
-    cos, sin = np.cos(mine["angle"]), np.sin(mine["angle"])
-    dx, dy = x - mine["x"], y - mine["y"]
-    u, v = dx * cos + dy * sin, -dx * sin + dy * cos
-    along, half = np.where(end_wall, v, u), np.where(end_wall, mine["half_v"], mine["half_u"])
-    gable = (mine["roof"] == Roof.GABLE) & (end_wall == (mine["half_u"] >= mine["half_v"]))
-    share = np.where(gable, np.clip(1 - np.abs(along) / half, 0, 1), 0)
-    parapet = np.where(mine["roof"] == Roof.FLAT, np.float32(0.5), np.float32(0))
-    return mine["eaves"] + (mine["ridge"] - mine["eaves"]) * share + parapet, along, half, np.where(end_wall, u, v)
-
-
-def spans(
-    top: Int32[np.ndarray, " n"], bottom: Int32[np.ndarray, " n"]
-) -> tuple[Int32[np.ndarray, " m"], Int32[np.ndarray, " m"]]:
-    """All rows in [top, bottom) of each of n spans: the span's index and the row, span by span."""
-    length = np.maximum(bottom - top, 0)
-    which = np.repeat(np.arange(len(top), dtype=np.int32), length)
-    starts = np.cumsum(length) - length
-    row = np.arange(len(which), dtype=np.int32) - np.repeat((starts - top).astype(np.int32), length)
-    return which, row
-
-
 def _crowns(
-    layers: Layers, rays: Rays, cell: Int32[np.ndarray, "d w"], hit: Int32[np.ndarray, "h w"], seen: Bool[np.ndarray, "h w"],
-    far: Float32[np.ndarray, "h w"], at: Int32[np.ndarray, "h w"], eye: float,
-) -> Bool[np.ndarray, "h w"]:  # fmt: skip
+    layers: Layers,
+    rays: Rays,
+    cell: Int32[np.ndarray, "d w"],
+    hit: Int32[np.ndarray, "h w"],
+    seen: Bool[np.ndarray, "h w"],
+    far: Float32[np.ndarray, "h w"],
+    at: Int32[np.ndarray, "h w"],
+    eye: float,
+) -> Bool[np.ndarray, "h w"]:
     """Put tree crowns, which float above the ground, before whatever stands behind them."""
-    rows, cols = layers.kind.shape
+    cols = layers.kind.shape[1]
     top_m, base_m, _ = layers.canopy.reshape(3, -1)
     k, j = np.nonzero(top_m.take(cell))
     last = np.where(seen, hit, len(rays.distance)).max(axis=0)
@@ -160,7 +83,9 @@ def _crowns(
     ground = layers.terrain[spot // cols // TERRAIN_STEP, spot % cols // TERRAIN_STEP] - np.float32(eye)
     distance = rays.distance[k]
     # Leaves stick out here and there, less than a pixel or two when near.
-    ragged = (spot * 37 + j * 11) % 13 * np.minimum(distance * np.float32(0.0016), np.float32(0.035))
+    ragged = ((spot * 37 + j * 11) % 13).astype(np.float32) * np.minimum(
+        distance * np.float32(0.0016), np.float32(0.035)
+    )
     top = rays.row_of((ground + top_m.take(spot) * np.float32(0.1) + ragged) / distance)
     bottom = rays.row_of((ground + base_m.take(spot) * np.float32(0.1) - ragged) / distance)
     order = slice(None, None, -1)  # far to near: the last write wins

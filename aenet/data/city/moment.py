@@ -70,9 +70,23 @@ def draw_moment(rng: Rng) -> Moment:
     turned[[Kind.GRASS, Kind.HEDGE]], turned[Kind.CROP] = _GREEN[season], _FIELD[season] + rng.normal(0, 10, 3)
     gain = np.exp(rng.normal(-0.03, 0.1)) * np.exp(rng.normal(0, 0.045, 3))
     haze_m = float(np.exp(rng.uniform(np.log(250), np.log(1600))))
-    arrays = (_CROWNS_BY_SEASON[season], turned, share, zenith, horizon)
-    crowns, turned, share, zenith, horizon = (np.asarray(a, np.float32) for a in arrays)
     return Moment(
-        sun, shadow, cloud, crowns, turned, share, zenith, horizon, haze_m, np.float32(ambient), np.float32(direct),
-        np.float32(gain), float(np.clip(rng.normal(1.06, 0.09), 0.8, 1.3)), float(np.clip(rng.normal(1.0, 0.16), 0.5, 1.4)),
-    )  # fmt: skip
+        sun=sun,
+        shadow=shadow,
+        cloud=cloud,
+        crowns=_CROWNS_BY_SEASON[season],
+        turned=_f32(turned),
+        share=_f32(share),
+        zenith=_f32(zenith),
+        horizon=_f32(horizon),
+        haze_m=haze_m,
+        ambient=_f32(ambient),
+        direct=_f32(direct),
+        gain=_f32(gain),
+        contrast=float(np.clip(rng.normal(1.06, 0.09), 0.8, 1.3)),
+        saturation=float(np.clip(rng.normal(1.0, 0.16), 0.5, 1.4)),
+    )
+
+
+def _f32(values: np.ndarray) -> Float32[np.ndarray, "..."]:
+    return np.asarray(values, np.float32)

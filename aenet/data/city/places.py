@@ -42,8 +42,8 @@ def districts(config: CityConfig) -> list[District]:
     free = config.width_m - 2 * half * len(order)
     if free < 10 * len(order) or config.height_m - 2 * half < 20:
         raise AenetError(
-            f"a town of {config.width_m:g} x {config.height_m:g} m has no room for three districts {2 * half:g} m apart:"
-            f" make it wider than {2 * half * len(order) + 10 * len(order):g} m, or tile_size_m smaller"
+            f"a town of {config.width_m:g} x {config.height_m:g} m has no room for three districts {2 * half:g} m"
+            f" apart: make it wider than {2 * half * len(order) + 10 * len(order):g} m, or tile_size_m smaller"
         )
     strips, west = [], half
     for split, width in zip(order, share / share.sum() * free, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from aenet.data.city.buildings import Built
-from aenet.data.city.layers import Kind
+from aenet.data.city.hedges import Hedge, garden_hedges, parapets
 from aenet.data.city.noise import Rng
 from aenet.data.city.roads import Network, RoadKind
 from aenet.data.city.zones import Use, Zones
@@ -23,17 +23,9 @@ class Species(IntEnum):
     SHRUB = 4
 
 
-TREE = np.dtype([("x", "f4"), ("y", "f4"), ("radius", "f4"), ("height", "f4"), ("base", "f4"), ("species", "i4"), ("tone", "f4")])
-
-
-class Hedge(NamedTuple):
-    """A line of hedge or fence."""
-
-    a: Float64[np.ndarray, "2"]
-    b: Float64[np.ndarray, "2"]
-    height: float
-    width: float
-    kind: Kind
+TREE = np.dtype(
+    [("x", "f4"), ("y", "f4"), ("radius", "f4"), ("height", "f4"), ("base", "f4"), ("species", "i4"), ("tone", "f4")]
+)
 
 
 class Plants(NamedTuple):
@@ -58,10 +50,14 @@ class _Planter:
         keep = inside & ~self.taken[cells[:, 1], cells[:, 0]]
         rows = np.zeros(int(keep.sum()), TREE)
         radius = size * np.clip(1 + spread * jitter[keep, 0], 0.5, 1.7)
-        tall = {Species.ROUND: 2.2, Species.OAK: 1.9, Species.CONIFER: 4.2, Species.POPLAR: 6.5, Species.SHRUB: 1.3}[species]
+        tall = {Species.ROUND: 2.2, Species.OAK: 1.9, Species.CONIFER: 4.2, Species.POPLAR: 6.5, Species.SHRUB: 1.3}[
+            species
+        ]
         rows["x"], rows["y"] = xy[keep, 0], xy[keep, 1]
         rows["radius"], rows["height"] = radius, np.clip(radius * tall * (1 + 0.12 * jitter[keep, 1]), 0.8, 24)
-        share = {Species.ROUND: 0.3, Species.OAK: 0.28, Species.CONIFER: 0.1, Species.POPLAR: 0.12, Species.SHRUB: 0.0}[species]
+        share = {Species.ROUND: 0.3, Species.OAK: 0.28, Species.CONIFER: 0.1, Species.POPLAR: 0.12, Species.SHRUB: 0.0}[
+            species
+        ]
         rows["base"] = np.where(rows["height"] > 3, np.maximum(rows["height"] * share, 1.2), 0.0)
         rows["species"], rows["tone"] = int(species), np.clip(0.5 + 0.22 * jitter[keep, 2], 0, 1)
         self.rows.append(rows)
@@ -74,7 +70,7 @@ def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
     for block in np.flatnonzero(zones.block_area > 60):
         _block(planter, int(block))
     _banks(planter, network)
-    hedges = _gardens(planter, built) + _parapets(network, zones)
+    hedges = garden_hedges(rng, built) + parapets(network, zones)
     trees = np.concatenate(planter.rows) if planter.rows else np.zeros(0, TREE)
     return Plants(trees, hedges)
 
@@ -82,7 +78,10 @@ def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
 def _avenues(planter: _Planter, network: Network) -> None:
     rng = planter.rng
     for road in network.roads:
-        if road.kind > RoadKind.LANE or rng.random() > {RoadKind.AVENUE: 0.75, RoadKind.STREET: 0.45, RoadKind.LANE: 0.2}[road.kind]:
+        if (
+            road.kind > RoadKind.LANE
+            or rng.random() > {RoadKind.AVENUE: 0.75, RoadKind.STREET: 0.45, RoadKind.LANE: 0.2}[road.kind]
+        ):
             continue
         species = Species(int(rng.choice([Species.ROUND, Species.ROUND, Species.OAK, Species.POPLAR])))
         size = {Species.ROUND: 2.7, Species.OAK: 3.4, Species.POPLAR: 1.3}[species] * rng.uniform(0.8, 1.15)
@@ -108,14 +107,16 @@ def _scatter(planter: _Planter, block: int, spacing: float, share: float) -> Flo
     xy = xy[rng.random(len(xy)) < share]
     rows, cols = zones.block.shape
     xy = xy[np.all((xy > 2) & (xy < [cols - 2, rows - 2]), axis=1)]
-    return xy[zones.block[xy[:, 1].astype(int), xy[:, 0].astype(int)] == block]
+    return np.asarray(xy[zones.block[xy[:, 1].astype(int), xy[:, 0].astype(int)] == block])
 
 
 def _block(planter: _Planter, block: int) -> None:
     rng, use = planter.rng, Use(planter.zones.block_use[block])
     if use is Use.WOOD:
         conifer = rng.random() < 0.45
-        planter.plant(_scatter(planter, block, 5.2, 0.8), Species.CONIFER if conifer else Species.OAK, 2.0 if conifer else 3.0)
+        planter.plant(
+            _scatter(planter, block, 5.2, 0.8), Species.CONIFER if conifer else Species.OAK, 2.0 if conifer else 3.0
+        )
         planter.plant(_scatter(planter, block, 9.0, 0.5), Species.ROUND, 2.6)
     elif use is Use.PARK:
         for species, size in ((Species.OAK, 4.2), (Species.ROUND, 3.0), (Species.CONIFER, 2.1)):
@@ -158,30 +159,3 @@ def _banks(planter: _Planter, network: Network) -> None:
         xy = network.river + side * out * normal
         planter.plant(xy[rng.random(len(xy)) < 0.16], Species.OAK, 2.8)
         planter.plant(xy[rng.random(len(xy)) < 0.12], Species.SHRUB, 1.2)
-
-
-def _gardens(planter: _Planter, built: Built) -> list[Hedge]:
-    """Hedges or fences along the sides and backs of gardens."""
-    rng, hedges = planter.rng, []
-    for lot in built.lots:
-        green = bool(rng.random() < 0.6)
-        height = float(rng.uniform(1.0, 2.0))
-        order = [0, 1, 2, 3] if lot.side > 0 else [3, 2, 1, 0]  # corners 0 and 1 lie on the street's side
-        for a, b in ((1, 2), (2, 3), (3, 0)):
-            if rng.random() < 0.75:
-                hedges.append(Hedge(lot.corners[order[a]], lot.corners[order[b]], height, 1.1 if green else 0.35, Kind.HEDGE if green else Kind.FENCE))
-    return hedges
-
-
-def _parapets(network: Network, zones: Zones) -> list[Hedge]:
-    """Walls along both sides of every bridge."""
-    walls = []
-    for road in network.roads:
-        cells = np.clip(road.points, 0, [zones.wet.shape[1] - 1, zones.wet.shape[0] - 1]).astype(int)
-        wet = zones.wet[cells[:, 1], cells[:, 0]]
-        headings = road.headings()
-        for k in np.flatnonzero(wet[:-1]):
-            normal = np.array([-np.sin(headings[k]), np.cos(headings[k])]) * (road.reach - 0.3)
-            for side in (-1, 1):
-                walls.append(Hedge(road.points[k] + side * normal, road.points[k + 1] + side * normal, 1.0, 0.4, Kind.PARAPET))
-    return walls

@@ -1,16 +1,14 @@
 """Streets: a warped, rotated, thinned grid, one diagonal avenue, a river and its bridges."""
 
+import itertools
 from enum import IntEnum
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from aenet.data.city.curves import Points, polyline_mask, spline
 from aenet.data.city.noise import Rng, sample, smooth_noise
-
-Points = Float64[np.ndarray, "n 2"]
-STEP = 2.0  # metres between points of a road
 
 
 class RoadKind(IntEnum):
@@ -46,7 +44,7 @@ class Road(NamedTuple):
     def headings(self) -> Float64[np.ndarray, " n"]:
         """Direction of travel at each point: radians, atan2(dy, dx) in town metres (y South)."""
         step = np.gradient(self.points, axis=0)
-        return np.arctan2(step[:, 1], step[:, 0])
+        return np.asarray(np.arctan2(step[:, 1], step[:, 0]))
 
 
 class Network(NamedTuple):
@@ -57,31 +55,6 @@ class Network(NamedTuple):
     roundabouts: Points
     river: Points
     river_width: float
-
-
-def spline(nodes: Points, step: float = STEP) -> Points:
-    """Catmull-Rom curve through the nodes, resampled evenly."""
-    padded = np.concatenate([2 * nodes[:1] - nodes[1:2], nodes, 2 * nodes[-1:] - nodes[-2:-1]])
-    t = np.linspace(0, 1, 24, endpoint=False)[:, None]
-    parts = []
-    for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        parts.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - 3 * c + d - a) * t**3))
-    return resample(np.concatenate([*parts, nodes[-1:]]), step)
-
-
-def resample(points: Points, step: float) -> Points:
-    """Points every `step` metres along a polyline (both ends kept)."""
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    stops = np.linspace(0.0, along[-1], max(2, int(along[-1] / step) + 1))
-    return np.stack([np.interp(stops, along, points[:, 0]), np.interp(stops, along, points[:, 1])], axis=1)
-
-
-def polyline_mask(lines: list[tuple[Points, float]], width_m: float, height_m: float) -> UInt8[np.ndarray, "h w"]:
-    """One-metre raster that is 1 within half the given width of any of the lines."""
-    mask = np.zeros((int(height_m), int(width_m)), np.uint8)
-    for points, width in lines:
-        cv2.polylines(mask, [np.round(points * 16).astype(np.int32)], False, 1, max(1, round(width)), shift=4)
-    return mask
 
 
 def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
@@ -110,7 +83,7 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
 def _grid_nodes(rng: Rng, width_m: float, height_m: float) -> Float64[np.ndarray, "i j 2"]:
     """Crossings of two families of lines, rotated and bent by a smooth displacement."""
     reach = float(np.hypot(width_m, height_m)) / 2 + 60
-    us, vs = _stops(rng, reach, 58, 112), _stops(rng, reach, 66, 124)
+    us, vs = _stops(rng, reach, 58.0, 112.0), _stops(rng, reach, 66.0, 124.0)
     angle = np.deg2rad(rng.uniform(12, 32) * rng.choice([-1, 1]))
     u, v = np.meshgrid(us, vs, indexing="ij")
     x = width_m / 2 + u * np.cos(angle) - v * np.sin(angle)
@@ -143,7 +116,7 @@ def _runs(rng: Rng, line: Points, kind: RoadKind, wet: UInt8[np.ndarray, "h w"])
     """The kept stretches of one grid line; small roads end at the river, large ones bridge it."""
     keep = rng.random(len(line) - 1) < {RoadKind.AVENUE: 1.0, RoadKind.STREET: 0.88, RoadKind.LANE: 0.68}[kind]
     if kind is RoadKind.LANE:
-        keep &= ~np.array([_crosses(wet, a, b) for a, b in zip(line, line[1:], strict=False)])
+        keep &= ~np.array([_crosses(wet, a, b) for a, b in itertools.pairwise(line)])
     roads, start = [], None
     for k, kept in enumerate([*keep, False]):
         if kept and start is None:
@@ -162,7 +135,7 @@ def _inside(road: Road, shape: tuple[int, ...]) -> list[Road]:
     return [Road(road.points[p], road.kind) for p in pieces if near[p[0]] and len(p) > 4]
 
 
-def _crosses(wet: UInt8[np.ndarray, "h w"], a: Points, b: Points) -> bool:
+def _crosses(wet: UInt8[np.ndarray, "h w"], a: Float64[np.ndarray, "2"], b: Float64[np.ndarray, "2"]) -> bool:
     line = np.linspace(a, b, 24)
     inside = np.all((line >= 0) & (line < [wet.shape[1], wet.shape[0]]), axis=1)
     cells = line[inside].astype(int)

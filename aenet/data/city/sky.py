@@ -9,9 +9,12 @@ from aenet.data.city.noise import Rng
 
 
 def paint_sky(
-    rng: Rng, moment: Moment, azimuth: Float32[np.ndarray, " w"], elevation: Float32[np.ndarray, " e"],
+    rng: Rng,
+    moment: Moment,
+    azimuth: Float32[np.ndarray, " w"],
+    elevation: Float32[np.ndarray, " e"],
     noise: Float32[np.ndarray, "s s"],
-) -> Float32[np.ndarray, "e w 3"]:  # fmt: skip
+) -> Float32[np.ndarray, "e w 3"]:
     """Sky colours for rows of elevation (radians, all above the horizon) and columns of azimuth."""
     up = np.clip(elevation / np.float32(np.pi / 3), 0, 1)[:, None, None] ** np.float32(0.6)
     sky = moment.horizon * (1 - up) + moment.zenith * up

@@ -12,7 +12,7 @@ from aenet.data.city.layers import Layers
 from aenet.data.city.places import Chosen, choose_places
 from aenet.data.city.plan import draw_plan
 from aenet.data.city.relief import raise_relief
-from aenet.data.city.transients import find_slots, occupied
+from aenet.data.city.traffic import find_slots, occupied
 
 
 class Town(NamedTuple):
@@ -36,5 +36,3 @@ def raise_town(config: CityConfig) -> Town:
     slots = find_slots(plan)
     cars = occupied(np.random.default_rng([config.seed, 8]), slots)
     return Town(layers, render_orthophoto(config, layers, cars), relief.houses, slots, places)
-
-

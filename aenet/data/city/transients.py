@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8
 
 from aenet.data.city import palette
-from aenet.data.city.march import Rays, entry, spans
 from aenet.data.city.moment import Moment
 from aenet.data.city.noise import Rng
-from aenet.data.city.plan import Plan
-from aenet.data.city.roads import RoadKind
+from aenet.data.city.rays import Rays, entry, spans
+from aenet.data.city.traffic import occupied
 
-SLOT = np.dtype([("x", "f4"), ("y", "f4"), ("heading", "f4"), ("busy", "f4"), ("walk_x", "f4"), ("walk_y", "f4")])
-BOX = np.dtype([("x", "f4"), ("y", "f4"), ("angle", "f4"), ("half_u", "f4"), ("half_v", "f4"), ("low", "f4"), ("high", "f4")])
+BOX = np.dtype(
+    [("x", "f4"), ("y", "f4"), ("angle", "f4"), ("half_u", "f4"), ("half_v", "f4"), ("low", "f4"), ("high", "f4")]
+)
 
 
 class Screen(NamedTuple):
@@ -24,48 +24,17 @@ class Screen(NamedTuple):
     label: UInt8[np.ndarray, "h w"]
 
 
-def find_slots(plan: Plan) -> np.ndarray:
-    """Every spot where a car may be: lanes, kerbs and car parks; with a spot on the pavement beside it."""
-    rows: list[tuple[float, ...]] = []
-    for road in plan.network.roads:
-        if road.kind > RoadKind.LANE:
-            continue
-        headings = road.headings()
-        lanes = {RoadKind.AVENUE: (1.7, 4.9), RoadKind.STREET: (2.0,), RoadKind.LANE: (1.4,)}[road.kind]
-        for k in range(3, len(road.points) - 3, 4):
-            right = np.array([-np.sin(headings[k]), np.cos(headings[k])])
-            for side in (-1, 1):
-                walk = road.points[k] + right * side * (road.reach - 0.7)
-                for lane in lanes:
-                    x, y = road.points[k] + right * side * lane
-                    rows.append((x, y, headings[k] + (np.pi if side < 0 else 0), 0.10, *walk))
-                if road.kind is not RoadKind.AVENUE:
-                    x, y = road.points[k] + right * side * (road.width / 2 - 0.8)
-                    rows.append((x, y, headings[k], 0.22, *walk))
-    for park in plan.built.car_parks:
-        cos, sin = np.cos(park.angle), np.sin(park.angle)
-        for u in np.arange(-park.half_u + 2.3, park.half_u - 1.5, 2.6):
-            for v in (-park.half_v + 2.7, park.half_v - 2.7):
-                x, y = park.x + u * cos - v * sin, park.y + u * sin + v * cos
-                rows.append((x, y, park.angle + np.pi / 2, 0.55, park.x + u * cos, park.y + u * sin))
-    return np.array(rows, SLOT) if rows else np.zeros(0, SLOT)
-
-
-def occupied(rng: Rng, slots: np.ndarray, crowd: float = 1.0) -> Float64[np.ndarray, "n 3"]:
-    """x, y and heading of the cars that are there this time; no two in the same spot."""
-    here = slots[rng.random(len(slots)) < slots["busy"] * crowd]
-    kept: dict[tuple[int, int], tuple[float, float, float]] = {}
-    for x, y, heading in zip(here["x"], here["y"], here["heading"], strict=True):
-        cell = int(x // 4), int(y // 4)
-        if not any((cell[0] + dx, cell[1] + dy) in kept for dx in (-1, 0, 1) for dy in (-1, 0, 1) if abs(dx) + abs(dy) < 2):
-            kept[cell] = float(x), float(y), float(heading)
-    return np.array(list(kept.values()), np.float64).reshape(-1, 3)
-
-
 def paint_transients(
-    rng: Rng, screen: Screen, rays: Rays, slots: np.ndarray, camera: tuple[float, float, float], ground: float,
-    moment: Moment, car_label: int, person_label: int,
-) -> None:  # fmt: skip
+    rng: Rng,
+    screen: Screen,
+    rays: Rays,
+    slots: np.ndarray,
+    camera: tuple[float, float, float],
+    ground: float,
+    moment: Moment,
+    car_label: int,
+    person_label: int,
+) -> None:
     """Cars and pedestrians around the camera, hidden by whatever is nearer."""
     x, y, _ = camera
     gap = np.hypot(slots["x"] - x, slots["y"] - y)
@@ -80,7 +49,9 @@ def paint_transients(
         _paint_person(rng, screen, rays, spot, camera, ground, moment, person_label)
 
 
-def _box(car: Float64[np.ndarray, "3"], half_u: float, half_v: float, low: float, high: float, shift: float) -> np.ndarray:
+def _box(
+    car: Float64[np.ndarray, "3"], half_u: float, half_v: float, low: float, high: float, shift: float
+) -> np.ndarray:
     box = np.zeros((), BOX)
     box["x"], box["y"] = car[0] + shift * np.cos(car[2]), car[1] + shift * np.sin(car[2])
     box["angle"], box["half_u"], box["half_v"], box["low"], box["high"] = car[2], half_u, half_v, low, high
@@ -88,15 +59,28 @@ def _box(car: Float64[np.ndarray, "3"], half_u: float, half_v: float, low: float
 
 
 def _paint_car(
-    rng: Rng, screen: Screen, rays: Rays, car: Float64[np.ndarray, "3"], camera: tuple[float, float, float], ground: float,
-    moment: Moment, label: int,
-) -> None:  # fmt: skip
+    rng: Rng,
+    screen: Screen,
+    rays: Rays,
+    car: Float64[np.ndarray, "3"],
+    camera: tuple[float, float, float],
+    ground: float,
+    moment: Moment,
+    label: int,
+) -> None:
     colour = np.clip(palette.CARS[rng.integers(len(palette.CARS))] + rng.normal(0, 6, 3), 5, 250).astype(np.float32)
     size = float(rng.uniform(0.92, 1.12))
     van = rng.random() < 0.15
     light = moment.ambient * np.float32(0.9) + moment.direct * np.float32(0.4)
     body = _box(car, 2.15 * size, 0.88 * size, ground + 0.22, ground + 0.86 * size, 0.0)
-    cabin = _box(car, (1.8 if van else 1.25) * size, 0.76 * size, ground + 0.8 * size, ground + (2.0 if van else 1.46) * size, -0.15)
+    cabin = _box(
+        car,
+        (1.8 if van else 1.25) * size,
+        0.76 * size,
+        ground + 0.8 * size,
+        ground + (2.0 if van else 1.46) * size,
+        -0.15,
+    )
     columns = _columns(screen, rays, car, camera, ground)
     for box, is_cabin in ((body, False), (cabin, True)) if len(columns) else ():
         column, row, near, u, z, top = _project(rays, columns, box, camera)
@@ -127,7 +111,7 @@ def _columns(
     middle = int(np.searchsorted(rays.azimuth, np.pi + (np.arctan2(dx, -dy) - np.pi) % (2 * np.pi)))
     reach = int(np.arcsin(min(1.0, 2.9 / away)) / (2 * np.pi) * width) + 2
     columns = (np.arange(middle - reach, middle + reach + 1) % width).astype(np.int32)
-    row = int(rays.row_of(np.float32((ground + 1.2 - camera[2]) / away)))
+    row = int(rays.row_of(np.array([(ground + 1.2 - camera[2]) / away], np.float32))[0])
     return columns if float(screen.depth[row, columns].max()) > away - 3 else columns[:0]
 
 
@@ -135,10 +119,10 @@ def _project(
     rays: Rays, columns: Int32[np.ndarray, " c"], box: np.ndarray, camera: tuple[float, float, float]
 ) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, " n"], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Pixels a box covers: columns, rows, distance, metres along the box, height, and whether the top is seen."""
-    x, y, eye = (np.float32(v) for v in camera)
+    x, y, eye = np.float32(camera[0]), np.float32(camera[1]), np.float32(camera[2])
     east, south = rays.east[columns], rays.south[columns]
     near, _, _ = entry(box, x, y, east, south)
-    mirrored, _, _ = entry(box, 2 * box["x"] - x, 2 * box["y"] - y, east, south)
+    mirrored, _, _ = entry(box, np.float32(2 * box["x"] - x), np.float32(2 * box["y"] - y), east, south)
     far = -mirrored  # where a ray leaves is where it would enter from the other side
     met = (near > 0.4) & (near < far)
     column, near, far = columns[met], near[met], far[met]
@@ -156,9 +140,15 @@ def _project(
 
 
 def _paint_person(
-    rng: Rng, screen: Screen, rays: Rays, spot: Float64[np.ndarray, "2"], camera: tuple[float, float, float], ground: float,
-    moment: Moment, label: int,
-) -> None:  # fmt: skip
+    rng: Rng,
+    screen: Screen,
+    rays: Rays,
+    spot: Float64[np.ndarray, "2"],
+    camera: tuple[float, float, float],
+    ground: float,
+    moment: Moment,
+    label: int,
+) -> None:
     dx, dy = spot[0] - camera[0], spot[1] - camera[1]
     near = float(np.hypot(dx, dy))
     tall = float(rng.uniform(1.55, 1.9))

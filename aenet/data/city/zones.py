@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
+from aenet.data.city.curves import polyline_mask
 from aenet.data.city.noise import Rng
-from aenet.data.city.roads import Network, polyline_mask
+from aenet.data.city.roads import Network
 
 
 class Use(IntEnum):
@@ -67,7 +68,7 @@ def lay_zones(rng: Rng, network: Network, width_m: float, height_m: float) -> Zo
     block = label.astype(np.int32)
     count = int(block.max()) + 1
     area = np.bincount(block.ravel(), minlength=count).astype(np.float64)
-    rows, cols = np.indices(block.shape, np.int32, sparse=True)
+    rows, cols = np.arange(block.shape[0])[:, None], np.arange(block.shape[1])[None]
     safe = np.maximum(area, 1)
     cx = np.bincount(block.ravel(), np.broadcast_to(cols, block.shape).ravel(), count) / safe
     cy = np.bincount(block.ravel(), np.broadcast_to(rows, block.shape).ravel(), count) / safe
@@ -103,7 +104,8 @@ def _cut_fields(
     """Fields become strips of different crops; every other block is one parcel."""
     angle = rng.uniform(0, np.pi, len(use))
     pitch = np.where(use == Use.FIELD, rng.uniform(34, 80, len(use)), 1e9)
-    rows, cols = np.indices(block.shape, np.float32, sparse=True)
+    rows = np.arange(block.shape[0], dtype=np.float32)[:, None]
+    cols = np.arange(block.shape[1], dtype=np.float32)[None]
     cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
     across = (rows - centre[:, 1].astype(np.float32)[block]) * cos[block] - (
         cols - centre[:, 0].astype(np.float32)[block]
@@ -114,7 +116,9 @@ def _cut_fields(
     return parcel, np.repeat(use, 8), np.repeat(angle, 8)
 
 
-def polygon_mask(polygon: Float64[np.ndarray, "n 2"], shape: tuple[int, int]) -> tuple[slice, slice, UInt8[np.ndarray, "h w"]]:
+def polygon_mask(
+    polygon: Float64[np.ndarray, "n 2"], shape: tuple[int, int]
+) -> tuple[slice, slice, UInt8[np.ndarray, "h w"]]:
     """Rows, columns and mask of a polygon in town metres on the one-metre raster (clipped to it)."""
     low = np.maximum(np.floor(polygon.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(polygon.max(axis=0)).astype(int) + 1, [shape[1], shape[0]])

@@ -18,7 +18,6 @@ from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.futures import wait
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -101,7 +100,8 @@ def _run_shards(job: Job, retries: int) -> None:
         retries=retries, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_not_bad_input
     )
     futures = {shard: again.submit(job, shard) for shard in job.missing}
-    wait(list(futures.values()))
+    for future in futures.values():
+        future.wait()
     failed = {shard: future.state for shard, future in futures.items() if not future.state.is_completed()}
     for shard, state in failed.items():
         raise AenetError(f"{len(failed)} of {len(job.shards)} shards failed; shard {shard}: {state.message}")

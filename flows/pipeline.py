@@ -97,10 +97,12 @@ def _run_all(
             running[stage] = futures[stage] = run.submit(stage, processes, outcomes, wait_for=waited)
         if not running:
             return
-        next(as_completed(list(running.values())))
-        for stage in [stage for stage, future in running.items() if future.state.is_final()]:
-            if running.pop(stage).state.is_completed():
-                succeeded.add(stage)
+        future = next(as_completed(list(running.values())))
+        future.wait()  # the state is then this process's own, not what the server has heard of so far
+        stage = next(stage for stage, other in running.items() if other is future)
+        running.pop(stage)
+        if future.state.is_completed():
+            succeeded.add(stage)
 
 
 def _may_retry(processes: StageProcesses, outcomes: dict[str, Outcome], run: TaskRun) -> bool:

@@ -17,6 +17,6 @@ def server_url() -> str:
     stack = ExitStack()
     atexit.register(stack.close)
     stack.enter_context(prefect_test_harness(server_startup_timeout=120))
-    # Called before the server stops: pytest has closed the terminal that its last words would go to.
-    stack.callback(logging.disable)
+    # Registered last, so called before the server is stopped: pytest has by then closed what its last words go to.
+    atexit.register(logging.disable)
     return str(PREFECT_API_URL.value())

@@ -1,6 +1,7 @@
 """The orthophoto: the town from straight above, on a summer noon, with its own cars."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ CROWNS = {
     Species.CONIFER: ((34, 62, 44), (58, 86, 58)), Species.POPLAR: ((70, 100, 52), (116, 144, 74)),
     Species.SHRUB: ((74, 96, 50), (124, 140, 72)),
 }  # fmt: skip
-BAND = 512
+BAND = 512  # rows developed at a time
+MARGIN = 16  # rows around a band that its light depends on
 
 
 def crown_palette(
@@ -47,21 +49,35 @@ def render_orthophoto(
     paint = np.asarray(layers.albedo).copy()
     _draw_cars(rng, config, paint, cars)
     out = np.empty((rows, cols, 3), np.uint8)
-    for top in range(0, rows, BAND):
-        first, last = max(0, top - 4), min(rows, top + BAND + 4)
-        part, keep = slice(first, last), slice(top - first, min(rows, top + BAND) - first)
-        light = _light(layers, config.resolution_m, part) * bright[part]
-        colour = paint[part].astype(np.float32)
-        canopy = np.asarray(layers.canopy[:, part])
-        crown = canopy[0] > 0
+
+    def develop(top: int) -> None:
+        first, last = max(0, top - MARGIN), min(rows, top + BAND + MARGIN)
+        band = slice(first, last)
         grain = np.tile(leaves[np.arange(first, last) % 512], (1, cols // 512 + 1))[:, :cols]
-        colour[crown] = table[canopy[2][crown]] * (1 + 0.10 * grain[crown])[:, None]
-        shade = 1 - light
-        tint = np.array([1.0, 0.96, 0.86], np.float32)  # shadows keep the sky's blue
-        lit = colour * (1 - shade[..., None] * tint)
-        lit = cv2.GaussianBlur(lit, (3, 3), 0.6) * np.array([1.05, 1.03, 0.97], np.float32) + 4
-        out[top : top + BAND] = np.clip(lit[keep], 0, 255).astype(np.uint8)
+        light = _light(layers, config.resolution_m, band) * bright[band]
+        lit = _develop(paint[band], layers.canopy[:, band], light, table, grain)
+        out[top : top + BAND] = lit[top - first : min(rows, top + BAND) - first]
+
+    with ThreadPoolExecutor() as pool:  # NumPy and OpenCV leave the interpreter lock while they work
+        list(pool.map(develop, range(0, rows, BAND)))
     return out
+
+
+def _develop(
+    paint: UInt8[np.ndarray, "h w 3"],
+    canopy: UInt8[np.ndarray, "3 h w"],
+    light: Float32[np.ndarray, "h w"],
+    table: Float32[np.ndarray, "k 3"],
+    grain: Float32[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Colours of one band: leaves over the ground, light over both."""
+    colour = paint.astype(np.float32)
+    crown = canopy[0] > 0
+    colour[crown] = table[canopy[2][crown]] * (1 + 0.10 * grain[crown])[:, None]
+    tint = np.array([1.0, 0.96, 0.86], np.float32)  # shadows keep the sky's blue
+    lit = colour * (1 - (1 - light)[..., None] * tint)
+    lit = cv2.GaussianBlur(lit, (3, 3), 0.6) * np.array([1.05, 1.03, 0.97], np.float32) + 4
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w"]:
@@ -83,7 +99,8 @@ def all_shadows(
     rows, cols = surface.shape
     top = surface + np.float32(0.1) * canopy[0]
     small = cv2.resize(top, (cols // 2, rows // 2), interpolation=cv2.INTER_NEAREST)
-    return np.stack([cast_shadow(small, cell * 2, sun) for sun in SUNS])
+    with ThreadPoolExecutor() as pool:
+        return np.stack(list(pool.map(lambda sun: cast_shadow(small, cell * 2, sun), SUNS)))
 
 
 def _draw_cars(

@@ -57,7 +57,7 @@ def paint_land(
     close = np.flatnonzero((depth < 30) & (kind < Kind.TRUNK))
     rgb[close] = _close_up(layers, px[close], py[close], camera, res)
     turn = moment.share[kind][:, None]
-    rgb += turn * (moment.turned[kind] * (rgb.mean(axis=1, keepdims=True) / np.float32(118)) - rgb)
+    rgb += turn * (moment.turned[kind] * ((rgb[:, :1] + rgb[:, 1:2] + rgb[:, 2:]) / np.float32(354)) - rgb)
     speck = scene.grain[(py * 6).astype(np.int32) % 512, (px * 6).astype(np.int32) % 512]
     fade = np.clip(np.float32(1.1) - depth / 40, 0.15, 1)
     rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05, 0.05], np.float32)[kind]

@@ -90,10 +90,10 @@ def _develop(
     """Camera: scale down, exposure, white balance, contrast, saturation, a little noise."""
     view = scene.config.panorama
     small = cv2.resize(screen.rgb, (view.width, view.height), interpolation=cv2.INTER_AREA) * moment.gain
-    grey = small.mean(axis=2, keepdims=True)
+    grey = (small[..., :1] + small[..., 1:2] + small[..., 2:]) / np.float32(3)
     small = grey + (small - grey) * np.float32(moment.saturation)
     small = (small - 118) * np.float32(moment.contrast) + 118
-    small += rng.normal(0, 2.0, small.shape[:2]).astype(np.float32)[..., None]
+    small += np.float32(2) * rng.standard_normal(small.shape[:2], np.float32)[..., None]
     middle = view.supersample // 2
     return np.clip(small, 0, 255).astype(np.uint8), np.ascontiguousarray(
         screen.label[middle :: view.supersample, middle :: view.supersample]

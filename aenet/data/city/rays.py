@@ -38,7 +38,7 @@ class Rays(NamedTuple):
         stops, at = [], 0.7
         while at < REACH_M:
             stops.append(at)
-            at += max(step_m, 0.016 * at)
+            at += max(step_m, 0.02 * at)
         arrays = (azimuth, np.sin(azimuth), -np.cos(azimuth), elevation, np.tan(elevation), np.array(stops))
         return cls(*(a.astype(np.float32) for a in arrays))
 

@@ -62,6 +62,7 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
     nodes = _grid_nodes(rng, width_m, height_m)
     river_width = float(rng.uniform(16, 26))
     river = _river(rng, width_m, height_m)
+    crossings: list[Points] = []
     wet = polyline_mask([(river, river_width + 6)], width_m, height_m)
     kinds = [_line_kinds(rng, n) for n in nodes.shape[:2]]
     roads: list[Road] = []
@@ -72,12 +73,20 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
     if min(width_m, height_m) > 900:
         ends = np.array([[0.0, 0.8], [0.33, 0.62], [0.55, 0.3], [1.0, 0.1]]) * [width_m, height_m]
         ends[[0, -1], 0] += [-20.0, 20.0]
-        roads.append(Road(spline(ends + rng.normal(0, 30, ends.shape)), RoadKind.AVENUE))
+        diagonal = Road(spline(ends + rng.normal(0, 30, ends.shape)), RoadKind.AVENUE)
+        crossings = [_crossings(diagonal.points, road.points) for road in roads]
+        roads.append(diagonal)
     flat = nodes.reshape(-1, 2)
     both = np.logical_and.outer(np.array(kinds[0]) == 0, np.array(kinds[1]) == 0).ravel()
     inside = np.all((flat > 40) & (flat < [width_m - 40, height_m - 40]), axis=1)
     circles = flat[both & inside & (rng.random(len(flat)) < 0.6)]
-    return Network(roads, flat[inside], circles, river, river_width)
+    return Network(roads, np.concatenate([flat[inside], *crossings]), circles, river, river_width)
+
+
+def _crossings(line: Points, other: Points) -> Points:
+    """Points of `other` that lie on `line`: at most one a crossing or so."""
+    gap = np.hypot(*(line[:, None] - other[None]).transpose(2, 0, 1)).min(axis=0)
+    return other[gap < 1.5][::4]
 
 
 def _grid_nodes(rng: Rng, width_m: float, height_m: float) -> Float64[np.ndarray, "i j 2"]:

@@ -34,7 +34,10 @@ def find_slots(plan: Plan) -> np.ndarray:
             for v in (-park.half_v + 2.7, park.half_v - 2.7):
                 x, y = park.x + u * cos - v * sin, park.y + u * sin + v * cos
                 rows.append((x, y, park.angle + np.pi / 2, 0.55, park.x + u * cos, park.y + u * sin))
-    return np.array(rows, SLOT) if rows else np.zeros(0, SLOT)
+    slots = np.array(rows, SLOT) if rows else np.zeros(0, SLOT)
+    for x, y in plan.network.roundabouts:
+        slots = slots[np.hypot(slots["x"] - x, slots["y"] - y) > 19]
+    return slots
 
 
 def occupied(rng: Rng, slots: np.ndarray, crowd: float = 1.0) -> Float64[np.ndarray, "n 3"]:

@@ -22,9 +22,7 @@ def register(project: Path, content: str, recall: float, passed: bool = True, me
     with atomic_folder(project / "onnx") as folder:
         for name in ("ground.onnx", "aerial.onnx", "model.json"):
             (folder / name).write_text(f"{name} {content}")
-    with tracking.run(
-        experiment="aenet", stage="export_onnx", fingerprint=content, name="export", params={}
-    ) as run:
+    with tracking.run(experiment="aenet", stage="export_onnx", fingerprint=content, name="export", params={}) as run:
         metrics = {"recall_at_1": recall, "parity_max_abs_difference": 1e-6}
         answer = run.register(project / "onnx", "aenet", metrics, passed, measured_on)
         assert answer.version is None

@@ -29,9 +29,7 @@ def source_tags(root: Path) -> dict[str, str]:
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        found = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False
-        )
+        found = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):  # no git here: the run is still worth recording
         return ""
     return found.stdout.strip() if found.returncode == 0 else ""

@@ -24,9 +24,7 @@ def wanted() -> bool:
     """
     mode = os.environ.get(SETTING, "live")
     if mode not in {"live", "journal"}:
-        raise AenetError(
-            f"{SETTING}={mode} is not known: use live (send to MLflow) or journal (only write locally)"
-        )
+        raise AenetError(f"{SETTING}={mode} is not known: use live (send to MLflow) or journal (only write locally)")
     return mode == "live" and find_spec("mlflow") is not None
 
 

@@ -42,9 +42,7 @@ class Registration(NamedTuple):
 class Run:
     """One session of a stage in its journal; made by `session.run`."""
 
-    def __init__(
-        self, folder: Path, session: str, writer: events.EventLog | None, follower: Follower | None
-    ) -> None:
+    def __init__(self, folder: Path, session: str, writer: events.EventLog | None, follower: Follower | None) -> None:
         self._folder, self._session = folder, session
         self._writer, self._follower = writer, follower
         self._points: dict[tuple[str, int], float] = {}

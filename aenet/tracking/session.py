@@ -57,7 +57,8 @@ def run(
     try:
         yield recorded
     except BaseException as error:
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        orderly = isinstance(error, SystemExit) and not error.code
+        status = "FINISHED" if orderly else "FAILED" if isinstance(error, Exception) else "KILLED"
         recorded.close(status, f"{type(error).__name__}: {error}"[:500])
         raise
     else:

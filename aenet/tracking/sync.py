@@ -32,9 +32,15 @@ class Summary(NamedTuple):
     already: int
     failed: dict[str, str]
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        said = [f"{self.sent} runs sent, {self.already} had been sent before, {len(self.failed)} failed"]
+        return "\n".join([*said, *(f"{name}: {reason}" for name, reason in self.failed.items())])
+
 
 def sync_all(root: Path) -> Summary:
     """Send what every journal of the project holds and the store has not got."""
+    root = root.resolve()
     uri = store_uri(root)
     folders = sorted(path.parent for path in events.journals(root).glob(f"*/{events.EVENTS}"))
     waiting = [folder for folder in folders if events.unsent_bytes(folder, uri)]

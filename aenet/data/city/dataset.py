@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -59,22 +59,26 @@ def generate(config: CityConfig, out: Path, progress: Progress | None = None) ->
         "labels": {label.name.lower(): int(label) for label in Label},
     }
     town = raise_town(config)
-    with atomic_folder(out, meta) as folder, tempfile.TemporaryDirectory(prefix="aenet-town-") as scratch:
-        town.layers.save(Path(scratch))
-        for name in ("ground", "aerial"):
-            (folder / name).mkdir()
+    with atomic_folder(out, meta) as folder:
+        # Inside the unfinished folder, so that what a killed process leaves is swept away with it.
+        scratch = folder / ".layers"
+        for part in (scratch, folder / "ground", folder / "aerial"):
+            part.mkdir()
+        town.layers.save(scratch)
         camera = frame.latlon(town.places.camera)
         _write_table(folder, town.places, camera, frame.latlon(town.places.aerial))
         _write_tiles(config, folder, town)
         shape = (config.places.total, config.panorama.height, config.panorama.width)
         np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint8, shape).flush()
-        job = _Job(config, Path(scratch), folder, town.houses, town.slots, town.places.camera, camera)
+        job = _Job(config, scratch, folder, town.houses, town.slots, town.places.camera, camera)
         write_geotiff(folder / "town.tif", town.orthophoto, frame, config.resolution_m)
         write_overview(folder / "town.png", town.orthophoto)
         del town  # the workers map what they need from the files
         for done in _panoramas(job):
             if progress is not None:
                 progress(done, config.places.total)
+        _state.clear()  # lets go of the mapped files
+        shutil.rmtree(scratch)
 
 
 def cpu_count() -> int:

@@ -86,7 +86,7 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
 def _crossings(line: Points, other: Points) -> Points:
     """Points of `other` that lie on `line`: at most one a crossing or so."""
     gap = np.hypot(*(line[:, None] - other[None]).transpose(2, 0, 1)).min(axis=0)
-    return other[gap < 1.5][::4]
+    return np.asarray(other[gap < 1.5][::4])
 
 
 def _grid_nodes(rng: Rng, width_m: float, height_m: float) -> Float64[np.ndarray, "i j 2"]:

@@ -12,6 +12,7 @@ from aenet.artifacts import sha256_file, verify_folder
 from aenet.data.fetch import ArchiveConfig, ingest
 from aenet.data.pairs import COLUMNS, read_pairs, write_pairs
 from aenet.errors import AenetError
+from aenet.progress import progress
 
 PAIRS = 4
 
@@ -52,15 +53,20 @@ def fails(tmp_path: Path, tree: dict[str, bytes], sentence: str) -> None:
 @pytest.mark.parametrize("top", ["", "town/"])
 def test_root_or_single_top_folder_becomes_the_data_set(tmp_path: Path, top: str) -> None:
     tree = {top + name: content for name, content in files(tmp_path).items()} | {"__MACOSX/._x": b"", ".DS_Store": b""}
-    events: list[tuple[str, int, int]] = []
+    events: list[tuple[int, int, str]] = []
     out = tmp_path / "data" / "set"
     ingest(archive(tmp_path, tree), out, tmp_path / "cache", lambda *event: events.append(event))
     manifest = verify_folder(out)
     assert set(files(tmp_path)) <= set(manifest.files)
     assert manifest.meta["sha256"] == sha256_file(tmp_path / "set.zip")
     assert len(read_pairs(out / "pairs.parquet")) == PAIRS
-    assert events[-1] == ("check", 2 * PAIRS, 2 * PAIRS)
+    assert events[-1] == (2 * PAIRS, 2 * PAIRS, "check")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["set"]
+
+
+def test_the_stages_progress_display_takes_the_reports(tmp_path: Path) -> None:
+    with progress("download") as report:
+        ingest(archive(tmp_path, files(tmp_path)), tmp_path / "out", tmp_path / "cache", report)
 
 
 def test_a_top_folder_may_hold_a_folder_of_its_own_name(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def check_files(root: Path, pairs: pd.DataFrame, progress: Progress | None = Non
             except UnreadableImage as error:
                 unreadable.append(str(error).removeprefix(f"{root}/"))
         if progress is not None:
-            progress("check", done, len(names))
+            progress(done, len(names), "check")
     if missing or unreadable:
         raise AenetError(f"of {len(names)} images {_count(missing, 'missing')} and {_count(unreadable, 'unreadable')}")
 

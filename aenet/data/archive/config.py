@@ -8,8 +8,8 @@ from pydantic import Field, field_validator
 
 from aenet.params import Config
 
-# (what, done, total): bytes for "download" and "unpack", files for "check"; total is 0 where nobody knows it.
-Progress = Callable[[str, int, int], None]
+# (done, total, what): bytes for "download" and "unpack", files for "check"; total is 0 where nobody knows it.
+Progress = Callable[[int, int, str], None]
 
 
 class ArchiveConfig(Config):

@@ -71,7 +71,7 @@ def _attempt(config: ArchiveConfig, part: Part, progress: Progress | None) -> No
                 file.write(chunk)
                 file.flush()  # so that a kill loses this chunk at most
                 if progress is not None:
-                    progress("download", size, total or 0)
+                    progress(size, total or 0, "download")
     if total is not None and size < total:
         raise _Dropped(f"the connection ended at {size} of {total} bytes")
 

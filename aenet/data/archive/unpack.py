@@ -74,7 +74,7 @@ class _Writer:
                     raise AenetError(too_large(self._archive, self._config))
                 file.write(chunk)
         if self._progress is not None:
-            self._progress("unpack", self._bytes, 0)
+            self._progress(self._bytes, 0, "unpack")
 
     def _checked(self, name: str, is_file: bool) -> Path:
         parts = PurePosixPath(name).parts

@@ -4,6 +4,7 @@ Training, evaluation, export and serving all come through here, so that they res
 """
 
 import io
+import re
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 MAX_PIXELS = 300_000_000
 _EXIF_ORIENTATION = 0x0112
 _LFS_POINTER = b"version https://git-lfs"
+_ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
 
 Image.MAX_IMAGE_PIXELS = None
 
@@ -49,7 +51,7 @@ def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
-        raise UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({error})") from error
+        raise _unreadable(name, error) from error
 
 
 def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -80,7 +82,13 @@ def probe(path: Path) -> tuple[int, int]:
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises eight kinds for damaged files
-        raise UnreadableImage(f"{path}: not a readable {'/'.join(FORMATS)} image ({error})") from error
+        raise _unreadable(str(path), error) from error
+
+
+def _unreadable(name: str, error: Exception) -> UnreadableImage:
+    # An address in memory says nothing to people, and would make equal reasons differ.
+    reason = _ADDRESS.sub("", str(error))
+    return UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({reason})")
 
 
 def _check_head(head: bytes, name: str) -> None:

@@ -35,12 +35,14 @@ def main(paths: Paths = Paths()) -> int:
     if not state.is_completed():
         raise AenetError(f"the pipeline stopped: {state.message}")
     gallery = paths.root / "gallery" / "town"
-    options = GalleryOptions(spacing_m=SPACING_M, overwrite=_is_of_another_model(gallery, paths.onnx))
+    options = GalleryOptions(spacing_m=SPACING_M, overwrite=True)  # the demo's own folders
     with progress("gallery of the town") as report:
         for line in build_gallery(paths.raw / "town.tif", gallery, paths.onnx, options, report).lines():
             Console(highlight=False).print(line, soft_wrap=True)
     photos = _test_photos(paths)
-    state = localize(str(photos), str(gallery), str(OUT), str(paths.onnx), shard_size=64, return_state=True)
+    state = localize(
+        str(photos), str(gallery), str(OUT), str(paths.onnx), shard_size=64, overwrite=True, return_state=True
+    )
     if not state.is_completed():
         raise AenetError(f"the localization stopped: {state.message}")
     _say(paths, time.monotonic() - began)

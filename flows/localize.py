@@ -57,6 +57,7 @@ def localize(
     provider: Provider = "auto",
     top_k: int = 5,
     batch_size: int = 32,
+    overwrite: bool = False,
     retries: int = 1,
 ) -> State:
     """Place photos on a gallery's map. Shards run one after another: each uses all of the machine.
@@ -68,10 +69,12 @@ def localize(
         model: folder of an exported model, or `models:/NAME@ALIAS` in the model registry.
         shard_size: photos a shard: what a killed run may lose.
         provider: `auto`, `cuda` or `cpu`.
-        top_k, batch_size: see `aenet.serving.job.LocateOptions`.
+        top_k, batch_size, overwrite: see `aenet.serving.job.LocateOptions`.
         retries: further attempts of a shard that failed for another reason than bad input.
     """
-    options = LocateOptions(top_k=top_k, shard_size=shard_size, batch_size=batch_size, provider=provider)
+    options = LocateOptions(
+        top_k=top_k, shard_size=shard_size, batch_size=batch_size, provider=provider, overwrite=overwrite
+    )
     folder = Path(out.replace("{date}", _day()))
     try:
         job = plan(photos, Path(gallery), _model_folder(model), folder, options)

@@ -75,7 +75,7 @@ def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
     if not plan.exists():
         raise AenetError(f"{out} holds other files ({content[0].name}, ...): give an empty folder for the gallery")
     same = json.loads(plan.read_text()).get("key") == key
-    if same and not overwrite:
+    if same:
         return read_gallery(out) if (out / MANIFEST).exists() else None
     if not overwrite:
         raise AenetError(

@@ -140,7 +140,7 @@ def _prepare(job: Job) -> bool:
         found = str(json.loads(record.read_bytes())["key"])
     except (ValueError, KeyError, TypeError):
         found = "damaged"
-    if found == job.key and not job.options.overwrite:
+    if found == job.key:
         return False
     if not job.options.overwrite:
         raise AenetError(

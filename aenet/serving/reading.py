@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,6 @@ from aenet.serving.session import usable_cores
 from aenet.serving.views import photo_view
 
 MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
-_ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,7 @@ def read_photo(path: Path, name: str, view: ViewSpec) -> Reading:
     try:
         return replace(reading, view=photo_view(decode_bytes(content, ""), view, reading.pose.heading_deg))
     except AenetError as error:
-        # An address in memory says nothing to people and would make equal reasons differ.
-        return replace(reading, reason=_ADDRESS.sub("", str(error)).removeprefix(": "))
+        return replace(reading, reason=str(error).removeprefix(": "))
 
 
 def _content(path: Path) -> bytes:

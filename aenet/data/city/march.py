@@ -35,8 +35,8 @@ def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, ey
     hit = np.int32(depth) - below
     seen = hit < depth
     hit = np.minimum(hit, np.int32(depth - 1))
-    at = cell[hit, np.arange(width)[None]]
-    far = np.where(seen, rays.distance[hit], np.float32(np.inf))
+    at = cell.reshape(-1).take(hit * np.int32(width) + np.arange(width, dtype=np.int32))
+    far = np.where(seen, rays.distance.take(hit), np.float32(np.inf))
     crown = _crowns(layers, rays, cell, hit, seen, far, at, eye)
     return Seen(hit, at, far, crown)
 

@@ -46,21 +46,22 @@ def paint_land(
 ) -> tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, " n"]]:
     """Ground, water, hedges and trunks: the map's colour in this season's light."""
     layers, rays, res = scene.layers, scene.rays, np.float32(scene.config.resolution_m)
-    k, spot = seen.hit[row, col], seen.cell[row, col]
+    at = row * np.int32(seen.hit.shape[1]) + col
+    k, spot = seen.hit.take(at), seen.cell.take(at)
     height = layers.surface.reshape(-1).take(spot)
-    far, before = rays.distance[k], rays.distance[np.maximum(k - 1, 0)]
-    slope = np.minimum(rays.tangent[row], np.float32(-1e-4))
+    far, before = rays.distance.take(k), rays.distance.take(np.maximum(k - 1, 0))
+    slope = np.minimum(rays.tangent.take(row), np.float32(-1e-4))
     depth = np.clip((height - np.float32(camera[2])) / slope, np.where(k > 0, before, 0.3), far)
-    px = (np.float32(camera[0]) + depth * rays.east[col]) / res
-    py = (np.float32(camera[1]) + depth * rays.south[col]) / res
-    rgb = layers.albedo.reshape(-1, 3)[spot].astype(np.float32)
+    px = (np.float32(camera[0]) + depth * rays.east.take(col)) / res
+    py = (np.float32(camera[1]) + depth * rays.south.take(col)) / res
+    rgb = layers.albedo.reshape(-1, 3).take(spot, axis=0).astype(np.float32)
     close = np.flatnonzero((depth < 30) & (kind < Kind.TRUNK))
     rgb[close] = _close_up(layers, px[close], py[close], camera, res)
-    turn = moment.share[kind][:, None]
-    rgb += turn * (moment.turned[kind] * ((rgb[:, :1] + rgb[:, 1:2] + rgb[:, 2:]) / np.float32(354)) - rgb)
-    speck = scene.grain[(py * 6).astype(np.int32) % 512, (px * 6).astype(np.int32) % 512]
+    turn = moment.share.take(kind)[:, None]
+    rgb += turn * (moment.turned.take(kind, axis=0) * ((rgb[:, :1] + rgb[:, 1:2] + rgb[:, 2:]) / np.float32(354)) - rgb)
+    speck = scene.grain.take((py * 6).astype(np.int32) % 512 * 512 + (px * 6).astype(np.int32) % 512)
     fade = np.clip(np.float32(1.1) - depth / 40, 0.15, 1)
-    rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05, 0.05], np.float32)[kind]
+    rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05, 0.05], np.float32).take(kind)
     rgb *= (1 + rough * fade * speck)[:, None]
     water = kind == Kind.WATER
     rgb[water] = rgb[water] * 0.5 + (moment.horizon * 0.35 + moment.zenith * 0.15) * (1 + 0.12 * speck[water, None])
@@ -69,7 +70,7 @@ def paint_land(
         half = layers.shadow[moment.shadow]
         sx = np.clip((px / 2).astype(np.int32), 0, half.shape[1] - 1)
         sy = np.clip((py / 2).astype(np.int32), 0, half.shape[0] - 1)
-        lit = half[sy, sx].astype(np.float32) / 255
+        lit = half.reshape(-1).take(sy * half.shape[1] + sx).astype(np.float32) / 255
     upright = np.where(kind >= Kind.TRUNK, np.float32(0.75), np.float32(1))
     return rgb * (moment.ambient * upright[:, None] + moment.direct * (lit * upright)[:, None]), depth
 
@@ -94,7 +95,8 @@ def paint_leaves(
 ) -> Float32[np.ndarray, "n 3"]:
     """Crowns: darker below and inside, brighter where they face the sun, speckled with leaves."""
     layers, rays = scene.layers, scene.rays
-    spot, depth = seen.cell[row, col], seen.depth[row, col]
+    at = row * np.int32(seen.cell.shape[1]) + col
+    spot, depth = seen.cell.take(at), seen.depth.take(at)
     top, base, look = (plane.reshape(-1).take(spot) for plane in layers.canopy)
     tall = np.maximum(top.astype(np.float32) - base, 5)
     z = np.float32(camera[2]) + depth * rays.tangent[row] - layers.surface.reshape(-1).take(spot)
@@ -104,7 +106,7 @@ def paint_leaves(
     leaf = _texture(scene.grain, rays.azimuth[col] * scale * 6, rays.elevation[row] * scale * 6)
     bough = _texture(scene.grain, rays.azimuth[col] * scale * 1.4 + 99, rays.elevation[row] * scale * 1.4)
     front = np.cos(rays.azimuth[col] - np.float32(np.deg2rad(moment.sun.azimuth + 180)))
-    rgb = moment.crowns[look]
+    rgb = moment.crowns.take(look, axis=0)
     body = (0.62 + 0.42 * share) * (1 + 0.22 * leaf + 0.13 * bough)
     sunny = np.clip(0.35 + 0.3 * front + 0.5 * share + 0.2 * bough, 0.05, 1.2)
     return np.asarray(rgb * body[:, None] * (moment.ambient * 0.9 + moment.direct * sunny[:, None]))

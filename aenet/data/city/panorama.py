@@ -55,21 +55,23 @@ def _shade(rng: Rng, scene: Scene, seen: Seen, moment: Moment, camera: tuple[flo
     rgb = np.zeros((*shape, 3), np.float32)
     sky = np.isinf(seen.depth)
     kind = layers.kind.reshape(-1).take(seen.cell)
-    house = (kind == Kind.BUILDING) & ~sky & ~seen.crown
-    land = ~sky & ~seen.crown & ~house
-    label = np.where(seen.crown, np.uint8(Label.TREE), _LABEL_OF_KIND[kind])
+    solid = ~(sky | seen.crown)
+    house = solid & (kind == Kind.BUILDING)
+    label = np.where(seen.crown, np.uint8(Label.TREE), _LABEL_OF_KIND.take(kind))
     depth = seen.depth.copy()
-    row, col = (a.astype(np.int32) for a in np.nonzero(land))
-    rgb[land], depth[land] = paint_land(scene, seen, moment, camera, row, col, kind[land])
-    row, col = (a.astype(np.int32) for a in np.nonzero(seen.crown))
-    rgb[seen.crown] = paint_leaves(scene, seen, moment, camera, row, col)
-    row, col = (a.astype(np.int32) for a in np.nonzero(house))
-    if len(row):
-        spot = seen.cell[house]
+    flat_rgb, flat_depth, width = rgb.reshape(-1, 3), depth.reshape(-1), np.int32(shape[1])
+    at = np.flatnonzero(solid & ~house).astype(np.int32)
+    flat_rgb[at], flat_depth[at] = paint_land(scene, seen, moment, camera, at // width, at % width, kind.take(at))
+    at = np.flatnonzero(seen.crown).astype(np.int32)
+    flat_rgb[at] = paint_leaves(scene, seen, moment, camera, at // width, at % width)
+    at = np.flatnonzero(house).astype(np.int32)
+    if len(at):
+        spot, row, col = seen.cell.take(at), at // width, at % width
         which = layers.ident.reshape(-1).take(spot).astype(np.int32) - 1
-        roof = layers.albedo.reshape(-1, 3)[spot].astype(np.float32)
+        roof = layers.albedo.reshape(-1, 3).take(spot, axis=0).astype(np.float32)
         grain = scene.grain[(row * 2) % 512, (col + spot) % 512]
-        rgb[house], depth[house] = paint_walls(scene.houses, which, rays, col, row, camera, moment, roof, grain)
+        walls = paint_walls(scene.houses, which, rays, col, row, camera, moment, roof, grain)
+        flat_rgb[at], flat_depth[at] = walls
     haze = (1 - np.exp(depth * np.float32(-1 / moment.haze_m)))[..., None]
     rgb += (moment.horizon - rgb) * haze
     count = int((rays.elevation > 0).sum())
@@ -89,10 +91,11 @@ def _develop(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """Camera: scale down, exposure, white balance, contrast, saturation, a little noise."""
     view = scene.config.panorama
-    small = cv2.resize(screen.rgb, (view.width, view.height), interpolation=cv2.INTER_AREA) * moment.gain
-    grey = (small[..., :1] + small[..., 1:2] + small[..., 2:]) / np.float32(3)
-    small = grey + (small - grey) * np.float32(moment.saturation)
-    small = (small - 118) * np.float32(moment.contrast) + 118
+    small = cv2.resize(screen.rgb, (view.width, view.height), interpolation=cv2.INTER_AREA)
+    # Exposure, white balance, saturation and contrast are one affine map of colours.
+    mix = moment.saturation * np.eye(3) + (1 - moment.saturation) / 3
+    matrix = np.column_stack([moment.contrast * mix * moment.gain, np.full(3, 118 * (1 - moment.contrast))])
+    small = cv2.transform(small, matrix)
     small += np.float32(2) * rng.standard_normal(small.shape[:2], np.float32)[..., None]
     middle = view.supersample // 2
     return np.clip(small, 0, 255).astype(np.uint8), np.ascontiguousarray(

@@ -61,7 +61,7 @@ def draw_moment(rng: Rng) -> Moment:
     horizon = np.array([190, 208, 222]) * (1 - low * 0.5) + np.array([238, 206, 160]) * low * 0.5
     warm = np.array([1.0, 0.95 - 0.08 * low, 0.88 - 0.26 * low])
     ambient = np.array([0.60, 0.63, 0.68]) if not overcast else np.array([0.92, 0.94, 0.97])
-    direct = np.zeros(3) if overcast else warm * rng.uniform(0.55, 0.72)
+    direct = np.zeros(3) if overcast else warm * rng.uniform(0.50, 0.66)
     share = np.zeros(len(Kind))
     turned = np.zeros((len(Kind), 3))
     wild = float(np.clip(rng.normal(1, 0.25), 0.3, 1.5))

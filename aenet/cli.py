@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -16,7 +16,7 @@ app.add_typer(preset_app, name="preset")
 
 _PARTIAL = 3
 Model = Annotated[Path, typer.Option("--model", "-m", help="folder of an exported model")]
-Provider = Annotated[str, typer.Option(help="auto, cuda (refuse to run without it) or cpu")]
+Provider = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="auto, cuda (refuse to run without it) or cpu")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of one inference; 0: one per core")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace another job's results there")]
 
@@ -63,7 +63,7 @@ def gallery_build(
         tile_size_m=None if tile_size is None else parse_metres(tile_size, "--tile-size"),
         spacing_m=parse_metres(spacing, "--spacing"),
         split=split,
-        provider=_provider(provider),
+        provider=provider,
         threads=threads,
         overwrite=overwrite,
     )
@@ -90,9 +90,7 @@ def locate(
     from aenet.serving.localize import LocateOptions
     from aenet.serving.localize import locate as place
 
-    options = LocateOptions(
-        top_k=top_k, shard_size=shard_size, provider=_provider(provider), threads=threads, overwrite=overwrite
-    )
+    options = LocateOptions(top_k=top_k, shard_size=shard_size, provider=provider, threads=threads, overwrite=overwrite)
     with progress("locate") as report:
         summary = place(photos, gallery, model, out, options, report)
     for line in summary.lines():
@@ -117,8 +115,8 @@ def evaluate(
     from aenet.serving.session import Branch
 
     opened = open_views(views, split)
-    ground = Branch(model, "ground", _provider(provider), threads)
-    aerial = Branch(model, "aerial", _provider(provider), threads)
+    ground = Branch(model, "ground", provider, threads)
+    aerial = Branch(model, "aerial", provider, threads)
     values = score(ground.embed(opened.ground), aerial.embed(opened.aerial), opened).values
     if as_json:
         typer.echo(json.dumps(values, indent=2))
@@ -155,13 +153,3 @@ def sync() -> None:
     from aenet.tracking.sync import sync_all
 
     typer.echo(str(sync_all(Path())))
-
-
-def _provider(name: str) -> "Provider":
-    from typing import get_args
-
-    from aenet.serving.session import Provider as Known
-
-    if name not in get_args(Known):
-        raise AenetError(f"--provider {name!r} is unknown: auto, cuda or cpu")
-    return name

@@ -28,8 +28,8 @@ SPACING_M = 20.0
 OUT = Path("out/demo")
 
 
-def main(paths: Paths = Paths()) -> int:
-    """Run everything that is out of date and say what came of it; 0 if all went well."""
+def main(paths: Paths = Paths()) -> None:
+    """Run everything that is out of date and say what came of it."""
     began = time.monotonic()
     state = pipeline(return_state=True)
     if not state.is_completed():
@@ -46,7 +46,6 @@ def main(paths: Paths = Paths()) -> int:
     if not state.is_completed():
         raise AenetError(f"the localization stopped: {state.message}")
     _say(paths, time.monotonic() - began)
-    return 0
 
 
 def _test_photos(paths: Paths) -> Path:

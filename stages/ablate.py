@@ -30,20 +30,21 @@ class Variant(Config):
 
 
 class AblateConfig(Config):
-    """The rows of the comparison, in order."""
+    """The rows of the comparison, in order, and the epochs each is trained for."""
 
+    epochs: int = Field(ge=1)
     variants: dict[str, Variant] = Field(min_length=1)
 
 
 def main(variant: str, paths: Paths = Paths()) -> None:
     """Write models/ablate/VARIANT and reports/ablate/VARIANT."""
-    variants = read_section(paths.params, "ablate", AblateConfig).variants
-    if variant not in variants:
-        raise AenetError(f"{paths.params} has no ablate.variants.{variant} (known: {', '.join(variants)})")
-    row = variants[variant]
+    section = read_section(paths.params, "ablate", AblateConfig)
+    if variant not in section.variants:
+        raise AenetError(f"{paths.params} has no ablate.variants.{variant} (known: {', '.join(section.variants)})")
+    row = section.variants[variant]
     base = read_section(paths.params, "train", TrainConfig)
     model = base.model.model_copy(update={"attention": row.attention})
-    config = base.model_copy(update={"model": model, "loss": row.loss})
+    config = base.model_copy(update={"model": model, "loss": row.loss, "epochs": section.epochs})
     settings = read_section(paths.params, "evaluate", EvaluateConfig)
     folder, report = paths.root / "models" / "ablate" / variant, paths.reports / "ablate" / variant
     tags = {"ablation": variant, "label": row.label}

@@ -31,6 +31,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     params["download"] |= TOWN
     params["polar_transform"]["view"] |= {"height": 32, "width": 128}
     params["train"] |= {"epochs": 2, "batch_size": 8}
+    params["ablate"]["epochs"] = 2
     for variant in ("bam", "cbam", "ta_wsmr"):
         del params["ablate"]["variants"][variant]
     yaml.dump(params, folder / "params.yaml")

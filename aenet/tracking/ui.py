@@ -1,5 +1,6 @@
 """`python -m aenet.tracking.ui`: MLflow's pages over the project's store, on this machine only."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -7,22 +8,25 @@ from pathlib import Path
 from aenet.tracking.address import ARTIFACTS, store_uri
 from aenet.tracking.events import project_root
 
-HOST, PORT = "127.0.0.1", "5000"
+HOST, PORT = "127.0.0.1", 5000
 
 
-def command(root: Path, port: str = PORT) -> list[str]:
+def command(root: Path, port: int = PORT) -> list[str]:
     """Return the server's command line; it listens on the loopback address and nowhere else."""
     store = ["--backend-store-uri", store_uri(root), "--artifacts-destination", str(root / ARTIFACTS)]
-    return [sys.executable, "-m", "mlflow", "server", *store, "--host", HOST, "--port", port, "--workers", "1"]
+    return [sys.executable, "-m", "mlflow", "server", *store, "--host", HOST, "--port", str(port), "--workers", "1"]
 
 
 def main() -> None:
     """Replace this process by the server."""
+    parser = argparse.ArgumentParser(prog="python -m aenet.tracking.ui", description="Browse the project's runs.")
+    parser.add_argument("--port", type=int, default=PORT, help="default %(default)s")
+    port: int = parser.parse_args().port
     # Without it MLflow keeps ten processes instead of two.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    sys.stdout.write(f"MLflow: http://{HOST}:{PORT} (Ctrl-C ends it)\n")
+    sys.stdout.write(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
-    os.execv(sys.executable, command(project_root().absolute(), *sys.argv[1:2]))  # noqa: S606 (no shell is wanted)
+    os.execv(sys.executable, command(project_root().absolute(), port))  # noqa: S606 (no shell is wanted)
 
 
 if __name__ == "__main__":

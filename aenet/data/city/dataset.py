@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,10 +99,12 @@ def _panoramas(job: _Job) -> Iterator[int]:
             done += _render(chunk)
             yield done
         return
-    # Spawned, not forked: the caller may hold threads and locks that a fork would copy mid-air.
-    with multiprocessing.get_context("spawn").Pool(workers, _start, (job, 1)) as pool:
-        for count in pool.imap_unordered(_render, chunks):
-            done += count
+    # Spawned, not forked: the caller may hold threads and locks that a fork would copy mid-air. An executor, not a
+    # pool: if a worker is killed it says so, where a pool would wait for ever.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (job, 1)) as pool:
+        for future in as_completed([pool.submit(_render, chunk) for chunk in chunks]):
+            done += future.result()
             yield done
 
 

@@ -36,8 +36,8 @@ def main(paths: Paths = Paths()) -> None:
             frame.to_csv(temporary, index=False)
         write_bytes(paths.reports / "ablation.md", _markdown(frame, int(rows[0]["places"])).encode())
         figures.bars(list(frame["variant"]), list(frame["R@1"]), "R@1, %", paths.reports / "ablation.png")
-        active.table("ablation.json", frame)
-        active.figure("ablation.png", paths.reports / "ablation.png")
+        active.table("ablation.json", frame, to_parent=True)
+        active.figure("ablation.png", paths.reports / "ablation.png", to_parent=True)
     console.print((paths.reports / "ablation.md").read_text())
 
 

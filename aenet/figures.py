@@ -60,24 +60,35 @@ def strips(
     top: Int[np.ndarray, "n k"],
     path: Path,
 ) -> None:
-    """Draw each query above its best aerial views; the true one has a green frame, the others orange."""
-    depth = top.shape[1]
-    figure, axes = _subplots(len(rows), depth + 1, (2.6 * (depth + 1), 0.95 * len(rows)), squeeze=False)
-    for line, query in zip(axes, rows, strict=True):
-        _picture(line[0], ground[query], "query" if query == rows[0] else "", GREY)
-        for place, (axis, found) in enumerate(zip(line[1:], top[query], strict=True)):
-            title = f"top {place + 1}" if query == rows[0] else ""
-            _picture(axis, aerial[found], title, GREEN if found == query else ORANGE)
-    _save(figure, path)
+    """Draw each query beside its best aerial views and its true one, which has a green frame; others are orange."""
+    titles = ["query", *(f"top {place + 1}" for place in range(top.shape[1])), "true place"]
+    lines = []
+    for query in rows:
+        found = [(aerial[row], GREEN if row == query else ORANGE) for row in top[query]]
+        lines.append([(ground[query], GREY), *found, (aerial[query], GREEN)])
+    _framed(lines, titles, path)
 
 
 def grid(images: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], titles: Sequence[str], path: Path) -> None:
     """Draw rows of pictures under one line of column titles."""
-    figure, axes = _subplots(len(images), len(titles), (3.2 * len(titles), 1.0 * len(images)), squeeze=False)
-    for number, (line, pictures) in enumerate(zip(axes, images, strict=True)):
-        for axis, picture, title in zip(line, pictures, titles, strict=True):
-            _picture(axis, picture, title if number == 0 else "", GREY)
-    _save(figure, path)
+    _framed([[(picture, GREY) for picture in line] for line in images], titles, path)
+
+
+def _framed(lines: Sequence[Sequence[tuple["np.ndarray", str]]], titles: Sequence[str], path: Path) -> None:
+    """Draw rows of (picture, colour of its frame), at about the pictures' own size."""
+    height, width = lines[0][0][0].shape[:2]
+    tall = 2.3 * height / width
+    figure, axes = _subplots(
+        len(lines), len(titles), (2.3 * len(titles), (tall + 0.1) * len(lines) + 0.3), squeeze=False
+    )
+    for number, (row, line) in enumerate(zip(axes, lines, strict=True)):
+        for axis, (picture, colour), title in zip(row, line, titles, strict=True):
+            axis.imshow(picture)
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(title if number == 0 else "", fontsize=9)
+            for spine in axis.spines.values():
+                spine.set(visible=True, color=colour, linewidth=2.5)
+    _save(figure, path, dpi=100)
 
 
 def _subplots(
@@ -92,19 +103,10 @@ def _subplots(
     return figure, axes
 
 
-def _picture(axis: "mpl.axes.Axes", image: np.ndarray, title: str, colour: str) -> None:
-    axis.imshow(image)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_title(title, fontsize=9)
-    for spine in axis.spines.values():
-        spine.set(visible=True, color=colour, linewidth=2.5)
-
-
-def _save(figure: "Figure", path: Path) -> None:
+def _save(figure: "Figure", path: Path, dpi: int = 130) -> None:
     from matplotlib import pyplot as plt
 
     with atomic_file(path) as temporary:
         # No software name or date inside: the same figures give the same bytes.
-        figure.savefig(temporary, format="png", dpi=130, metadata={"Software": None})
+        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
     plt.close(figure)

@@ -10,6 +10,9 @@ from aenet.tracking.address import ARTIFACTS, shared_lock, store_uri  # first: i
 from mlflow.exceptions import MlflowException  # isort: skip
 from mlflow.tracking import MlflowClient  # isort: skip
 
+# MLflow's pages then open on curves and models instead of on traces of language models.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+
 
 class Store(NamedTuple):
     """A store that has answered.
@@ -51,7 +54,7 @@ def experiment_id(store: Store, name: str) -> str:
         local = store.uri.startswith("sqlite:")
         location = (store.root / ARTIFACTS / name).as_uri() if local else None
         try:
-            return str(store.client.create_experiment(name, artifact_location=location))
+            return str(store.client.create_experiment(name, artifact_location=location, tags=_KIND))
         except MlflowException as error:  # another machine was faster
             found = store.client.get_experiment_by_name(name)
             if found is None or error.error_code != "RESOURCE_ALREADY_EXISTS":

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from aenet.errors import AenetError
+from aenet.extras import PIPELINE, need
 
 app = typer.Typer(help="Where was this photo taken? Cross-view geo-localization.", no_args_is_help=True)
 gallery_app = typer.Typer(help="Galleries: embedded tiles of a map, ready to be searched.", no_args_is_help=True)
@@ -39,6 +40,7 @@ def demo() -> None:
 
     if not Path("dvc.yaml").exists():
         raise AenetError("no dvc.yaml here: run `aenet demo` in the project's folder")
+    need("`aenet demo`", *PIPELINE)
     raise typer.Exit(subprocess.run([sys.executable, "-m", "flows.demo"], check=False).returncode)
 
 
@@ -149,7 +151,10 @@ def preset_use(name: Annotated[str, typer.Argument(help="a file of presets/, wit
 
 @app.command()
 def sync() -> None:
-    """Send to MLflow what earlier runs could not."""
+    """Send to MLflow what earlier runs could not; exit status 1 if something still could not be sent."""
+    need("`aenet sync`", "mlflow", "filelock")
     from aenet.tracking.sync import sync_all
 
-    typer.echo(str(sync_all(Path())))
+    summary = sync_all(Path())
+    typer.echo(str(summary))
+    raise typer.Exit(int(bool(summary.failed)))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from aenet.extras import INSTALL
+
 State = Literal["ok", "warn", "broken"]
 _PIPELINE = ("torch", "timm", "accelerate", "onnx", "dvc", "mlflow", "prefect")
 _INSTALL = "pip install -c constraints.txt -e ."
@@ -144,8 +146,7 @@ def _pipeline() -> Iterator[Finding]:
     if len(missing) == len(_PIPELINE):
         yield Finding("ok", "pipeline", "extra not installed: localizing works, training does not")
     elif missing:
-        mend = "pip install -c constraints.txt -e '.[pipeline]'"
-        yield Finding("warn", "pipeline", f"extra is incomplete: {', '.join(missing)} missing", mend)
+        yield Finding("warn", "pipeline", f"extra is incomplete: {', '.join(missing)} missing", INSTALL)
     else:
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PIPELINE)
         yield Finding("ok", "pipeline", versions)

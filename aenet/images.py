@@ -6,12 +6,14 @@ Training, evaluation, export and serving all come through here, so that they res
 import io
 import re
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from aenet.errors import UnreadableImage
 
@@ -19,6 +21,8 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 # Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px, so we keep our own.
 MAX_PIXELS = 300_000_000
 _EXIF_ORIENTATION = 0x0112
+_GPS_IFD = 0x8825
+_PNG_SIGNATURE = 8  # bytes before the first chunk
 _LFS_POINTER = b"version https://git-lfs"
 _ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
 
@@ -64,7 +68,7 @@ def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def probe(path: Path) -> tuple[int, int]:
-    """Return (height, width) of the upright image, reading no more than its header.
+    """Return (height, width) of the upright image without decoding a pixel.
 
     Raises:
         UnreadableImage: the file is missing, empty, a Git-LFS pointer, not one of FORMATS or too large. A truncated
@@ -77,12 +81,50 @@ def probe(path: Path) -> tuple[int, int]:
             with Image.open(file, formats=FORMATS) as image:
                 _check_size(image, str(path))
                 # Pillow gives a TIFF's size already upright.
-                turned = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = image.format != "TIFF" and _header_exif(image).get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
                 return (image.width, image.height) if turned else (image.height, image.width)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises eight kinds for damaged files
         raise _unreadable(str(path), error) from error
+
+
+def read_gps(content: bytes) -> dict[int, Any]:
+    """Return the GPS tags of an image held in memory without decoding a pixel; empty where it has none.
+
+    Raises:
+        UnreadableImage: not one of FORMATS, damaged or too large.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, "")
+            return dict(_header_exif(image).get_ifd(_GPS_IFD))
+    except UnreadableImage:
+        raise
+    except Exception as error:  # Pillow raises eight kinds for damaged files
+        raise _unreadable("", error) from error
+
+
+def _header_exif(image: Image.Image) -> Image.Exif:
+    """EXIF without pixels: Pillow's own `getexif` decodes a whole PNG, for its block may lie behind them."""
+    if isinstance(image, PngImageFile) and image.fp and "exif" not in image.info:
+        image.info["exif"] = _late_exif(image.fp)
+    return Image.Image.getexif(image)
+
+
+def _late_exif(file: IO[bytes]) -> bytes | None:
+    """Find a PNG's eXIf chunk wherever it lies, stepping over the others; the file's position is kept."""
+    before = file.tell()
+    try:
+        file.seek(_PNG_SIGNATURE)
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"eXIf":
+                return file.read(length)
+            file.seek(length + 4, io.SEEK_CUR)  # 4: the checksum
+        return None
+    finally:
+        file.seek(before)
 
 
 def _unreadable(name: str, error: Exception) -> UnreadableImage:
@@ -109,7 +151,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 def _is_plain_rgb_jpeg(image: Image.Image) -> bool:
     """True where simplejpeg's pixels equal Pillow's: upright and three channels; it is twice as fast."""
-    return image.mode == "RGB" and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+    return image.mode == "RGB" and _header_exif(image).get(_EXIF_ORIENTATION, 1) == 1
 
 
 def resize(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "h2 w2 3"]:

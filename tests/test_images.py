@@ -1,6 +1,9 @@
 """The door to pixels: orientation, damage, limits, colour modes."""
 
 import io
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +138,69 @@ def test_huge_images_are_refused_by_their_header(tmp_path: Path) -> None:
     for read in (images.decode, images.probe):
         with pytest.raises(UnreadableImage, match="20000 x 15001 is 300 Mpx, the limit is 300 Mpx"):
             read(path)
+
+
+def _white_png(width: int, height: int) -> bytes:
+    """A complete PNG of one bit a pixel, written without ever holding its pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    row, packer = b"\0" + b"\xff" * (-(-width // 8)), zlib.compressobj()
+    body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([1, 0, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+_MEASURE = """
+import sys
+from pathlib import Path
+from aenet.images import probe
+from aenet.card import ViewSpec
+from aenet.errors import UnreadableImage
+from aenet.serving.reading import read_photo
+
+def peak_mb():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+path = Path(sys.argv[1])
+before = peak_mb()
+try:
+    probe(path)
+except UnreadableImage:
+    pass
+read_photo(path, "it", ViewSpec(height=16, width=64, tile_size_m=70.0))
+print(peak_mb() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak of memory")
+def test_a_whole_image_above_the_limit_is_never_decoded(tmp_path: Path) -> None:
+    """50 kB that decode to 400 MB: Pillow decodes a PNG even to look for its EXIF block."""
+    path = tmp_path / "bomb.png"
+    path.write_bytes(_white_png(20_050, 20_000))
+    ran = subprocess.run([sys.executable, "-c", _MEASURE, str(path)], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 100
+
+
+@pytest.mark.parametrize("format_", ["jpg", "png"])
+def test_probing_looks_at_no_pixel(tmp_path: Path, format_: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    path = save(tmp_path / f"a.{format_}", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[:1500])
+    assert images.probe(path) == (64, 80)
+
+
+def test_exif_behind_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
+    """The format allows it anywhere, and some programs append it."""
+    path = save(tmp_path / "a.png", Image.fromarray(PICTURE), exif=exif(6))
+    content = path.read_bytes()
+    at = content.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+    late = tmp_path / "late.png"
+    late.write_bytes(content[:at] + content[end:-12] + content[at:end] + content[-12:])
+    assert images.probe(late) == images.probe(path) == (PICTURE.shape[1], PICTURE.shape[0])
+    assert np.array_equal(images.decode(late), images.decode(path))
 
 
 def test_wide_panoramas_are_not_refused(tmp_path: Path) -> None:

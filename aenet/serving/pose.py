@@ -1,16 +1,12 @@
 """Where and in which direction a photo says it was taken: EXIF GPS and the panorama's heading (GPano)."""
 
-import io
 import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
+from aenet.images import read_gps
 
-from aenet.images import FORMATS
-
-_GPS_IFD = 0x8825
 _XMP_SEARCHED = 1 << 18  # XMP is among a JPEG's first segments, 64 KB each
 _HEADING = re.compile(rb"GPano:PoseHeadingDegrees\s*(?:=\s*[\"']|>)\s*([-+]?[0-9]*\.?[0-9]+)")
 
@@ -38,8 +34,7 @@ def read_pose(content: bytes) -> Pose:
 def _position(content: bytes) -> tuple[float, float]:
     nowhere = (math.nan, math.nan)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            gps: dict[int, Any] = dict(image.getexif().get_ifd(_GPS_IFD))
+        gps = read_gps(content)
         latitude = _degrees(gps[2], str(gps[1]).upper().startswith("S"))
         longitude = _degrees(gps[4], str(gps[3]).upper().startswith("W"))
     except Exception:  # noqa: BLE001  Pillow raises eight kinds; a damaged EXIF block only costs the known truth

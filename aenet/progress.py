@@ -15,8 +15,10 @@ _EVERY_S = 10.0
 def progress(label: str) -> Iterator[Callable[..., None]]:
     """Yield `report(done, total, note="")`, to be called as often as is convenient."""
     if sys.stdout.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[note]}"), transient=True) as bar:
+        label_column = TextColumn("{task.description}", markup=False)
+        note_column = TextColumn("{task.fields[note]}", markup=False)
+        columns = (label_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note_column)
+        with Progress(*columns, transient=True) as bar:
             task = bar.add_task(label, total=None, note="")
             yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
         return
@@ -24,7 +26,7 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
 
 
 def _plain(label: str) -> Callable[..., None]:
-    console, last = Console(highlight=False), time.monotonic()
+    console, last = Console(highlight=False, markup=False, emoji=False), time.monotonic()
 
     def report(done: int, total: int, note: str = "") -> None:
         nonlocal last

@@ -8,13 +8,15 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 from aenet import tracking
 from aenet.errors import AenetError
 from stages.fingerprint import fingerprint
 from stages.paths import Paths
 
-console = Console(highlight=False)
+# Paths and errors are printed as they are: `[old]/` is a folder, not markup, and `:key:` no picture.
+console = Console(highlight=False, markup=False, emoji=False)
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -23,7 +25,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except AenetError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        said = Text.assemble(("error:", "bold red"), f" {error}")
+        Console(stderr=True, highlight=False).print(said, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -52,6 +52,7 @@ def gallery_build(
     tile_size: Annotated[str | None, typer.Option(help="side of a tile, e.g. 70m; default: the model's")] = None,
     spacing: Annotated[str, typer.Option(help="distance between centres, e.g. 20m")] = "20m",
     split: Annotated[str, typer.Option(help="which split, where SOURCE is a data set")] = "test",
+    area: Annotated[str | None, typer.Option(help="west,south,east,north in degrees; default: all")] = None,
     provider: Provider = "auto",
     threads: Threads = 0,
     overwrite: Overwrite = False,
@@ -59,12 +60,13 @@ def gallery_build(
     """Cut a map into tiles and embed them; a killed build goes on where it stopped."""
     from aenet.progress import progress
     from aenet.serving.build import GalleryOptions, build_gallery
-    from aenet.serving.units import parse_metres
+    from aenet.serving.units import parse_area, parse_metres
 
     options = GalleryOptions(
         tile_size_m=None if tile_size is None else parse_metres(tile_size, "--tile-size"),
         spacing_m=parse_metres(spacing, "--spacing"),
         split=split,
+        area=parse_area(area, "--area"),
         provider=provider,
         threads=threads,
         overwrite=overwrite,

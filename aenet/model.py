@@ -28,8 +28,9 @@ class TrainedCard(Config):
 
 def save_model(folder: Path, card: TrainedCard, best: dict[str, Tensor], last: dict[str, Tensor]) -> None:
     """Write both sets of weights and the card into `folder` (the caller makes it atomic)."""
-    save_file({name: tensor.contiguous() for name, tensor in best.items()}, folder / "best.safetensors")
-    save_file({name: tensor.contiguous() for name, tensor in last.items()}, folder / "last.safetensors")
+    for name, weights in (("best", best), ("last", last)):
+        # Copies: shared branches are one tensor under two names, which safetensors refuses.
+        save_file({key: tensor.clone().contiguous() for key, tensor in weights.items()}, folder / f"{name}.safetensors")
     write_json(folder / CARD, card.model_dump(mode="json"))
 
 

@@ -1,4 +1,4 @@
-"""THE training loop: one for the town and for the paper, one process or many.
+"""THE training loop: one for the town and for the paper. One process; several are refused, not half supported.
 
 Batch order and augmentation are a pure function of (seed, epoch, step), so a run that is killed goes on from its
 last epoch's checkpoint to the same weights, bit by bit, on the same machine and thread count.
@@ -19,21 +19,14 @@ from torch import Tensor
 from aenet import metrics
 from aenet.checkpoints import State, load_checkpoint, save_checkpoint
 from aenet.data.augment import AugmentConfig, augment
+from aenet.data.sampling import SamplingConfig, epoch_order
 from aenet.data.views import Views
 from aenet.embed import embed_pairs
 from aenet.errors import AenetError
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.losses import LossConfig, hard_negatives, loss, pairwise_distance
+from aenet.optimization import OptimizerConfig, build_optimizer
 from aenet.params import Config
-
-
-class OptimizerConfig(Config):
-    """AdamW; the paper's values are lr 1e-5, weight_decay 5e-5 and a constant schedule."""
-
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(default=5e-5, ge=0)
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    clip_norm: float | None = Field(default=None, gt=0)
 
 
 class TrainConfig(Config):
@@ -42,17 +35,19 @@ class TrainConfig(Config):
     Attributes:
         threads: CPU threads of torch; part of the outcome, because sums in another order round differently.
         precision: autocast of the forward pass.
+        sampling: which pairs meet in a batch.
     """
 
     seed: int
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     threads: int = Field(ge=1)
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["no", "bf16"] = "no"
     model: ModelConfig
     loss: LossConfig
     optimizer: OptimizerConfig
     augment: AugmentConfig
+    sampling: SamplingConfig
 
 
 @dataclass(frozen=True)
@@ -103,18 +98,18 @@ def train(
     """Train from scratch, or from the checkpoint in `checkpoints` if an earlier run left one.
 
     Raises:
-        AenetError: too few pairs for one batch, or a loss that is not finite.
+        AenetError: too few pairs for one batch, several processes, or a loss that is not finite.
     """
     if len(train_views) < 2 or len(val_views) < 1:
         raise AenetError(f"{len(train_views)} training and {len(val_views)} validation pairs: too few to train")
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     accelerator = Accelerator(mixed_precision=config.precision)
+    if accelerator.num_processes > 1:
+        raise AenetError(f"started as {accelerator.num_processes} processes: training runs in one for now")
     network = TwoBranch(config.model)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
-    )
-    scheduler = _scheduler(optimizer, config, steps=config.epochs * _steps(config, len(train_views)))
+    steps = config.epochs * _steps(config, len(train_views))
+    optimizer, scheduler = build_optimizer(config.optimizer, network, steps)
     network, optimizer = accelerator.prepare(network, optimizer)
     plain: TwoBranch = accelerator.unwrap_model(network)
     state = load_checkpoint(checkpoints, plain, optimizer, scheduler) or State()
@@ -146,7 +141,7 @@ def _one_epoch(
     network.train()
     losses, several = [], []
     began, seen, steps = time.monotonic(), 0, _steps(config, len(views))
-    for step, rows in enumerate(_batches(config, epoch, len(views))):
+    for step, rows in enumerate(_batches(config, epoch, views, accelerator.unwrap_model(network))):
         generator = torch.Generator().manual_seed(_seed(config.seed, epoch, step))
         raw_ground = torch.from_numpy(views.ground[rows]).to(accelerator.device)
         raw_aerial = torch.from_numpy(views.aerial[rows]).to(accelerator.device)
@@ -181,10 +176,16 @@ def _validate(config: TrainConfig, network: TwoBranch, views: Views) -> dict[str
     return {f"val_recall_at_{k}": values[f"recall_at_{k}"] for k in (1, 5, 10)}
 
 
-def _batches(config: TrainConfig, epoch: int, pairs: int) -> Iterator[np.ndarray]:
-    """Rows of each batch: a permutation of all pairs, cut up; a last lone pair has no negative and waits."""
-    order = np.random.default_rng(_seed(config.seed, epoch)).permutation(pairs)
-    for start in range(0, pairs - 1, config.batch_size):
+def _batches(config: TrainConfig, epoch: int, views: Views, network: TwoBranch) -> Iterator[np.ndarray]:
+    """Rows of each batch: the epoch's order of all pairs, cut up; a last lone pair has no negative and waits."""
+    order = epoch_order(
+        config.sampling,
+        len(views),
+        epoch,
+        _seed(config.seed, epoch),
+        lambda: embed_pairs(network, views, config.batch_size),
+    )
+    for start in range(0, len(views) - 1, config.batch_size):
         yield np.sort(order[start : start + config.batch_size])
 
 
@@ -194,13 +195,3 @@ def _steps(config: TrainConfig, pairs: int) -> int:
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _scheduler(
-    optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    if config.optimizer.schedule == "constant":
-        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.optimizer.lr, total_steps=steps + 1, pct_start=0.2, cycle_momentum=False
-    )

@@ -1,6 +1,6 @@
 """The whole of AENet on the town, for a first look: `python -m flows.demo` (or `aenet demo`, or `make demo`).
 
-The pipeline's stages, a gallery of the whole town, and the test district's photos placed on it.
+The pipeline's stages, and the test district's photos placed on the map of their district and of the whole town.
 """
 
 # isort: off
@@ -10,6 +10,7 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -24,8 +25,8 @@ from flows.localize import localize
 from flows.pipeline import pipeline
 from stages.paths import Paths
 
-SPACING_M = 20.0
-OUT = Path("out/demo")
+FOLDER = Path("demo")
+MARGIN_DEG = 0.0007  # about 80 m to the north and 45 m to the east: room for wrong answers around the photos
 
 
 def main(paths: Paths = Paths()) -> None:
@@ -34,47 +35,68 @@ def main(paths: Paths = Paths()) -> None:
     state = pipeline(return_state=True)
     if not state.is_completed():
         raise AenetError(f"the pipeline stopped: {state.message}")
-    gallery = paths.root / "gallery" / "town"
-    options = GalleryOptions(spacing_m=SPACING_M, overwrite=True)  # the demo's own folders
-    with progress("gallery of the town") as report:
-        for line in build_gallery(paths.raw / "town.tif", gallery, paths.onnx, options, report).lines():
-            Console(highlight=False).print(line, soft_wrap=True)
-    photos = _test_photos(paths)
+    pairs = read_pairs(paths.raw / "pairs.parquet")
+    test = pairs[pairs["split"] == "test"]
+    photos = _list_photos(paths, test)
+    placed = {
+        "district": _place(
+            paths, photos, "district", GalleryOptions(spacing_m=10.0, area=_around(test), overwrite=True)
+        ),
+        "whole town": _place(paths, photos, "town", GalleryOptions(spacing_m=20.0, overwrite=True)),
+    }
+    _say(paths, placed, time.monotonic() - began)
+
+
+def _place(paths: Paths, photos: Path, name: str, options: GalleryOptions) -> dict[str, Any]:
+    """Build one gallery, place the photos on it, and return the job's summary."""
+    gallery, out = FOLDER / f"gallery-{name}", FOLDER / name
+    with progress(f"gallery of the {name}") as report:
+        build_gallery(paths.raw / "town.tif", gallery, paths.onnx, options, report)
     state = localize(
-        str(photos), str(gallery), str(OUT), str(paths.onnx), shard_size=64, overwrite=True, return_state=True
+        str(photos), str(gallery), str(out), str(paths.onnx), shard_size=64, overwrite=True, return_state=True
     )
     if not state.is_completed():
         raise AenetError(f"the localization stopped: {state.message}")
-    _say(paths, time.monotonic() - began)
+    summary: dict[str, Any] = json.loads((out / SUMMARY).read_bytes())
+    return summary
 
 
-def _test_photos(paths: Paths) -> Path:
+def _around(places: pd.DataFrame) -> tuple[float, float, float, float]:
+    """Return west, south, east, north of an area that holds all places and a margin."""
+    west, east = places["longitude"].min() - MARGIN_DEG, places["longitude"].max() + MARGIN_DEG
+    south, north = places["latitude"].min() - MARGIN_DEG, places["latitude"].max() + MARGIN_DEG
+    return float(west), float(south), float(east), float(north)
+
+
+def _list_photos(paths: Paths, test: pd.DataFrame) -> Path:
     """Write the list of the test district's photos: the model has never seen a street of it."""
-    pairs = read_pairs(paths.raw / "pairs.parquet")
-    test = pairs.loc[pairs["split"] == "test", "ground"]
-    listed = pd.DataFrame({"path": [str((paths.raw / photo).absolute()) for photo in test]})
-    file = paths.state / "demo" / "photos.csv"
+    listed = pd.DataFrame({"path": [str((paths.raw / photo).absolute()) for photo in test["ground"]]})
+    file = paths.root / FOLDER / "photos.csv"
     write_bytes(file, listed.to_csv(index=False).encode())
     return file
 
 
-def _say(paths: Paths, seconds: float) -> None:
+def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> None:
     metrics = json.loads((paths.reports / "evaluate" / "metrics.json").read_bytes())
-    placed = json.loads((OUT / SUMMARY).read_bytes())
     ours, floor = metrics["aenet"], metrics["colour_histogram"]
-    Console(highlight=False).print(
-        f"""
-[bold]AENet on the town[/]: {int(ours["places"])} test places in a district never seen in training
-  R@1 {ours["recall_at_1"]:.1f} %   R@5 {ours["recall_at_5"]:.1f} %   R@10 {ours["recall_at_10"]:.1f} %   \
-(colour histogram R@1 {floor["recall_at_1"]:.1f} %, chance {ours["chance_at_1"]:.1f} %)
-  {placed["ok"]} of {placed["photos"]} photos placed on the whole town: median error {placed["median_error_m"]:.1f} m, \
-the grid's floor is {placed["floor_median_m"]:.1f} m; {100 * placed["within_25m"]:.0f} % within 25 m
-  ablation: {paths.reports / "ablation.md"}
-  report:   {(OUT / "report.html").absolute().as_uri()}
-  MLflow:   make ui, then http://127.0.0.1:5000
-  took {seconds / 60:.1f} minutes""",
-        soft_wrap=True,
-    )
+    lines = [
+        f"[bold]AENet on the town[/]: {int(ours['places'])} test places in a district never seen in training",
+        f"  R@1 {ours['recall_at_1']:.1f} %   R@5 {ours['recall_at_5']:.1f} %   R@10 {ours['recall_at_10']:.1f} %   "
+        f"(colour histogram R@1 {floor['recall_at_1']:.1f} %, chance {ours['chance_at_1']:.1f} %)",
+    ]
+    for name, row in placed.items():
+        lines.append(
+            f"  {row['ok']} of {row['photos']} photos placed on the map of the {name}: "
+            f"{100 * row['within_25m']:.0f} % within 25 m, "
+            f"median error {row['median_error_m']:.1f} m (the grid's floor is {row['floor_median_m']:.1f} m)"
+        )
+    lines += [
+        f"  ablation: {paths.reports / 'ablation.md'}",
+        f"  report:   {(FOLDER / 'district' / 'report.html').absolute().as_uri()}",
+        "  MLflow:   make ui, then http://127.0.0.1:5000",
+        f"  took {seconds / 60:.1f} minutes",
+    ]
+    Console(highlight=False).print("\n" + "\n".join(lines), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -107,19 +107,23 @@ print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.dat
     assert "val_recall_at_1" in named["train"][1]
 
 
-def test_the_exported_model_places_the_towns_photos(clone: Path, repro: str) -> None:
-    pairs = pd.read_parquet(clone / "data/raw/pairs.parquet")
-    test = pairs[pairs["split"] == "test"]
-    photos = pd.DataFrame({"path": [str(clone / "data/raw" / ground) for ground in test["ground"]]})
-    photos.to_csv(clone / "photos.csv", index=False)
-    _run(clone, "aenet", "gallery", "build", "data/raw/town.tif", "--spacing", "40m", "-o", "gallery")
-    printed = _run(clone, "aenet", "locate", "photos.csv", "--gallery", "gallery", "-o", "out")
-    places = pd.read_parquet(clone / "out" / "places.parquet")
-    assert len(places) == len(test) and set(places["status"]) == {"ok"}
+def test_the_demo_adds_places_and_leaves_the_lock_as_it_was(clone: Path, repro: str) -> None:
+    lock = (clone / "dvc.lock").read_bytes()
+    printed = _run(clone, "aenet", "demo")
+    assert (clone / "dvc.lock").read_bytes() == lock
+    assert printed.count("Unchanged") >= 8, "the flow ran stages that DVC holds to be up to date"
+    metrics = json.loads((clone / "reports/evaluate/metrics.json").read_text())["aenet"]
+    assert f"R@1 {metrics['recall_at_1']:.1f} %" in printed
+    assert "the grid's floor is 4.0 m" in printed and "the grid's floor is 8.0 m" in printed
+    places = pd.read_parquet(clone / "demo/district/places.parquet")
+    assert len(places) == 16 and set(places["status"]) == {"ok"}
     assert places["error_m"].notna().all()
-    assert "cpu" in printed.lower()
-    report = (clone / "out" / "report.html").read_text()
-    assert 'src="http' not in report and 'href="http' not in report
+
+
+def test_the_exported_model_scores_as_the_trained_one(clone: Path, repro: str) -> None:
+    exported = json.loads(_run(clone, "aenet", "evaluate", "--json").split("\n\n")[-1])
+    trained = json.loads((clone / "reports/evaluate/metrics.json").read_text())["aenet"]
+    assert exported == pytest.approx(trained)
 
 
 def test_a_stage_without_its_input_says_what_to_run(clone: Path, tmp_path: Path) -> None:

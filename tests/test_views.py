@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from aenet import images
-from aenet.artifacts import verify_folder
+from aenet.artifacts import verify_folder, write_manifest
 from aenet.card import ViewSpec
 from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.data.views import aerial_view, ground_view, open_views, pack
@@ -125,3 +126,33 @@ def test_whole_panorama_is_kept_where_no_rows_are_named() -> None:
     spec = SPEC.model_copy(update={"ground_rows": None})
     assert np.array_equal(ground_view(panorama, spec), images.resize(panorama, 16, 64))
     assert aerial_view(panorama[:, :32], spec).shape == (16, 64, 3)
+
+
+def test_a_panorama_that_looks_elsewhere_is_packed_looking_north(tmp_path: Path) -> None:
+    """A white post in the east: in the centre of a panorama headed east, at 3/4 of a north-centred one."""
+    spec = ViewSpec(height=16, width=64, tile_size_m=70.0)
+    source = tmp_path / "source"
+    rows = []
+    for name, heading, column in (("north", 0.0, 48), ("east", 90.0, 32), ("unknown", np.nan, 48)):
+        panorama = np.zeros((16, 64, 3), np.uint8)
+        panorama[:, column - 1 : column + 1] = 255
+        images_folder = source / name
+        images_folder.mkdir(parents=True)
+        for view in ("ground", "aerial"):
+            pixels = panorama if view == "ground" else np.zeros((32, 32, 3), np.uint8)
+            (images_folder / f"{view}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+        rows.append((name, "train", f"{name}/ground.png", f"{name}/aerial.png", 55.0, 3.0, 55.0, 3.0, heading))
+    write_pairs(source / "pairs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)))
+    write_manifest(source, {})
+    pack(source, tmp_path / "views", spec, threads=1)
+    ground = open_views(tmp_path / "views", "train").ground
+    assert [int(view[:, :, 0].sum(0).argmax()) in (47, 48) for view in ground] == [True, True, True]
+
+
+def test_tiles_of_another_size_than_the_view_says_are_refused(tmp_path: Path) -> None:
+    write_pairs(
+        tmp_path / "pairs.parquet", pd.DataFrame([["a", "train", "g", "a", 0, 0, 0, 0, 0]], columns=list(COLUMNS))
+    )
+    write_manifest(tmp_path, {"config": {"tile_size_m": 50.0}})
+    with pytest.raises(AenetError, match=r"tiles of 50 m, but .* is 70"):
+        pack(tmp_path, tmp_path / "views", ViewSpec(height=16, width=64, tile_size_m=70.0), threads=1)

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from pydantic import ValidationError
 
 from aenet import images
-from aenet.artifacts import atomic_folder, read_manifest, verify_file
+from aenet.artifacts import MANIFEST, atomic_folder, read_manifest, verify_file
 from aenet.card import ViewSpec
 from aenet.data.pairs import SPLITS, read_pairs, write_pairs
 from aenet.errors import AenetError
@@ -26,8 +26,15 @@ from aenet.polar import polar_transform
 Progress = Callable[[int, int], None]
 
 
-def ground_view(image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Return the network's ground input: the kept rows of a north-centred panorama, resized."""
+def ground_view(
+    image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec, heading_deg: float = 0.0
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Return the network's ground input: the kept rows of a panorama, north in the centre column, resized.
+
+    Args:
+        heading_deg: compass heading of the panorama's centre column, degrees clockwise from north.
+    """
+    image = turn_north(image, heading_deg)
     if spec.ground_rows is not None:
         first, last = spec.ground_rows
         if last > image.shape[0]:
@@ -43,37 +50,69 @@ def aerial_view(tile: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.nd
     return polar_transform(tile, spec.height, spec.width)
 
 
+def turn_north(panorama: UInt8[np.ndarray, "h w 3"], heading_deg: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Roll a panorama whose centre column looks towards `heading_deg` so that it looks north.
+
+    A landmark in the east of a panorama headed east (90) stands in the centre column; in the result it stands
+    a quarter turn to the right of the centre, where a north-centred panorama shows the east.
+    """
+    shift = round(heading_deg / 360 * panorama.shape[1])
+    return panorama if shift == 0 else np.roll(panorama, shift, axis=1)
+
+
 def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progress | None = None) -> None:
-    """Decode and transform every pair of the data set at `source` into the views folder `out`."""
+    """Decode and transform every pair of the data set at `source` into the views folder `out`.
+
+    Panoramas are turned north by their `heading_deg`; where that is NaN they are taken to be north-centred.
+
+    Raises:
+        AenetError: the data set's tiles are of another size on the ground than `spec` says, or an image is unusable.
+    """
+    _check_tile_size(source, spec)
     pairs = read_pairs(source / "pairs.parquet")
     meta = {"view": spec.model_dump(mode="json"), "opencv": cv2.__version__, "source": str(source.name)}
-    done = 0
     # Two pools at once (OpenCV's and ours) on few cores are slower than one.
     cv2.setNumThreads(1)
+    done = 0
     with atomic_folder(out, meta) as folder, ThreadPoolExecutor(threads) as pool:
         for split in SPLITS:
             rows = pairs[pairs["split"] == split].reset_index(drop=True)
             (folder / split).mkdir()
             write_pairs(folder / split / "pairs.parquet", rows)
-            for view, transform in (("ground", ground_view), ("aerial", aerial_view)):
+            for view in ("ground", "aerial"):
                 shape = (len(rows), spec.height, spec.width, 3)
-                target = np.lib.format.open_memmap(
-                    folder / split / f"{view}.npy", mode="w+", dtype=np.uint8, shape=shape
-                )
-
-                def convert(path: str, transform: Callable[..., np.ndarray] = transform) -> np.ndarray:
-                    pixels = images.decode(source / path)
-                    try:
-                        return transform(pixels, spec)
-                    except AenetError as error:
-                        raise AenetError(f"{source / path}: {error}") from error
-
-                for index, pixels in enumerate(pool.map(convert, rows[view])):
+                file = folder / split / f"{view}.npy"
+                target = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+                headings = rows["heading_deg"].fillna(0.0)
+                jobs = [
+                    (view, source / path, spec, heading) for path, heading in zip(rows[view], headings, strict=True)
+                ]
+                for index, pixels in enumerate(pool.map(_convert, *zip(*jobs, strict=True)) if jobs else ()):
                     target[index] = pixels
                     done += 1
                     if progress is not None:
                         progress(done, 2 * len(pairs))
                 target.flush()
+
+
+def _convert(view: str, path: Path, spec: ViewSpec, heading_deg: float) -> UInt8[np.ndarray, "h w 3"]:
+    pixels = images.decode(path)
+    try:
+        return ground_view(pixels, spec, heading_deg) if view == "ground" else aerial_view(pixels, spec)
+    except AenetError as error:
+        raise AenetError(f"{path}: {error}") from error
+
+
+def _check_tile_size(source: Path, spec: ViewSpec) -> None:
+    """Refuse a scale that the data set contradicts: every gallery would inherit it."""
+    if not (source / MANIFEST).exists():
+        return  # a folder nobody made with a scale in mind
+    declared = read_manifest(source).meta.get("config", {}).get("tile_size_m")
+    if declared is not None and declared != spec.tile_size_m:
+        raise AenetError(
+            f"{source} has tiles of {declared:g} m, but polar_transform.view.tile_size_m is {spec.tile_size_m:g}: "
+            "make the two agree in params.yaml"
+        )
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from aenet.artifacts import folder_digest, write_bytes, write_json
 from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.images import encode_jpeg
+from aenet.locks import hold
 from aenet.serving.floor import grid_floor
 from aenet.serving.gallery import BACKDROP, MANIFEST, Backdrop, GalleryManifest, read_gallery
 from aenet.serving.galleryoptions import GalleryOptions, GallerySummary
-from aenet.serving.locks import hold
 from aenet.serving.raster import Overview
 from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource, open_source
@@ -50,10 +50,10 @@ def build_gallery(
     """
     card = read_card(model)
     tile_size = options.tile_size_m or card.view.tile_size_m
-    tiles = open_source(source, tile_size, options.spacing_m, options.split)
+    tiles = open_source(source, tile_size, options.spacing_m, options.split, options.area)
     spacing = options.spacing_m if tiles.kind == "raster" else None
     identity = [_FORMAT, model_digest(card), tiles.kind, tiles.digest, tile_size, spacing, options.split]
-    identity += [options.shard_size, options.dtype]
+    identity += [options.area, options.shard_size, options.dtype]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     with hold(out / ".lock", f"gallery {out}"):
         if finished := _prepare(out, key, options.overwrite):

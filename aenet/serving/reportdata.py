@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from pyproj import CRS, Transformer
 
+from aenet.data.views import turn_north
+from aenet.cores import usable_cores
 from aenet.errors import UnreadableImage
 from aenet.geodesy import distance_m
 from aenet.images import decode_bytes, encode_jpeg, resize
 from aenet.serving.gallery import Gallery
 from aenet.serving.pose import read_pose
-from aenet.serving.session import usable_cores
 from aenet.serving.summary import NEAR_M
-from aenet.serving.views import turn_north
 
 FAR_M = 100.0  # beyond this a place is wrong rather than rough
 _PHOTO_PX = (96, 384)  # largest height and width of a photo's picture

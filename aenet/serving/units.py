@@ -9,6 +9,23 @@ _METRES = {"": 1.0, "m": 1.0, "km": 1000.0, "ft": 0.3048}
 _PATTERN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*")
 
 
+def parse_area(text: str | None, option: str) -> tuple[float, float, float, float] | None:
+    """Return west, south, east, north in degrees from `W,S,E,N`; None for None.
+
+    Raises:
+        AenetError: not four numbers, or they enclose nothing.
+    """
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise AenetError(f"{option} {text!r} is not west,south,east,north in degrees") from error
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise AenetError(f"{option} {text!r} encloses nothing: west < east and south < north, in degrees")
+    return west, south, east, north
+
+
 def parse_metres(text: str, option: str) -> float:
     """Return the metres in `text`; `option` names where it was given.
 

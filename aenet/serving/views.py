@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from aenet.card import ModelCard, ViewSpec
-from aenet.data.views import aerial_view, ground_view
+from aenet.data.views import aerial_view, ground_view, turn_north
 from aenet.errors import AenetError
 
 # A full panorama is 2:1; cropped ones (CVUSA 5.5:1) are wider. Narrower is a photo with a limited field of view.
@@ -39,7 +39,7 @@ def photo_view(
             f"not a 360-degree panorama: {width} x {height} px is {width / height:.2f}:1, "
             f"at least {MIN_ASPECT}:1 is needed"
         )
-    return ground_view(turn_north(photo, heading_deg), spec)
+    return ground_view(photo, spec, heading_deg)
 
 
 def tile_view(
@@ -53,13 +53,3 @@ def tile_view(
         convergence_deg: true azimuth of grid north at the tile's centre, degrees clockwise.
     """
     return turn_north(aerial_view(tile, spec), convergence_deg)
-
-
-def turn_north(panorama: UInt8[np.ndarray, "h w 3"], heading_deg: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Roll a panorama whose centre column looks towards `heading_deg` so that it looks north.
-
-    A landmark in the east of a panorama headed east (90) stands in the centre column; in the result it stands
-    a quarter turn to the right of the centre, where a north-centred panorama shows the east.
-    """
-    shift = round(heading_deg / 360 * panorama.shape[1])
-    return panorama if shift == 0 else np.roll(panorama, shift, axis=1)

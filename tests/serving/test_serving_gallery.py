@@ -31,7 +31,8 @@ from aenet.serving.gallery import Gallery
 from aenet.serving.index import search
 from aenet.serving.raster import RasterSource
 from aenet.serving.session import Branch
-from aenet.serving.units import parse_metres
+from aenet.serving.sources import open_source
+from aenet.serving.units import parse_area, parse_metres
 from aenet.serving.views import photo_view, tile_view
 
 FAST = {"provider": "cpu", "threads": 1}
@@ -335,3 +336,22 @@ def test_lengths(text: str, metres: float) -> None:
 def test_no_lengths(text: str) -> None:
     with pytest.raises(AenetError, match="--tile-size"):
         parse_metres(text, "--tile-size")
+
+
+def test_an_area_keeps_the_tiles_centred_in_it(small_world: World, tmp_path: Path) -> None:
+    whole = open_source(small_world.map, 60.0, 20.0, "test").tiles
+    west, east = whole["longitude"].quantile([0.25, 0.75])
+    south, north = whole["latitude"].quantile([0.25, 0.75])
+    part = open_source(small_world.map, 60.0, 20.0, "test", (west, south, east, north)).tiles
+    assert 0 < len(part) < len(whole)
+    assert part["longitude"].between(west, east).all() and part["latitude"].between(south, north).all()
+    inside = whole["longitude"].between(west, east) & whole["latitude"].between(south, north)
+    assert part["tile_id"].tolist() == whole.loc[inside, "tile_id"].tolist()
+    with pytest.raises(AenetError, match=r"no tile in the area .* reach from"):
+        open_source(small_world.map, 60.0, 20.0, "test", (0.0, 0.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "3,1,2,4", "1,4,3,2", "1,-91,2,3"])
+def test_an_area_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(AenetError, match="--area"):
+        parse_area(text, "--area")

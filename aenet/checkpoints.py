@@ -4,9 +4,6 @@ The caller keys the folder by a fingerprint of everything that decides the outco
 change of code or parameters, and then training would do nothing.
 """
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,12 +66,3 @@ def load_checkpoint(folder: Path, network: nn.Module, optimizer: Any, scheduler:
     optimizer.load_state_dict(content["optimizer"])
     scheduler.load_state_dict(content["scheduler"])
     return State(**content["state"])
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the checkpoint folder: a second training of the same thing waits and then finds it done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

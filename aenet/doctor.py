@@ -129,7 +129,7 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _cores() -> Iterator[Finding]:
-    from aenet.serving.session import usable_cores
+    from aenet.cores import usable_cores
 
     cores = usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")

@@ -7,8 +7,8 @@ import pandas as pd
 
 from aenet import figures, tracking
 from aenet.artifacts import atomic_file, atomic_folder, folder_digest
-from aenet.checkpoints import exclusive
 from aenet.data.views import open_views
+from aenet.locks import wait_for
 from aenet.model import TrainedCard, save_model
 from aenet.progress import progress
 from aenet.training import Epoch, Step, TrainConfig, Trained, train
@@ -26,7 +26,8 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
         active.metrics({name: float(value) for name, value in asdict(epoch).items()}, step=epoch.epoch)
 
     checkpoints = paths.state / "checkpoints" / key
-    with exclusive(checkpoints), progress(label) as show:
+    # A second training of the same thing waits, and then finds it done.
+    with wait_for(checkpoints / "lock"), progress(label) as show:
 
         def advance(step: Step) -> None:
             note = f"epoch {step.epoch + 1}/{config.epochs}, loss {step.loss:.3f}, {step.pairs_per_second:.0f} pairs/s"

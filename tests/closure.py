@@ -11,7 +11,7 @@ WATCHERS = ("aenet.tracking", "aenet.progress", "stages.running")
 
 def import_closure(stage: str) -> set[str]:
     """Return the files, relative to the project, of all modules `stages.STAGE` imports, lazily or not."""
-    graph = grimp.build_graph("aenet", "stages")
+    graph = grimp.build_graph("aenet", "stages", cache_dir=None)  # its cache misses some edits
     for watcher in WATCHERS:
         for name in [m for m in graph.modules if m == watcher or m.startswith(watcher + ".")]:
             graph.remove_module(name)

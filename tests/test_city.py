@@ -65,7 +65,7 @@ def test_same_seed_gives_the_same_bytes_in_any_number_of_processes(
 ) -> None:
     monkeypatch.setattr(dataset, "FEW", 0)  # so that worker processes are used even for so few places
     monkeypatch.setattr(dataset, "CHUNK", 9)
-    monkeypatch.setattr(dataset, "cpu_count", lambda: 2)
+    monkeypatch.setattr(dataset, "usable_cores", lambda: 2)
     seen = []
     generate(TINY, tmp_path / "again", lambda done, total: seen.append((done, total)))
     assert seen[-1] == (26, 26)

@@ -1,11 +1,8 @@
 """Ingest a data set somebody else packed: fetch, verify, unpack safely, check that nothing is missing."""
 
-import fcntl
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +16,7 @@ from aenet.data.archive.part import Part
 from aenet.data.archive.unpack import unpack
 from aenet.data.pairs import read_pairs
 from aenet.errors import AenetError, UnreadableImage
+from aenet.locks import wait_for
 
 __all__ = ["ArchiveConfig", "Progress", "fetch", "ingest", "check_files"]
 
@@ -60,7 +58,7 @@ def fetch(config: ArchiveConfig, cache: Path, progress: Progress | None = None) 
         return _local(config)
     digest = config.sha256.lower()
     final, part = cache / digest, Part(cache / f"{digest}.part")
-    with _locked(cache):
+    with wait_for(cache / ".lock"):  # a second run then finds the file
         if final.exists() and sha256_file(final) == digest:
             return final
         download(config, part, progress)
@@ -134,12 +132,3 @@ def _local(config: ArchiveConfig) -> Path:
 
 def _mismatch(name: str, found: str, expected: str) -> str:
     return f"{name} has SHA-256 {found}, expected {expected}: correct the setting, or ask who publishes the file"
-
-
-@contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    """Hold the cache: two runs never write one part; the second waits and then finds the file."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

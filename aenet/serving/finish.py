@@ -10,9 +10,9 @@ import pyarrow as pa
 from aenet.artifacts import write_bytes, write_json
 from aenet.card import read_card
 from aenet.errors import AenetError
+from aenet.locks import hold
 from aenet.serving.gallery import Gallery
 from aenet.serving.job import PHOTOS, SUCCESS, Job
-from aenet.serving.locks import hold
 from aenet.serving.report import write_report
 from aenet.serving.shard import ShardResult, read_shard
 from aenet.serving.summary import NEAR_M, SUMMARY, Summary

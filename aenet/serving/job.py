@@ -22,9 +22,9 @@ from pydantic import Field
 from aenet.artifacts import write_json, write_parquet
 from aenet.card import read_card
 from aenet.errors import AenetError
+from aenet.locks import hold
 from aenet.params import Config
 from aenet.serving.gallery import Gallery
-from aenet.serving.locks import hold
 from aenet.serving.photos import list_photos, photos_digest
 from aenet.serving.session import Provider
 from aenet.serving.views import model_digest

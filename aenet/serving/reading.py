@@ -14,10 +14,10 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from aenet.card import ViewSpec
+from aenet.cores import usable_cores
 from aenet.errors import AenetError
 from aenet.images import decode_bytes
 from aenet.serving.pose import Pose, read_pose
-from aenet.serving.session import usable_cores
 from aenet.serving.views import photo_view
 
 MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds

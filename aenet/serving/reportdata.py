@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from pyproj import CRS, Transformer
 
-from aenet.data.views import turn_north
 from aenet.cores import usable_cores
+from aenet.data.views import turn_north
 from aenet.errors import UnreadableImage
 from aenet.geodesy import distance_m
 from aenet.images import decode_bytes, encode_jpeg, resize

@@ -5,7 +5,6 @@ the CPU. onnxruntime by itself falls back silently, so the session is asked afte
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,6 +13,7 @@ import onnxruntime
 from jaxtyping import Float32, UInt8
 
 from aenet.card import ModelCard, read_card
+from aenet.cores import usable_cores
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.serving.cuda import cuda_device
 
@@ -25,13 +25,6 @@ _SILENT = 4  # onnxruntime's severity "fatal": what goes wrong is raised, and sa
 # Every tensor kept outside its file carries the string entry key "location": {1: "location", 2: ...}.
 _EXTERNAL_DATA = b"\x0a\x08location\x12"
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # Linux; it knows of containers and taskset
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Branch:

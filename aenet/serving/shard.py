@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from aenet.artifacts import atomic_file, sha256_file
 from aenet.card import CARD
 from aenet.errors import CorruptArtifact
+from aenet.locks import hold
 from aenet.serving.gallery import MANIFEST, Gallery
 from aenet.serving.index import search
 from aenet.serving.job import LOG, PHOTOS, SHARDS, Job
-from aenet.serving.locks import hold
 from aenet.serving.places import NEIGHBOURS, SCHEMA, error_row, placed_row
 from aenet.serving.reading import read_photos
 from aenet.serving.session import Branch, Provider

@@ -23,9 +23,9 @@ from serving.world import World
 
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.images import encode_jpeg
+from aenet.locks import hold
 from aenet.serving.floor import grid_floor
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shard
-from aenet.serving.locks import hold
 from aenet.serving.photos import list_photos
 from aenet.serving.table import read_places, safe_cell
 

@@ -1,7 +1,6 @@
 """Writing the town's data set: pairs of views, labels, the pair table, the map."""
 
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,15 +15,16 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from aenet.artifacts import atomic_folder
+from aenet.cores import usable_cores
 from aenet.data.city.config import CityConfig
 from aenet.data.city.frame import Frame
 from aenet.data.city.geotiff import write_geotiff, write_overview
 from aenet.data.city.layers import Layers
 from aenet.data.city.materials import Scene
 from aenet.data.city.panorama import Label, render_panorama
-from aenet.data.city.places import SPLITS, Chosen
+from aenet.data.city.places import Chosen
 from aenet.data.city.town import Town, raise_town
-from aenet.data.pairs import write_pairs
+from aenet.data.pairs import SPLITS, write_pairs
 from aenet.images import encode_jpeg
 
 Progress = Callable[[int, int], None]
@@ -82,16 +82,11 @@ def generate(config: CityConfig, out: Path, progress: Progress | None = None) ->
         shutil.rmtree(scratch)
 
 
-def cpu_count() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _panoramas(job: _Job) -> Iterator[int]:
     """Render every panorama; yields how many are done."""
     total = job.config.places.total
     chunks = [range(first, min(first + CHUNK, total)) for first in range(0, total, CHUNK)]
-    workers = min(cpu_count(), len(chunks))
+    workers = min(usable_cores(), len(chunks))
     done = 0
     if workers < 2 or total < FEW:
         _start(job, threads=None)

@@ -10,9 +10,8 @@ from aenet.data.city.layers import Kind
 from aenet.data.city.noise import Rng
 from aenet.data.city.plan import Plan
 from aenet.data.city.roads import RoadKind
+from aenet.data.pairs import SPLITS
 from aenet.errors import AenetError
-
-SPLITS = ("train", "val", "test")
 
 
 class Chosen(NamedTuple):

@@ -11,14 +11,12 @@ from aenet.errors import AenetError
 
 @contextmanager
 def hold(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (made if absent, left in place).
+    """Hold an exclusive lock on `path` (made if absent, left in place), or refuse.
 
     Raises:
         AenetError: another process, or another thread of this one, holds it; `what` names the thing locked.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with _opened(path) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -26,8 +24,29 @@ def hold(path: Path, what: str) -> Iterator[None]:
             raise AenetError(
                 f"{what} is in use by another run (process {owner}): wait for it, or give another output folder"
             ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        _sign(handle)
         yield
+
+
+@contextmanager
+def wait_for(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` (made if absent, left in place); wait for as long as another holds it."""
+    with _opened(path) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _sign(handle)
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        yield handle
     finally:
         os.close(handle)  # closing releases the lock
+
+
+def _sign(handle: int) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)

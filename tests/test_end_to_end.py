@@ -13,13 +13,12 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-TOWN = {"width_m": 520.0, "height_m": 420.0, "places": {"train": 48, "val": 8, "test": 16}}
+TEST_PLACES = 16
+TOWN = {"width_m": 520.0, "height_m": 420.0, "places": {"train": 48, "val": 8, "test": TEST_PLACES}}
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Copy of the tracked files, with its own git and a miniature of the default parameters."""
-    folder = tmp_path_factory.mktemp("clone")
+def _clone(folder: Path) -> Path:
+    """Copy the tracked files, with a git of their own and a miniature of the default parameters."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).exists():
@@ -31,12 +30,28 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     params["download"] |= TOWN
     params["polar_transform"]["view"] |= {"height": 32, "width": 128}
     params["train"] |= {"epochs": 2, "batch_size": 8}
+    params["train"]["sampling"] |= {"group": 4, "first_epoch": 1}
     params["ablate"]["epochs"] = 2
     for variant in ("bam", "cbam", "ta_wsmr"):
         del params["ablate"]["variants"][variant]
     yaml.dump(params, folder / "params.yaml")
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "t"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A miniature for `dvc repro`."""
+    yield (folder := _clone(tmp_path_factory.mktemp("clone")))
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def flow_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Another of the same parameters, made by the Prefect flow in another folder."""
+    folder = _clone(tmp_path_factory.mktemp("flow"))
+    _run(folder, sys.executable, "-m", "flows.pipeline")
     yield folder
     shutil.rmtree(folder)
 
@@ -62,7 +77,7 @@ def repro(clone: Path) -> str:
 def test_every_stage_leaves_what_it_promises(clone: Path, repro: str) -> None:
     assert "error" not in repro.lower().replace("error_m", "")
     metrics = json.loads((clone / "reports/evaluate/metrics.json").read_text())
-    assert metrics["aenet"]["places"] == TOWN["places"]["test"]  # type: ignore[index]  # a literal dict of mixed values
+    assert metrics["aenet"]["places"] == TEST_PLACES
     assert 0 <= metrics["aenet"]["recall_at_1"] <= 100
     parity = json.loads((clone / "reports/export_onnx/parity.json").read_text())
     assert parity["passed"] and parity["max_abs_difference"] <= 1e-4
@@ -107,16 +122,25 @@ print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.dat
     assert "val_recall_at_1" in named["train"][1]
 
 
-def test_the_demo_adds_places_and_leaves_the_lock_as_it_was(clone: Path, repro: str) -> None:
-    lock = (clone / "dvc.lock").read_bytes()
-    printed = _run(clone, "aenet", "demo")
-    assert (clone / "dvc.lock").read_bytes() == lock
+def test_the_flow_leaves_the_lock_of_a_plain_repro_and_the_same_numbers(
+    clone: Path, repro: str, flow_clone: Path
+) -> None:
+    """Another folder, stages in parallel, the same seed: every byte of every output is the same."""
+    assert (flow_clone / "dvc.lock").read_bytes() == (clone / "dvc.lock").read_bytes()
+    for report in ("evaluate/metrics.json", "train/history.csv", "ablation.csv"):
+        assert (flow_clone / "reports" / report).read_bytes() == (clone / "reports" / report).read_bytes()
+
+
+def test_the_demo_adds_places_to_what_is_up_to_date(flow_clone: Path) -> None:
+    lock = (flow_clone / "dvc.lock").read_bytes()
+    printed = _run(flow_clone, "aenet", "demo")
+    assert (flow_clone / "dvc.lock").read_bytes() == lock
     assert printed.count("Unchanged") >= 8, "the flow ran stages that DVC holds to be up to date"
-    metrics = json.loads((clone / "reports/evaluate/metrics.json").read_text())["aenet"]
+    metrics = json.loads((flow_clone / "reports/evaluate/metrics.json").read_text())["aenet"]
     assert f"R@1 {metrics['recall_at_1']:.1f} %" in printed
     assert "the grid's floor is 4.0 m" in printed and "the grid's floor is 8.0 m" in printed
-    places = pd.read_parquet(clone / "demo/district/places.parquet")
-    assert len(places) == 16 and set(places["status"]) == {"ok"}
+    places = pd.read_parquet(flow_clone / "demo/district/places.parquet")
+    assert len(places) == TEST_PLACES and set(places["status"]) == {"ok"}
     assert places["error_m"].notna().all()
 
 

@@ -35,9 +35,10 @@ def ask_dvc(*arguments: str) -> str:
     return done.stdout
 
 
-def repro_order() -> list[str]:
-    """Return the stages in the order in which `dvc repro` goes through them (all it can reach)."""
-    done = subprocess.run(dvc("repro", "--dry", "--keep-going"), capture_output=True, text=True, check=False)
+def repro_order(stages: Sequence[str] = ()) -> list[str]:
+    """Return the stages in the order in which `dvc repro STAGES` goes through them: those whose inputs exist."""
+    command = dvc("repro", "--dry", "--keep-going", *stages)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [found["stage"] for line in done.stdout.splitlines() if (found := _VISITED.match(line))]
 
 

@@ -27,7 +27,7 @@ from aenet.tracking.events import project_root
 from flows import lockfile
 from flows.graph import Graph, read_graph
 from flows.processes import Outcome, StageProcesses
-from flows.tables import failure, metrics_table, stages_table
+from flows.tables import failure, metrics_table, reports_list, stages_table
 
 RETRY_SECONDS = 5
 
@@ -61,17 +61,16 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
     graph = read_graph(stages)
     processes = StageProcesses(force)
     outcomes: dict[str, Outcome] = {}
-    locked = lockfile.locked_stages()
     again = run_stage.with_options(
         retries=retries,
         retry_delay_seconds=RETRY_SECONDS,
         retry_condition_fn=lambda _task, run, _state: _may_retry(processes, outcomes, run),
     )
-    try:
-        _run_all(graph, workers, again, processes, outcomes)
-    finally:
-        processes.stop()
-        lockfile.reorder(locked)
+    with lockfile.in_repro_order(graph, stages):
+        try:
+            _run_all(graph, workers, again, processes, outcomes)
+        finally:
+            processes.stop()
     outcomes = {stage: outcomes.get(stage, Outcome("NotRun")) for stage in graph}
     _publish(outcomes)
     if reason := failure(outcomes):
@@ -111,7 +110,7 @@ def _may_retry(processes: StageProcesses, outcomes: dict[str, Outcome], run: Tas
 
 
 def _publish(outcomes: dict[str, Outcome]) -> None:
-    parts = [stages_table(outcomes), metrics_table()]
+    parts = [stages_table(outcomes), metrics_table(), reports_list()]
     uri = store_uri(project_root())
     if uri.startswith("http"):
         create_link_artifact(key="mlflow", link=uri, link_text="MLflow", description="runs, curves and models")

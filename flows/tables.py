@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from aenet.errors import AenetError
 from flows.graph import ask_dvc
 from flows.processes import Outcome
+
+REPORTS = Path("reports")
 
 
 def stages_table(outcomes: Mapping[str, Outcome]) -> str:
@@ -28,6 +31,14 @@ def metrics_table() -> str:
         for name, value in _leaves(content.get("data", {}))
     ]
     return "\n".join(["| file | metric | value |", "|---|---|---:|", *rows]) if rows else ""
+
+
+def reports_list() -> str:
+    """Return the tables below reports/ and links to the rest of it; empty if there is nothing yet."""
+    tables = [file.read_text(encoding="utf-8") for file in sorted(REPORTS.rglob("*.md"))]
+    shown = sorted(file for ending in ("md", "html", "png") for file in REPORTS.rglob(f"*.{ending}"))
+    links = [f"- [{file.as_posix()}]({file.absolute().as_uri()})" for file in shown]
+    return "\n\n".join([*tables, "\n".join(["Reports:", "", *links])]) if links else ""
 
 
 def failure(outcomes: Mapping[str, Outcome]) -> str | None:

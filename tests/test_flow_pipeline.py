@@ -1,11 +1,13 @@
 """The pipeline flow against a real, small DVC project and a real Prefect server."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,7 +17,8 @@ from prefect_server import server_url
 
 import flows.pipeline
 from aenet.errors import AenetError
-from flows.graph import parse_dot, read_graph
+from flows.graph import Graph, parse_dot, read_graph
+from flows.lockfile import in_repro_order
 from flows.pipeline import main, pipeline
 
 DVC_YAML = """
@@ -41,6 +44,8 @@ stages:
     metrics: [{metrics.json: {cache: false}}]
 """
 
+GRAPH: Graph = {"a": (), "b": ("a",), "c@x": ("a",), "c@y": ("a",), "d": ("b", "c@x", "c@y")}
+
 # A stage of the miniature project. $MEET names stages that must all be running at once; the first to
 # be named leaves last. $BAD names a stage that fails, and its exit status.
 STEP = """
@@ -65,6 +70,9 @@ if os.environ.get("SLEEP") == name:
     time.sleep(300)
 Path(name + ".txt").write_text(name + "".join(Path(file).read_text() for file in inputs))
 if name == "d":
+    Path("reports").mkdir(exist_ok=True)
+    Path("reports/table.md").write_text("| variant | R@1 |")
+    Path("reports/curve.png").write_bytes(b"a picture")
     Path("metrics.json").write_text(json.dumps({"recall": {"at_1": 0.75}}))
 """
 
@@ -87,15 +95,33 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def plain(template: Path) -> Path:
+    """The same project after a plain `dvc repro`."""
+    folder = template.parent / "plain"
+    shutil.copytree(template, folder)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=folder, check=True)
+    return folder
+
+
+def enter(source: Path, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Copy a project and go there."""
+    shutil.copytree(source, folder)
+    patch.chdir(folder)
+    patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    patch.delenv("DVC_ROOT", raising=False)
+    patch.setattr(flows.pipeline, "RETRY_SECONDS", 0)
+    return folder
+
+
 @pytest.fixture
 def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    shutil.copytree(template, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(flows.pipeline, "RETRY_SECONDS", 0)
-    return folder
+    return enter(template, tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
+def finished(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return enter(plain, tmp_path / "project", monkeypatch)
 
 
 def states(message: str | None) -> dict[str, str]:
@@ -116,8 +142,8 @@ def test_every_stage_follows_what_it_waits_for() -> None:
 
 def test_the_graph_is_dvcs_own(project: Path) -> None:
     assert {stage: set(before) for stage, before in read_graph().items()} == {
-        "a": set(), "b": {"a"}, "c@x": {"a"}, "c@y": {"a"}, "d": {"b", "c@x", "c@y"},
-    }  # fmt: skip
+        stage: set(before) for stage, before in GRAPH.items()
+    }
     assert list(read_graph(["c"])) == ["a", "c@x", "c@y"]
     with pytest.raises(AenetError, match=r"no stage bb: did you mean b\?"):
         read_graph(["bb"])
@@ -130,32 +156,66 @@ def test_outside_a_project_dvc_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     assert main([]) == 2
 
 
-def test_parallel_run_leaves_the_lock_file_of_a_plain_repro(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_run_leaves_the_lock_file_of_a_plain_repro(
+    project: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server_url()
-    shutil.copytree(project, project.parent / "plain")
     monkeypatch.setenv("MEET", "b c@x c@y")  # they finish in another order than DVC's
     state = pipeline(workers=3, return_state=True)
-    assert states(state.message) == dict.fromkeys(read_graph(), "Completed")
-    lock = (project / "dvc.lock").read_bytes()
+    assert states(state.message) == dict.fromkeys(GRAPH, "Completed")
+    assert (project / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
     shown = Artifact.get("pipeline")
     assert shown is not None
     assert "| c@y | Completed |" in str(shown.data)
     assert "| metrics.json | recall.at_1 | 0.75 |" in str(shown.data)
+    assert "| variant | R@1 |" in str(shown.data)
+    assert f"[reports/curve.png]({(project / 'reports' / 'curve.png').as_uri()})" in str(shown.data)
 
-    monkeypatch.delenv("MEET")
-    monkeypatch.chdir(project.parent / "plain")
-    shell(sys.executable, "-m", "dvc", "repro", "-q")
-    assert Path("dvc.lock").read_bytes() == lock
 
-    monkeypatch.chdir(project)
-    state = pipeline(return_state=True)
-    assert set(states(state.message).values()) == {"Unchanged"}
-    (project / "in.txt").write_text("two")
-    shell(sys.executable, "-m", "dvc", "repro", "-q")
-    (project / "in.txt").write_text("one")
+def test_what_dvc_holds_is_not_computed(finished: Path) -> None:
+    server_url()
+    (finished / "in.txt").write_text("two")
+    shell(sys.executable, "-m", "dvc", "repro", "-q", "b")
+    (finished / "in.txt").write_text("one")
     state = pipeline(["b"], return_state=True)
     assert states(state.message) == {"a": "Restored", "b": "Restored"}
-    assert starts(project, "b") == 2
+    state = pipeline(["b"], return_state=True)
+    assert states(state.message) == {"a": "Unchanged", "b": "Unchanged"}
+    assert starts(finished, "b") == 2
+
+
+def entries(lock: str) -> list[str]:
+    return re.findall(r"^  (\S+):$", lock, re.MULTILINE)
+
+
+def shuffled(lock: str, order: list[str]) -> str:
+    head, *parts = re.split(r"(?m)^(?=  \S+:$)", lock)
+    return head + "".join(next(part for part in parts if part.startswith(f"  {stage}:")) for stage in order)
+
+
+def test_the_lock_file_is_put_in_order_after_a_run_that_was_killed(finished: Path) -> None:
+    lock = (finished / "dvc.lock").read_text()
+    (finished / "dvc.lock").unlink()
+    with suppress(InterruptedError), in_repro_order(GRAPH):
+        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x"]))
+        raise InterruptedError
+    assert entries((finished / "dvc.lock").read_text()) == ["a", "c@x", "c@y"]
+    killed = in_repro_order(GRAPH)
+    killed.__enter__()
+    (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x"]))  # and that was all
+    with in_repro_order(GRAPH):
+        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x", "b", "d"]))
+    assert (finished / "dvc.lock").read_text() == lock
+
+
+def test_entries_of_earlier_runs_keep_their_place_in_the_lock_file(finished: Path) -> None:
+    lock = (finished / "dvc.lock").read_text()
+    (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y"]))  # as after `dvc repro c@y`
+    with in_repro_order({stage: GRAPH[stage] for stage in ("a", "c@x", "c@y")}, ["c"]):
+        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x"]))
+    with in_repro_order(GRAPH):
+        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x", "d", "b"]))
+    assert entries((finished / "dvc.lock").read_text()) == ["a", "c@y", "c@x", "b", "d"]
 
 
 def test_a_failure_is_named_and_the_rest_finishes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,24 +242,29 @@ def test_bad_input_is_not_tried_again(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_no_process_and_no_lock(project: Path, number: signal.Signals) -> None:
+def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, number: signal.Signals) -> None:
     environment = {
-        **os.environ, "SLEEP": "c@y", "PREFECT_API_URL": server_url(),
+        **os.environ, "SLEEP": "b", "MEET": "c@x c@y b", "PREFECT_API_URL": server_url(),
         "PYTHONPATH": str(Path(flows.pipeline.__file__).parents[1]),
     }  # fmt: skip
     flow = subprocess.Popen(
-        [sys.executable, "-m", "flows.pipeline"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        [sys.executable, "-m", "flows.pipeline", "--workers", "3"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     end = time.monotonic() + 120
-    while not (starts(project, "c@y") and (project / "b.txt").exists()):
+    while not ((project / "dvc.lock").exists() and "  c@x:" in (project / "dvc.lock").read_text()):
         assert time.monotonic() < end
         assert flow.poll() is None
         time.sleep(0.1)
+    assert entries((project / "dvc.lock").read_text()) == ["a", "c@y", "c@x"], "the order they finished in"
     family = psutil.Process(flow.pid).children(recursive=True)
     assert any("step.py" in " ".join(process.cmdline()) for process in family if process.is_running())
     flow.send_signal(number)
     assert flow.wait(120) != 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
-    assert starts(project, "c@y") == 1, "not tried again"
-    shell(sys.executable, "-m", "dvc", "repro", "-q")
+    assert starts(project, "b") == 1, "not tried again"
+    assert entries((project / "dvc.lock").read_text()) == ["a", "c@x", "c@y"]
+    if number == signal.SIGTERM:  # the end of the story is the same
+        assert pipeline(return_state=True).is_completed()
+        assert (project / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()

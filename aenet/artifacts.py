@@ -107,7 +107,7 @@ def atomic_folder(path: Path, meta: Mapping[str, Any] | None = None) -> Iterator
 def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
     """Record and sync every file below `folder` in its manifest."""
     files = {}
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
+    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
         _sync(file)
         files[file.relative_to(folder).as_posix()] = FileEntry(sha256=sha256_file(file), bytes=file.stat().st_size)
     manifest = Manifest(files=files, meta=dict(meta))

@@ -201,3 +201,13 @@ def test_parquet_round_trip(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
     write_parquet(tmp_path / "t.parquet", frame)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame)
+
+
+def test_a_manifest_further_down_is_a_file_like_any_other(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "all") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / MANIFEST).write_text("{}")
+    assert set(read_manifest(tmp_path / "all").files) == {f"inner/{MANIFEST}"}
+    (tmp_path / "all" / "inner" / MANIFEST).write_text("[]")
+    with pytest.raises(CorruptArtifact, match=r"inner/manifest\.json"):
+        verify_folder(tmp_path / "all")

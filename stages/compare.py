@@ -3,12 +3,12 @@
 import json
 
 import pandas as pd
+from pydantic import ConfigDict, Field
 
 from aenet import figures
 from aenet.artifacts import atomic_file, write_bytes
 from aenet.errors import AenetError
-from aenet.params import read_section
-from stages.ablate import AblateConfig
+from aenet.params import Config, read_section
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
@@ -21,9 +21,25 @@ _COLUMNS = {
 }
 
 
+class Row(Config):
+    """A variant as the table shows it; what it trains is `ablate`'s to know and to check."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    label: str
+
+
+class CompareConfig(Config):
+    """The rows of the table, in order: section `ablate` without what only the training needs."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    variants: dict[str, Row] = Field(min_length=1)
+
+
 def main(paths: Paths = Paths()) -> None:
     """Write reports/ablation.csv, .md and .png."""
-    variants = read_section(paths.params, "ablate", AblateConfig).variants
+    variants = read_section(paths.params, "ablate", CompareConfig).variants
     rows = []
     for name, variant in variants.items():
         file = paths.reports / "ablate" / name / "metrics.json"

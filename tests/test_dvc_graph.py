@@ -39,6 +39,12 @@ def test_no_dependency_is_superfluous(stage: str) -> None:
     assert not superfluous, f"an edit there would re-run {stage} for nothing: {superfluous}"
 
 
+def test_the_comparison_does_not_rerun_for_an_edit_of_the_network() -> None:
+    """Its inputs are the variants' metrics; a training that changed them reruns it."""
+    learning = ("aenet/nn/", "aenet/training", "aenet/model", "aenet/data/", "stages/ablate", "stages/fitting")
+    assert [file for file in import_closure("compare") if file.startswith(learning)] == []
+
+
 def test_stage_is_module_is_section() -> None:
     sections = read_yaml(ROOT / "params.yaml")
     modules = {path.stem for path in (ROOT / "stages").glob("*.py")}

@@ -68,12 +68,12 @@ def build_gallery(
 def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
     """Make `out` ready for the gallery `key`; return its manifest if it is finished already."""
     plan = out / PLAN
-    content = [path for path in out.iterdir() if path.name != ".lock"]
-    if not content:
+    if not plan.exists():
+        # Hidden: the lock, and what a kill left of writing the plan.
+        if content := [path.name for path in out.iterdir() if not path.name.startswith(".")]:
+            raise AenetError(f"{out} holds other files ({content[0]}, ...): give an empty folder for the gallery")
         write_json(plan, {"key": key})
         return None
-    if not plan.exists():
-        raise AenetError(f"{out} holds other files ({content[0].name}, ...): give an empty folder for the gallery")
     same = json.loads(plan.read_text()).get("key") == key
     if same:
         return read_gallery(out) if (out / MANIFEST).exists() else None

@@ -147,7 +147,8 @@ def _prepare(job: Job) -> bool:
             f"{out} holds the results of another job (photos, gallery, model, top-k or shard size differ): "
             "give another folder, or --overwrite to replace them"
         )
-    for name in (SUCCESS, JOB, "places.parquet", "places.csv", "report.html", "summary.json"):
+    for name in (SUCCESS, "places.parquet", "places.csv", "report.html", "summary.json"):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / SHARDS, ignore_errors=True)
+    record.unlink()  # last: while it stands, what a killed run left is known to be a job's
     return True

@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import geopandas
 import numpy as np
 import pandas as pd
@@ -255,44 +254,58 @@ sys.exit(summary.exit_code)
 """
 
 
+def _killed(script: str, moment: tuple[str, str], *arguments: object) -> None:
+    """Run a script until it is killed at `moment`; see `world.KILL_AT`."""
+    command = [sys.executable, "-c", world.KILL_AT + script, *moment, *map(str, arguments)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL, f"no kill at {moment}"
+
+
 def test_kill_9_at_any_moment_loses_no_photo_and_no_finished_shard(small_world: World, tmp_path: Path) -> None:
-    """Five real processes die: before the plan, twice among the shards, and while the results are written."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
-    big = cv2.resize(cv2.imread(str(small_world.photos / "0000.jpg")), (2048, 512))
     for number in range(96):
-        cv2.imwrite(str(photos / f"{number:04d}.jpg"), big)
-    command = [sys.executable, "-c", _COMMAND, str(photos), str(small_world.gallery), str(small_world.model), str(out)]
-    moments = [
-        out.exists,
-        (out / "job.json").exists,
-        lambda: len(list((out / "shards").glob("*.parquet"))) >= 2,
-        lambda: len(list((out / "shards").glob("*.parquet"))) >= 6,
-        lambda: (out / "places.parquet").exists() or len(list((out / "shards").glob("*.parquet"))) >= 12,
-    ]
-    finished_at_kill: dict[str, int] = {}
-    killed = 0
-    for moment in moments:
-        process = subprocess.Popen(command)
-        deadline = time.monotonic() + 60
-        while not moment() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)
-        killed += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for path in (out / "shards").glob("*.parquet"):
-            finished_at_kill.setdefault(path.stem, _starts(out)[path.stem])
-    assert killed >= 3, "the processes were faster than the kills: make the job larger"
-    assert not (out / "_SUCCESS").exists()
-    assert 2 <= len(finished_at_kill) <= 12
+        shutil.copy(small_world.photos / "0000.jpg", photos / f"{number:04d}.jpg")
+    arguments = (photos, small_world.gallery, small_world.model, out)
+    moments = {
+        ("os.rename", "photos.parquet"): 0,  # shards finished by then
+        ("os.rename", "job.json"): 0,
+        ("open", "0021.jpg"): 2,  # amid the photos of the third shard
+        ("os.rename", "00006.parquet"): 6,  # computed, not yet published
+        ("os.rename", "report.html"): 12,  # amid the results
+    }
+    for moment, finished in moments.items():
+        _killed(_COMMAND, moment, *arguments)
+        assert len(list((out / "shards").glob("*.parquet"))) == finished
+        assert not (out / "_SUCCESS").exists()
+    command = [sys.executable, "-c", _COMMAND, *map(str, arguments)]
     assert subprocess.run(command, check=False).returncode == 0
     places = read_places(out / "places.parquet")
     assert sorted(places["photo"]) == [f"{number:04d}.jpg" for number in range(96)]
-    starts = _starts(out)
-    assert set(starts) == {f"{shard:05d}" for shard in range(12)}
-    assert {shard: starts[shard] for shard in finished_at_kill} == finished_at_kill, "a finished shard was recomputed"
+    twice = {"00002", "00006"}  # begun when the kill came
+    assert _starts(out) == {f"{shard:05d}": 1 + (f"{shard:05d}" in twice) for shard in range(12)}
     assert json.loads((out / "summary.json").read_text())["photos"] == 96
     assert not list(out.rglob("*.tmp"))
+
+
+_OVERWRITE = """
+import sys
+from pathlib import Path
+from aenet.serving.localize import LocateOptions, plan
+photos, gallery, model, out = map(Path, sys.argv[1:])
+plan(photos, gallery, model, out, LocateOptions(top_k=3, overwrite=True))
+"""
+
+
+def test_a_kill_while_overwriting_leaves_a_folder_that_can_still_be_used(small_world: World, tmp_path: Path) -> None:
+    arguments = (small_world.photos, small_world.gallery, small_world.model, tmp_path / "out")
+    first = locate(*arguments, OPTIONS)
+    for name in ("places.csv", "00001.parquet", "job.json"):
+        _killed(_OVERWRITE, ("os.remove", name), *arguments)
+        assert not (tmp_path / "out" / "_SUCCESS").exists()
+        assert replace(locate(*arguments, OPTIONS), photos_per_second=0.0) == replace(first, photos_per_second=0.0)
+    _killed(_OVERWRITE, ("os.rename", "photos.parquet"), *arguments)
+    places = _locate(small_world, small_world.photos, tmp_path / "out", top_k=3, overwrite=True)
+    assert {len(tiles) for tiles in places["tiles"]} == {3}
 
 
 def _starts(out: Path) -> Counter[str]:

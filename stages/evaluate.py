@@ -18,6 +18,8 @@ from aenet.params import read_section
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
+SECTORS = 16  # slices of azimuth: a colour histogram that knows which way it looks
+
 
 def main(paths: Paths = Paths()) -> None:
     """Write reports/evaluate: metrics of the best and the last weights, recall curve, strips, heat maps."""
@@ -29,10 +31,18 @@ def main(paths: Paths = Paths()) -> None:
         check_view(card, views.spec, str(paths.views))
         best = score(*embed_pairs(network, views, config.batch_size), views)
         last = score(*embed_pairs(load_model(paths.model, "last")[0], views, config.batch_size), views)
-        floor = score(colour_histograms(views.ground), colour_histograms(views.aerial), views)
+        floor, sectors = (
+            score(colour_histograms(views.ground, cuts), colour_histograms(views.aerial, cuts), views)
+            for cuts in (1, SECTORS)
+        )
         values = {"aenet": best.values, "aenet_last": last.values, "colour_histogram": floor.values}
+        values["colour_histogram_by_azimuth"] = sectors.values
         write_json(out / "metrics.json", values)
-        curves = {"AENet": curve(best.rank), "colour histogram": curve(floor.rank)}
+        curves = {
+            "AENet": curve(best.rank),
+            f"colour histogram, {SECTORS} sectors": curve(sectors.rank),
+            "colour histogram": curve(floor.rank),
+        }
         with atomic_file(out / "recall.csv") as temporary:
             pd.concat(frame.assign(model=name) for name, frame in curves.items()).to_csv(temporary, index=False)
         figures.recall_curve(curves, best.values["chance_at_1"], out / "recall.png")

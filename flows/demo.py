@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from aenet.artifacts import write_bytes
+from aenet.artifacts import write_bytes, write_json
 from aenet.data.pairs import read_pairs
 from aenet.errors import AenetError
 from aenet.progress import progress
@@ -77,6 +77,8 @@ def _list_photos(paths: Paths, test: pd.DataFrame) -> Path:
 
 
 def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> None:
+    """Keep the job's numbers beside the other reports, and print the ones to look at first."""
+    write_json(paths.reports / "demo.json", {"minutes": round(seconds / 60, 1), **placed})
     metrics = json.loads((paths.reports / "evaluate" / "metrics.json").read_bytes())
     ours, floor = metrics["aenet"], metrics["colour_histogram"]
     lines = [

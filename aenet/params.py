@@ -5,10 +5,11 @@ YAML is read as DVC reads it (YAML 1.2 through ruamel.yaml: `1e-4` is a number, 
 
 import difflib
 import json
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -49,10 +50,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
+def check_sections(path: Path, known: Collection[str]) -> None:
+    """Refuse a file with a top-level section that nobody reads: most likely a mistyped name.
+
+    Raises:
+        AenetError: names the section and the nearest of `known`.
+    """
+    if unknown := [str(section) for section in read_yaml(path) if section not in known]:
+        said = [f"unknown section '{section}'{_nearest(section, known)}" for section in unknown]
+        raise AenetError(f"{path}: " + "; ".join(said))
+
+
 def parse(tree: dict[str, Any], section: str, type_: type[C], source: str) -> C:
     """Validate `tree[section]` as a `type_`; `source` names the origin in errors."""
     if section not in tree:
-        raise AenetError(f"{source} has no section '{section}'{_nearest(section, list(tree))}")
+        raise AenetError(f"{source} has no section '{section}'{_nearest(section, tree)}")
+    if foreign := list(_foreign(tree[section], section)):
+        raise AenetError(f"{source}: " + "; ".join(foreign))
     try:
         # Through JSON, where strictness still lets a YAML list be a tuple.
         return type_.model_validate_json(json.dumps(tree[section]))
@@ -60,13 +74,26 @@ def parse(tree: dict[str, Any], section: str, type_: type[C], source: str) -> C:
         raise AenetError(_sentence(error, type_, section, source)) from error
 
 
+def _foreign(value: Any, where: str) -> Iterator[str]:
+    """Name what YAML reads as more than text, numbers, lists and mappings: dates above all."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str | int | float | None):
+                yield f"the key {key} of '{where}' is read as a {type(key).__name__}: put it in quotes"
+            yield from _foreign(inner, f"{where}.{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _foreign(inner, f"{where}.{number}")
+    elif not isinstance(value, str | int | float | None):
+        yield f"'{where}': {value} is read as a {type(value).__name__}: put it in quotes if it is text"
+
+
 def _sentence(error: ValidationError, type_: type[BaseModel], section: str, source: str) -> str:
     problems = []
     for detail in error.errors():
         where = ".".join([section, *(str(part) for part in detail["loc"])])
         if detail["type"] == "extra_forbidden":
-            unknown = str(detail["loc"][-1])
-            problems.append(f"unknown key '{where}'{_nearest(unknown, _known_keys(type_))}")
+            problems.append(f"unknown key '{where}'{_meant(detail['loc'], type_, section)}")
         elif detail["type"] == "missing":
             problems.append(f"missing key '{where}'")
         else:
@@ -74,22 +101,52 @@ def _sentence(error: ValidationError, type_: type[BaseModel], section: str, sour
     return f"{source}: " + "; ".join(problems)
 
 
-def _known_keys(type_: type[BaseModel]) -> list[str]:
-    """All keys below `type_`, nested models and unions included."""
-    keys: list[str] = []
-    for name, field in type_.model_fields.items():
-        keys.append(name)
-        for inner in _models_in(field.annotation):
-            keys.extend(_known_keys(inner))
-    return keys
+def _meant(loc: tuple[int | str, ...], type_: type[BaseModel], section: str) -> str:
+    """Offer a key of the level the unknown one stands on, else the whole name of one of another level."""
+    unknown = str(loc[-1])
+    level = {name for model in _models_at(type_, loc[:-1]) for name in model.model_fields}
+    if not _close(unknown, level):
+        elsewhere = dict(_all_keys(type_, section))
+        if near := _close(unknown, elsewhere, cutoff=0.8):
+            return f" (did you mean '{elsewhere[near]}'?)"
+    return _nearest(unknown, level)
+
+
+def _models_at(type_: type[BaseModel], loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
+    """Return the models whose keys may stand below `loc`, which names keys, entries and kinds of unions."""
+    models = _models_in(type_)
+    for part in loc:
+        fields = [model.model_fields[str(part)] for model in models if part in model.model_fields]
+        if fields:
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+        else:
+            of_kind = [m for m in models if any(part in get_args(f.annotation) for f in m.model_fields.values())]
+            models = of_kind or models
+    return models
+
+
+def _all_keys(type_: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield every key below `type_` and its whole name; outer ones last, so that they win in a `dict`."""
+    for model in _models_in(type_):
+        for name, field in model.model_fields.items():
+            for inner in _models_in(field.annotation):
+                yield from _all_keys(inner, f"{prefix}.{name}")
+    for model in _models_in(type_):
+        yield from ((name, f"{prefix}.{name}") for name in model.model_fields)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        return _models_in(annotation.model_fields["root"].annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f" (did you mean '{match[0]}'?)" if match else f" (known: {', '.join(sorted(set(known)))})"
+def _close(word: str, known: Collection[str], cutoff: float = 0.5) -> str | None:
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    match = _close(word, known)
+    return f" (did you mean '{match}'?)" if match else f" (known: {', '.join(sorted(known))})"

@@ -11,6 +11,7 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 # isort: on
 import argparse
 import sys
+from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -22,6 +23,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from aenet.errors import AenetError
+from aenet.params import PARAMS_FILE, check_sections, read_yaml
 from aenet.tracking.address import store_uri
 from aenet.tracking.events import project_root
 from flows import lockfile
@@ -58,7 +60,7 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
         force: run stages even if nothing changed.
         retries: further attempts of a stage that failed for another reason than bad input.
     """
-    graph = read_graph(stages)
+    graph = _graph(stages)
     processes = StageProcesses(force)
     outcomes: dict[str, Outcome] = {}
     again = run_stage.with_options(
@@ -76,6 +78,14 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
     if reason := failure(outcomes):
         return Failed(message=reason)
     return Completed(message=", ".join(f"{stage} {outcome.state}" for stage, outcome in outcomes.items()))
+
+
+def _graph(stages: list[str] | None) -> Graph:
+    """Return the graph of `stages`; refuse a params.yaml with a section of no stage, which DVC would overlook."""
+    graph = read_graph(stages)
+    if PARAMS_FILE.exists():
+        check_sections(PARAMS_FILE, read_yaml(Path("dvc.yaml"))["stages"])
+    return graph
 
 
 def _run_all(
@@ -128,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--retries", type=int, default=1, help="further attempts of a failed stage (default 1)")
     given = parser.parse_args(arguments)
     try:
-        read_graph(given.stages)  # before a server is started for nothing
+        _graph(given.stages)  # before a server is started for nothing
     except AenetError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

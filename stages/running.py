@@ -12,6 +12,7 @@ from rich.text import Text
 
 from aenet import tracking
 from aenet.errors import AenetError
+from aenet.params import check_sections, read_yaml
 from stages.fingerprint import fingerprint
 from stages.paths import Paths
 
@@ -47,7 +48,8 @@ def tracked(
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[tracking.Run]:
-    """Open the MLflow run of this stage and fingerprint."""
+    """Open the MLflow run of this stage and fingerprint; refuse a params.yaml with a section no stage has."""
+    check_sections(paths.params, read_yaml(paths.root / "dvc.yaml")["stages"])
     digest = fingerprint(paths.root, stage, variant)
     name = stage if variant is None else f"{stage}-{variant}"
     with tracking.run(

@@ -156,6 +156,12 @@ def test_outside_a_project_dvc_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     assert main([]) == 2
 
 
+def test_a_section_of_no_stage_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "params.yaml").write_text("a: {}\nbb: {}\n")
+    assert main([]) == 2
+    assert "unknown section 'bb' (did you mean 'b'?)" in capsys.readouterr().err
+
+
 def test_parallel_run_leaves_the_lock_file_of_a_plain_repro(
     project: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from aenet.errors import AenetError
-from aenet.params import Config, read_section
+from aenet.params import Config, check_sections, read_section
 
 
 class Adam(Config):
@@ -59,6 +59,13 @@ def test_no_is_a_word_in_yaml_1_2(tmp_path: Path) -> None:
         ("train: {epochs: 1, optimizer: {kind: adam, wieght_decay: 0.1}}", "did you mean 'weight_decay'"),
         ("train: {epochs: 1, optimizer: {kind: adam, momentum: 0.1}}", "unknown key 'train.optimizer.adam.momentum'"),
         ("train: {epochs: 1, optimizer: {kind: adams}}", "'train.optimizer'.*adams"),
+        ("train: {epochs: 1, optimizer: {kind: adam, epochs: 2}}", r"adam.epochs' \(did you mean 'train.epochs'\?\)"),
+        ("train: {epochs: 1, optimizer: {kind: sgd, momentum: 0.1, size: 2}}", r"\(did you mean 'train.size'\?\)"),
+        ("train: {epochs: 1, weight_decy: 0.1}", r"\(did you mean 'train.optimizer.weight_decay'\?\)"),
+        ("train: {epochs: 1, optimizer: {kind: sgd, momentum: 0.1, xyz: 2}}", r"\(known: kind, momentum\)"),
+        ("train: {epochs: 1, name: 2024-01-01}", "'train.name': 2024-01-01 is read as a date: put it in quotes"),
+        ("train: {epochs: 1, size: [1, 2024-01-01]}", "'train.size.1': 2024-01-01 is read as a date"),
+        ("train: {epochs: 1, 2024-01-01: 2}", "the key 2024-01-01 of 'train' is read as a date"),
         ("train: {}", "missing key 'train.epochs'"),
         ("train: {epochs: three}", "'train.epochs'.*integer.*found 'three'"),
         ("train: {epochs: 1.5}", "'train.epochs'.*found 1.5"),
@@ -95,3 +102,11 @@ def test_two_mistakes_are_both_named(tmp_path: Path) -> None:
     with pytest.raises(AenetError, match=r"'train.epoch'.*; |; .*'train.epoch'") as caught:
         read(tmp_path, "train: {epoch: 1, lr: fast}")
     assert "'train.lr'" in str(caught.value)
+
+
+def test_a_section_nobody_reads_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("train: {epochs: 1}\nexprot_onnx: {tolerance: 1}\n")
+    with pytest.raises(AenetError, match=r"unknown section 'exprot_onnx' \(did you mean 'export_onnx'\?\)"):
+        check_sections(file, ["train", "export_onnx"])
+    check_sections(file, ["train", "exprot_onnx", "evaluate"])

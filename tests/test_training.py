@@ -1,5 +1,7 @@
 """The training loop: deterministic, resumable to the bit, and honest about a loss that breaks."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +80,35 @@ def test_a_run_stopped_after_any_epoch_ends_in_the_same_weights(fit: Fit) -> Non
         assert _same(whole.last, resumed.last)
         assert _same(whole.best, resumed.best)
         assert whole.history == resumed.history
+
+
+def test_a_training_killed_at_any_moment_ends_in_the_same_weights(fit: Fit, tmp_path: Path) -> None:
+    """SIGKILL three times: while it starts, in mid-epoch, and right after a checkpoint."""
+    whole = fit("whole")
+    program = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from pathlib import Path
+import test_training as here
+settings = here.read_section(here.ROOT / "params.yaml", "train", here.TrainConfig)
+here.train(
+    settings.model_copy(update={{"epochs": 3, "batch_size": 8}}),
+    here._views(20, 32, 64, 1),
+    here._views(10, 32, 64, 2),
+    Path({str(tmp_path / "killed")!r}),
+    lambda step: print("step", step.epoch, step.step, flush=True),
+    lambda epoch: print("epoch", epoch.epoch, flush=True),
+)
+"""
+    for moment in ("step 0 1", "step 1 2", "epoch 1"):
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert any(line.startswith(moment) for line in process.stdout), f"it ended before '{moment}'"
+        process.kill()
+        process.wait()
+    resumed = fit("killed")
+    assert _same(whole.last, resumed.last) and _same(whole.best, resumed.best)
+    assert whole.history == resumed.history
 
 
 def test_a_finished_training_is_not_repeated(fit: Fit) -> None:

@@ -12,10 +12,8 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, get_run_logger, runtime, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed, Failed
@@ -24,8 +22,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from aenet import tracking
 from aenet.errors import AenetError
 from aenet.serving.localize import Job, LocateOptions, Summary, finish, plan, run_shard
-from aenet.serving.session import Provider
+from aenet.serving.runtime import Provider
 from aenet.tracking.events import project_root
+from flows.placed import numbers, publish, sentence
 
 RETRY_SECONDS = 5
 CHAMPION = "models:/aenet@champion"
@@ -78,22 +77,29 @@ def localize(
     folder = Path(out.replace("{date}", _day()))
     try:
         job = plan(photos, Path(gallery), _model_folder(model), folder, options)
-        with tracking.run(
-            experiment="localize",
-            stage="localize",
-            fingerprint=job.key,
-            name=folder.name,
-            params={"photos": photos, "gallery": gallery, "model": model, **options.model_dump(mode="json")},
-            tags={"prefect.flow_run": str(runtime.flow_run.id)},
-        ) as run:
-            _run_shards(job, retries)
-            summary = finish(job)
-            run.metrics(_numbers(summary))
-            run.artifact(folder / "report.html")
+        given = {"photos": photos, "gallery": gallery, "model": model, **options.model_dump(mode="json")}
+        summary = _place(job, given, folder, retries)
     except AenetError as error:
         return Failed(message=str(error))
-    _publish(summary)
-    return Completed(name="Partial" if summary.errors else "Completed", message=_sentence(summary))
+    publish(summary)
+    return Completed(name="Partial" if summary.errors else "Completed", message=sentence(summary))
+
+
+def _place(job: Job, given: dict[str, object], folder: Path, retries: int) -> Summary:
+    """Run the job as one tracked run."""
+    with tracking.run(
+        experiment="localize",
+        stage="localize",
+        fingerprint=job.key,
+        name=folder.name,
+        params=given,
+        tags={"prefect.flow_run": str(runtime.flow_run.id)},
+    ) as run:
+        _run_shards(job, retries)
+        summary = finish(job)
+        run.metrics(numbers(summary))
+        run.artifact(folder / "report.html")
+    return summary
 
 
 def _run_shards(job: Job, retries: int) -> None:
@@ -117,7 +123,7 @@ def _not_bad_input(_task: object, _run: TaskRun, state: State) -> bool:
 def _model_folder(model: str) -> Path:
     if not model.startswith("models:/"):
         return Path(model)
-    from aenet.tracking.registry import fetch  # takes MLflow's seconds only where it is needed
+    from aenet.tracking.fetch import fetch  # takes MLflow's seconds only where it is needed
 
     return fetch(model, project_root() / ".aenet" / "models")
 
@@ -125,32 +131,6 @@ def _model_folder(model: str) -> Path:
 def _day() -> str:
     scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
     return f"{scheduled:%Y-%m-%d}"
-
-
-def _numbers(summary: Summary) -> dict[str, float]:
-    values: dict[str, Any] = {
-        "photos": summary.photos, "ok": summary.ok, "abstain": summary.abstain, "errors": summary.errors,
-        "median_error_m": summary.median_error_m, "p95_error_m": summary.p95_error_m,
-        "within_25m": summary.within_25m, "floor_median_m": summary.floor_median_m,
-        "photos_per_second": summary.photos_per_second,
-    }  # fmt: skip
-    return {name: float(value) for name, value in values.items() if value is not None}
-
-
-def _sentence(summary: Summary) -> str:
-    said = f"{summary.ok} of {summary.photos} photos placed, {summary.abstain} abstained, {summary.errors} unreadable"
-    if summary.median_error_m is not None:
-        said += f"; median error {summary.median_error_m:.1f} m"
-    if summary.floor_median_m is not None:
-        said += f" (the gallery's floor is {summary.floor_median_m:.1f} m)"
-    return f"{said}; on {summary.runs_on}; {summary.out / 'report.html'}"
-
-
-def _publish(summary: Summary) -> None:
-    rows = [f"| {name} | {value:.6g} |" for name, value in _numbers(summary).items()]
-    create_markdown_artifact(key="localize", markdown="\n".join(["| | |", "|---|---:|", *rows]))
-    report = (summary.out / "report.html").resolve()
-    create_link_artifact(key="localize-report", link=report.as_uri(), link_text="report")
 
 
 def main(arguments: list[str] | None = None) -> int:

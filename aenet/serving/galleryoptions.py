@@ -6,7 +6,7 @@ from typing import Literal
 
 from aenet.params import Config
 from aenet.serving.gallery import GalleryManifest
-from aenet.serving.session import Provider
+from aenet.serving.runtime import Provider
 
 
 class GalleryOptions(Config):

@@ -26,7 +26,7 @@ from aenet.locks import hold
 from aenet.params import Config
 from aenet.serving.gallery import Gallery
 from aenet.serving.photos import list_photos, photos_digest
-from aenet.serving.session import Provider
+from aenet.serving.runtime import Provider
 from aenet.serving.views import model_digest
 
 JOB, PHOTOS, SHARDS, SUCCESS, LOG = "job.json", "photos.parquet", "shards", "_SUCCESS", "computed.log"

@@ -1,29 +1,16 @@
-"""Exported networks in onnxruntime: CUDA first, the CPU where that is allowed, and always said which.
+"""A branch of an exported model, embedding views."""
 
-The provider is a demand or a preference: `cuda` runs on CUDA or is an error, `auto` prefers CUDA, `cpu` is
-the CPU. onnxruntime by itself falls back silently, so the session is asked afterwards what it really has.
-"""
-
-import hashlib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import numpy as np
-import onnxruntime
 from jaxtyping import Float32, UInt8
 
-from aenet.card import ModelCard, read_card
-from aenet.cores import usable_cores
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.serving.cuda import cuda_device
+from aenet.card import read_card
+from aenet.errors import AenetError
+from aenet.serving.runtime import Provider, check_signature, open_session, read_checked
 
-Provider = Literal["auto", "cuda", "cpu"]
 Side = Literal["ground", "aerial"]
-_CUDA = "CUDAExecutionProvider"
-_CPU = "CPUExecutionProvider"
-_SILENT = 4  # onnxruntime's severity "fatal": what goes wrong is raised, and said by us
-# Every tensor kept outside its file carries the string entry key "location": {1: "location", 2: ...}.
-_EXTERNAL_DATA = b"\x0a\x08location\x12"
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths
 
 
@@ -54,8 +41,8 @@ class Branch:
         self.card = read_card(folder)
         self._batch_size = batch_size
         path = folder / f"{side}.onnx"
-        self._session, self.runs_on = _open(_read_checked(path, self.card), path, provider, threads)
-        self._input = _check_signature(self._session, self.card, path)
+        self._session, self.runs_on = open_session(read_checked(path, self.card), path, provider, threads)
+        self._input = check_signature(self._session, self.card, path)
         self._path = path
 
     def embed(self, views: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n d"]:
@@ -64,15 +51,40 @@ class Branch:
         Raises:
             AenetError: the views have another size, or a descriptor is not finite or not of unit length.
         """
+        descriptors, faults = self.embed_each(views)
+        if faults:
+            row, fault = next(iter(faults.items()))
+            raise AenetError(f"{self._path} on {self.runs_on}, view {row}: {fault}")
+        return descriptors
+
+    def embed_each(self, views: UInt8[np.ndarray, "n h w 3"]) -> tuple[Float32[np.ndarray, "n d"], dict[int, str]]:
+        """Return descriptors as `embed`, and a sentence for each row whose descriptor is not to be used.
+
+        Raises:
+            AenetError: the views have another size, or the model gives no usable descriptor to noise either: then
+                it is the model that is at fault.
+        """
         view = self.card.view
         if views.shape[1:3] != (view.height, view.width):
             raise AenetError(
                 f"{self._path} takes views of {view.height} x {view.width} px, got {views.shape[1]} x {views.shape[2]}"
             )
-        if len(views) == 0:
-            return np.empty((0, self.card.descriptor_dim), np.float32)
         starts = range(0, len(views), self._batch_size)
-        return np.concatenate([self._run(views[start : start + self._batch_size]) for start in starts])
+        parts = [self._run(views[start : start + self._batch_size]) for start in starts]
+        descriptors = np.concatenate([np.empty((0, self.card.descriptor_dim), np.float32), *parts])
+        faults = _faults(descriptors)
+        if faults:
+            self._check_on_noise()
+        return descriptors, faults
+
+    def _check_on_noise(self) -> None:
+        view = self.card.view
+        noise = np.random.default_rng(0).integers(0, 256, (1, view.height, view.width, 3), dtype=np.uint8)
+        if fault := _faults(self._run(noise)).get(0):
+            raise AenetError(
+                f"{self._path} on {self.runs_on}: {fault}, whatever the view: "
+                "the model is damaged or overflows in this precision; export it again or use --provider cpu"
+            )
 
     def _run(self, views: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
         count = len(views)
@@ -81,79 +93,10 @@ class Branch:
             padding = np.zeros((self._batch_size - count, *views.shape[1:]), np.uint8)
             views = np.concatenate([views, padding])
         (output,) = self._session.run(["descriptor"], {self._input: np.ascontiguousarray(views)})
-        descriptors = np.asarray(output[:count], dtype=np.float32)
-        lengths = np.linalg.norm(descriptors.astype(np.float64), axis=1)
-        if not np.all(np.abs(lengths - 1) < _LENGTH_TOLERANCE):  # also false for NaN
-            bad = int(np.flatnonzero(~(np.abs(lengths - 1) < _LENGTH_TOLERANCE))[0])
-            raise AenetError(
-                f"{self._path} on {self.runs_on} gave a descriptor of length {lengths[bad]:g} instead of 1: "
-                "the model is damaged or overflows in this precision; export it again or use --provider cpu"
-            )
-        return descriptors
+        return np.asarray(output[:count], dtype=np.float32)
 
 
-def _read_checked(path: Path, card: ModelCard) -> bytes:
-    """Return the file's bytes once they are known to be the card's: what is checked is what is run."""
-    expected = card.sha256.get(path.name)
-    if expected is None:
-        raise CorruptArtifact(f"{path.parent}: the card names no digest for {path.name}: export the model again")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise CorruptArtifact(f"{path} changed while it was being read: export the model again")
-    if _EXTERNAL_DATA in content:
-        raise CorruptArtifact(
-            f"{path} keeps weights outside its file, where no digest covers them: export it self-contained"
-        )
-    return content
-
-
-def _open(content: bytes, path: Path, provider: Provider, threads: int) -> tuple[Any, str]:
-    if provider not in get_args(Provider):
-        raise AenetError(f"provider {provider!r} is unknown: use one of {', '.join(get_args(Provider))}")
-    device = cuda_device()
-    if provider == "cuda" and not device:
-        raise AenetError(
-            f"provider cuda was demanded but {device.reason}: use --provider auto or cpu to run on the CPU"
-        )
-    onnxruntime.set_default_logger_severity(_SILENT)
-    threads = threads or usable_cores()
-    if provider != "cpu" and device:
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()
-        session = _session(content, path, [_CUDA, _CPU], threads)
-        if _CUDA in session.get_providers():
-            return session, f"CUDA ({device.name})"
-        if provider == "cuda":
-            raise AenetError(
-                f"provider cuda was demanded and {device.name} is there, but onnxruntime could not start on it "
-                "(libraries of CUDA or cuDNN missing or too old): see `aenet doctor`, or use --provider cpu"
-            )
-    else:
-        session = _session(content, path, [_CPU], threads)
-    return session, f"CPU ({threads} thread{'s' if threads > 1 else ''})"
-
-
-def _session(content: bytes, path: Path, providers: list[str], threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Idle threads that spin would take the cores on which the next photos are being decoded.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # onnxruntime raises a dozen unrelated kinds
-        raise AenetError(f"{path}: onnxruntime cannot open it ({' '.join(str(error).split())[:300]})") from error
-
-
-def _check_signature(session: Any, card: ModelCard, path: Path) -> str:
-    """Return the input's name after holding the graph's input and output against the card."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    want_in = [card.view.height, card.view.width, 3]
-    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != want_in:
-        found = [(node.name, node.type, node.shape) for node in inputs]
-        raise AenetError(f"{path}: the input must be uint8 N x {want_in} by its card, the graph has {found}")
-    if [node.name for node in outputs] != ["descriptor"] or outputs[0].shape[-1] not in (card.descriptor_dim, None):
-        found = [(node.name, node.type, node.shape) for node in outputs]
-        raise AenetError(f"{path}: the output must be descriptor N x {card.descriptor_dim}, the graph has {found}")
-    return str(inputs[0].name)
+def _faults(descriptors: Float32[np.ndarray, "n d"]) -> dict[int, str]:
+    lengths = np.linalg.norm(descriptors.astype(np.float64), axis=1)
+    bad = np.flatnonzero(~(np.abs(lengths - 1) < _LENGTH_TOLERANCE))  # also true for NaN
+    return {int(row): f"the model gives a descriptor of length {lengths[row]:g} instead of 1" for row in bad}

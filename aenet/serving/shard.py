@@ -22,11 +22,13 @@ from aenet.serving.gallery import MANIFEST, Gallery
 from aenet.serving.index import search
 from aenet.serving.job import LOG, PHOTOS, SHARDS, Job
 from aenet.serving.places import NEIGHBOURS, SCHEMA, error_row, placed_row
-from aenet.serving.reading import read_photos
-from aenet.serving.session import Branch, Provider
+from aenet.serving.reading import Reading, read_photos
+from aenet.serving.runtime import Provider
+from aenet.serving.session import Branch
 
 _META = b"aenet"
 Progress = Callable[[int], None]
+Answer = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -108,24 +110,35 @@ def _place_all(
     rows: list[dict[str, Any]] = []
     truths = photos[["true_latitude", "true_longitude"]].to_numpy()
     for batch in read_photos(photos, branch.card.view, job.options.batch_size, job.options.decoders):
-        seen = [reading for reading in batch if reading.view is not None]
-        views = [reading.view for reading in seen if reading.view is not None]
-        if views:
-            descriptors = branch.embed(np.stack(views))
-            found = search(gallery.descriptors, descriptors, max(job.options.top_k, NEIGHBOURS), job.options.threads)
-            answers = dict(zip([reading.photo for reading in seen], zip(*found, strict=True), strict=True))
-        for reading in batch:
+        answers = _search(batch, branch, gallery, job)
+        for reading, answer in zip(batch, answers, strict=True):
             truth = truths[len(rows)]
-            if reading.view is None:
-                rows.append(error_row(reading.photo, reading.sha256, reading.reason or "", truth, reading.pose))
+            if isinstance(answer, str):
+                rows.append(error_row(reading.photo, reading.sha256, answer, truth, reading.pose))
             else:
-                answer = answers[reading.photo]
                 rows.append(
                     placed_row(reading.photo, reading.sha256, *answer, gallery, job.options.top_k, truth, reading.pose)
                 )
         if on_progress:
             on_progress(len(rows))
     return rows
+
+
+def _search(batch: list[Reading], branch: Branch, gallery: Gallery, job: Job) -> list[Answer | str]:
+    """Return for each photo the scores and rows of its nearest tiles, or why it has none."""
+    views = {row: reading.view for row, reading in enumerate(batch) if reading.view is not None}
+    answers: list[Answer | str] = [reading.reason or "" for reading in batch]
+    if not views:
+        return answers
+    descriptors, faults = branch.embed_each(np.stack(list(views.values())))
+    numbers, k = list(views), max(job.options.top_k, NEIGHBOURS)
+    for at, fault in faults.items():
+        answers[numbers[at]] = fault  # a descriptor without direction would be near something all the same
+    sound = [at for at in range(len(numbers)) if at not in faults]
+    scores, tiles = search(gallery.descriptors, descriptors[sound], k, job.options.threads)
+    for row, at in enumerate(sound):
+        answers[numbers[at]] = scores[row], tiles[row]
+    return answers
 
 
 def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:

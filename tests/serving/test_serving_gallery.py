@@ -1,5 +1,6 @@
 """Galleries: tiles where they say they are, of inputs that can be trusted, finished or not there."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -156,6 +157,18 @@ def test_polar_views_look_to_true_north_where_grid_north_is_not(small_world: Wor
     view = tile_view(tile, ViewSpec(height=64, width=512, tile_size_m=60.0), convergence).astype(float)
     difference = [np.abs(np.roll(view, shift, axis=1) - upright).mean() for shift in range(-12, 13)]
     assert abs(int(np.argmin(difference)) - 12) <= 1
+
+
+def test_a_tile_the_model_cannot_embed_is_named(small_world: World, tmp_path: Path) -> None:
+    model = world.make_model(tmp_path / "model", bias=0.0)
+    pixels = small_world.pixels.copy()
+    pixels[200:440, 200:440] = 128
+    path = world.write_map(tmp_path / "map.tif", pixels)
+    with pytest.raises(AenetError, match=r"map\.tif, tile \S+: the model gives a descriptor of length") as raised:
+        build_gallery(path, tmp_path / "gallery", model, GalleryOptions(spacing_m=20.0, batch_size=5, **FAST))
+    tiles = RasterSource(path, 60.0, 20.0).tiles.set_index("tile_id")
+    tile = tiles.loc[re.search(r"tile (\S+):", str(raised.value))[1]]
+    assert 129 < tile["easting"] - world.EAST < 191 and 129 < world.NORTH - tile["northing"] < 191
 
 
 def test_mostly_empty_tiles_are_dropped_and_counted(small_world: World, tmp_path: Path) -> None:

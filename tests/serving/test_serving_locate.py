@@ -23,6 +23,7 @@ from serving.world import World
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.images import encode_jpeg
 from aenet.locks import hold
+from aenet.serving.build import GalleryOptions, build_gallery
 from aenet.serving.floor import grid_floor
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shard
 from aenet.serving.photos import list_photos
@@ -122,6 +123,22 @@ def test_bad_photos_are_error_rows_and_the_batch_goes_on(small_world: World, tmp
     assert geometry.crs.to_epsg() == 4326
     assert geometry.loc["f_good.jpg"].x == places.loc["f_good.jpg", "longitude"]
     assert geometry.loc["a_empty.jpg"] is None
+
+
+def test_a_photo_the_model_cannot_embed_is_an_error_row(small_world: World, tmp_path: Path) -> None:
+    """Lens cap on: one such photo must not cost the others their places, nor the job its end."""
+    model = world.make_model(tmp_path / "model", bias=0.0)
+    build_gallery(small_world.map, tmp_path / "gallery", model, GalleryOptions(spacing_m=30.0, provider="cpu"))
+    photos = shutil.copytree(small_world.photos, tmp_path / "photos")
+    (photos / "0003.jpg").write_bytes(encode_jpeg(np.zeros((64, 256, 3), np.uint8)))
+    (photos / "black.jpg").write_bytes(encode_jpeg(np.zeros((64, 256, 3), np.uint8)))  # alone in the last batch
+    options = OPTIONS.model_copy(update={"batch_size": 4})
+    summary = locate(photos, tmp_path / "gallery", model, tmp_path / "out", options)
+    places = read_places(tmp_path / "out" / "places.parquet").set_index("photo")
+    assert (summary.ok, summary.errors) == (11, 2)
+    assert list(places.index[places["status"] == "error"]) == ["0003.jpg", "black.jpg"]
+    assert places.loc["0003.jpg", "reason"].startswith("the model gives a descriptor of length")
+    assert places.loc["0004.jpg", "error_m"] < 25
 
 
 def test_orientation_and_heading_are_undone(small_world: World, tmp_path: Path) -> None:

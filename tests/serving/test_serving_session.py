@@ -1,6 +1,7 @@
 """Sessions: the model that runs is the one its card describes, where it was asked to run."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -45,8 +46,19 @@ def test_a_constant_view_has_no_direction_and_is_an_error_not_a_nan(tmp_path: Pa
     graph.graph.initializer[1].CopyFrom(helper.make_tensor("bias", TensorProto.FLOAT, [1], [float("nan")]))
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
-    with pytest.raises(AenetError, match="length nan instead of 1"):
+    with pytest.raises(AenetError, match="length nan instead of 1, whatever the view: the model is damaged"):
         Branch(model, "ground", "cpu", 1).embed(_views(1))
+
+
+def test_a_view_without_direction_is_named_and_the_others_are_embedded(tmp_path: Path) -> None:
+    branch = Branch(world.make_model(tmp_path / "model", bias=0.0), "ground", "cpu", 1, batch_size=2)
+    views = _views(5)
+    views[3] = 128
+    descriptors, faults = branch.embed_each(views)
+    assert list(faults) == [3] and re.search(r"length (0|nan) instead of 1", faults[3])
+    np.testing.assert_allclose(np.linalg.norm(descriptors[[0, 1, 2, 4]], axis=1), 1, atol=1e-5)
+    with pytest.raises(AenetError, match=r"ground\.onnx on CPU .*, view 3: the model gives"):
+        branch.embed(views)
 
 
 def test_a_flipped_byte_in_the_model_is_refused(small_world: World, tmp_path: Path) -> None:

@@ -55,8 +55,11 @@ class World:
     truth: pd.DataFrame
 
 
-def make_model(folder: Path, seed: int = 0) -> Path:
-    """Write a model folder; `seed` only changes its digest and a negligible bias."""
+def make_model(folder: Path, seed: int = 0, bias: float = 1e-6) -> Path:
+    """Write a model folder; `seed` only changes its digest and a negligible bias.
+
+    Without `bias` a view of one colour has a descriptor of no length.
+    """
     folder.mkdir(parents=True)
     dim = 3 * (HEIGHT // BLOCK[0]) * (WIDTH // BLOCK[1])
     nodes = [
@@ -71,7 +74,7 @@ def make_model(folder: Path, seed: int = 0) -> Path:
     ]
     constants = [
         helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]),
-        helper.make_tensor("bias", TensorProto.FLOAT, [1], [1e-6 * (1 + seed)]),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [bias * (1 + seed)]),
     ]
     graph = helper.make_graph(
         nodes,

@@ -24,6 +24,16 @@ class ViewSpec(Config):
     tile_size_m: float
 
 
+def check_view(trained: ViewSpec, made: ViewSpec, name: str) -> None:
+    """Refuse views (`name`, made as `made`) that were not made the way the model was trained.
+
+    Raises:
+        AenetError: the two differ.
+    """
+    if trained != made:
+        raise AenetError(f"{name} was made as {made}, the model was trained on {trained}: repeat polar_transform")
+
+
 class ModelCard(Config):
     """Describes an exported model folder (`ground.onnx`, `aerial.onnx`)."""
 

@@ -114,12 +114,14 @@ def evaluate(
     """Evaluate an exported model on packed views: recall, median rank, metres."""
     import json
 
+    from aenet.card import check_view
     from aenet.data.views import open_views
     from aenet.evaluation import score
     from aenet.serving.session import Branch
 
     opened = open_views(views, split)
     ground = Branch(model, "ground", provider, threads)
+    check_view(ground.card.view, opened.spec, str(views))
     aerial = Branch(model, "aerial", provider, threads)
     values = score(ground.embed(opened.ground), aerial.embed(opened.aerial), opened).values
     if as_json:

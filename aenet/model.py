@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aenet.artifacts import verify_folder, write_json
 from aenet.card import CARD, ViewSpec
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.errors import CorruptArtifact
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.params import Config
 
@@ -53,9 +53,3 @@ def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedC
     except RuntimeError as error:
         raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card: {error}") from error
     return network.eval(), card
-
-
-def check_view(card: TrainedCard, spec: ViewSpec, name: str) -> None:
-    """Refuse views that were not made the way the model was trained."""
-    if card.view != spec:
-        raise AenetError(f"{name} was made as {spec}, the model was trained on {card.view}: repeat polar_transform")

@@ -8,11 +8,12 @@ import torch
 
 from aenet import figures, heatmaps
 from aenet.artifacts import atomic_file, folder_digest, write_json
+from aenet.card import check_view
 from aenet.data.histogram import colour_histograms
 from aenet.data.views import Views, open_views
 from aenet.embed import embed_pairs
 from aenet.evaluation import EvaluateConfig, Evaluation, curve, score
-from aenet.model import check_view, load_model
+from aenet.model import load_model
 from aenet.nn.branches import TwoBranch
 from aenet.params import read_section
 from stages.paths import Paths
@@ -28,7 +29,7 @@ def main(paths: Paths = Paths()) -> None:
     views, out = open_views(paths.views, "test"), paths.reports / "evaluate"
     with tracked(paths, "evaluate", config.model_dump(mode="json")) as active:
         network, card = load_model(paths.model)
-        check_view(card, views.spec, str(paths.views))
+        check_view(card.view, views.spec, str(paths.views))
         best = score(*embed_pairs(network, views, config.batch_size), views)
         last = score(*embed_pairs(load_model(paths.model, "last")[0], views, config.batch_size), views)
         floor, sectors = (

@@ -3,10 +3,18 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from serving import world
 from serving.world import World
 
+from aenet.artifacts import write_manifest
+from aenet.card import ViewSpec
 from aenet.cli import main
+from aenet.data.pairs import COLUMNS, write_pairs
+from aenet.data.views import pack
+from aenet.images import encode_jpeg
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -36,6 +44,31 @@ def test_gallery_and_locate_from_the_shell(
     assert _run(monkeypatch, *locate, tmp_path / "partial") == 3
     assert "1 could not be" in capsys.readouterr().out
     assert _run(monkeypatch, *build[:-4], "--provider", "tpu") == 2
+
+
+def test_views_of_another_kind_are_not_evaluated(
+    small_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same pixels, so that nothing else would notice: the recall would be of another question."""
+    source = tmp_path / "source"
+    source.mkdir()
+    rows = []
+    for number, (x, y) in enumerate(small_world.truth[["x", "y"]].to_numpy()[:4]):
+        left, top = (round((metres - world.TILE_M / 2) / world.PIXEL_M) for metres in (x, y))
+        tile = np.ascontiguousarray(small_world.pixels[top : top + 120, left : left + 120])
+        (source / f"{number}.jpg").write_bytes(encode_jpeg(tile))
+        ground = str(small_world.photos / f"{number:04d}.jpg")
+        rows.append((f"p{number}", "test", f"{number}g.jpg", f"{number}.jpg", 48.0, 9.0, 48.0, 9.0, 0.0))
+        shutil.copy(ground, source / f"{number}g.jpg")
+    write_pairs(source / "pairs.parquet", pd.DataFrame(rows, columns=list(COLUMNS)))
+    write_manifest(source, {})
+    for size, status in ((60.0, 0), (70.0, 2)):
+        views = tmp_path / f"views{size:g}"
+        pack(source, views, ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=size), threads=1)
+        assert _run(monkeypatch, "evaluate", small_world.model, "--views", views, "--provider", "cpu") == status
+    said = capsys.readouterr()
+    assert "recall_at_1" in said.out and "100.00" in said.out
+    assert "tile_size_m=70.0, the model was trained on" in said.err and "tile_size_m=60.0" in said.err
 
 
 def test_a_tile_size_the_model_was_not_trained_on_is_said(

@@ -64,7 +64,7 @@ def followers(root: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         line = " ".join(process.info["cmdline"] or [])
-        if "aenet.tracking.sync" in line and str(root) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if "aenet.tracking.follow" in line and str(root) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
 

@@ -8,8 +8,10 @@ from tracking_store import client, new_project, runs_of
 from aenet import tracking
 from aenet.artifacts import atomic_folder, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
-from aenet.tracking.registry import fetch, fetch_champion
+from aenet.tracking.fetch import fetch
 from aenet.tracking.sync import sync_all
+
+CHAMPION = "models:/aenet@champion"
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_live_run_learns_the_answer(project: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_champion_comes_back_as_it_was_exported(project: Path) -> None:
     register(project, "one", 0.70)
-    came = fetch_champion(project / "fetched")
+    came = fetch(CHAMPION, project / "fetched")
     assert {path.name for path in came.iterdir()} == {"ground.onnx", "aerial.onnx", "model.json", "manifest.json"}
     verify_folder(came)
     assert (came / "ground.onnx").read_text() == "ground.onnx one"
@@ -94,7 +96,7 @@ def test_a_tampered_store_is_refused(project: Path) -> None:
     (stored,) = (project / "mlartifacts").rglob("ground.onnx")
     stored.write_text("ground.onnx ONE")
     with pytest.raises(CorruptArtifact, match=r"ground\.onnx"):
-        fetch_champion(project / "fetched")
+        fetch(CHAMPION, project / "fetched")
     assert list((project / "fetched").iterdir()) == []
 
 
@@ -111,6 +113,6 @@ def test_a_corrupt_model_is_not_registered(project: Path) -> None:
 
 def test_bad_names_are_explained(project: Path) -> None:
     with pytest.raises(AenetError, match="run the export_onnx stage"):
-        fetch_champion(project / "fetched")
+        fetch(CHAMPION, project / "fetched")
     with pytest.raises(AenetError, match="models:/aenet@champion"):
         fetch("aenet", project / "fetched")

@@ -1,7 +1,7 @@
 """Experiment tracking: a local journal first, MLflow from it.
 
-`run` is all a stage needs, and it imports no MLflow. `aenet.tracking.sync` sends journals,
-`aenet.tracking.registry` fetches the champion; those two do.
+`run` is all a stage needs, and it imports no MLflow. `aenet.tracking.follow` and `.sync` send journals,
+`aenet.tracking.fetch` fetches the champion; those do.
 """
 
 from aenet.tracking.journal import Registration, Run

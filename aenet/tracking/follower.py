@@ -29,7 +29,7 @@ def wanted() -> bool:
 
 
 class Follower:
-    """A running `python -m aenet.tracking.sync --follow FOLDER`.
+    """A running `python -m aenet.tracking.follow FOLDER`.
 
     It stays in the stage's process group, so whatever ends the group ends it too; on its own it ends soon
     after the stage does, however the stage ends.
@@ -43,7 +43,7 @@ class Follower:
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         with (folder / "sync.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "aenet.tracking.sync", "--follow", str(folder),
+                [sys.executable, "-m", "aenet.tracking.follow", str(folder),
                  "--session", session, "--stage-pid", str(os.getpid())],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
             )  # fmt: skip

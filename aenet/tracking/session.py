@@ -5,7 +5,6 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import filelock
 
@@ -46,25 +45,31 @@ def run(
     if not _first_process() or not _take(lock, stage):
         yield Run(folder, session, None, None)
         return
-    start: dict[str, Any] = {
+    writer = events.EventLog(folder)
+    writer.append({
         "event": "start", "session": session, "experiment": experiment, "stage": stage, "fingerprint": fingerprint,
         "name": name, "params": events.flatten(params), "tags": {**source_tags(root), **(tags or {})},
         "group": parent, "time": now(),
-    }  # fmt: skip
-    writer = events.EventLog(folder)
-    writer.append(start)
+    })  # fmt: skip
     recorded = Run(folder, session, writer, Follower(folder, session) if wanted() else None)
     try:
-        yield recorded
+        with _closed_as_it_ends(recorded):
+            yield recorded
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _closed_as_it_ends(recorded: Run) -> Iterator[None]:
+    """Close the run as finished, failed or killed, whichever way the block is left."""
+    try:
+        yield
     except BaseException as error:
         orderly = isinstance(error, SystemExit) and not error.code
         status = "FINISHED" if orderly else "FAILED" if isinstance(error, Exception) else "KILLED"
         recorded.close(status, f"{type(error).__name__}: {error}"[:500])
         raise
-    else:
-        recorded.close("FINISHED")
-    finally:
-        lock.release()
+    recorded.close("FINISHED")
 
 
 def _first_process() -> bool:

@@ -1,28 +1,13 @@
-"""Send journals to MLflow: live behind a running stage (`--follow`), or all of them later (`sync_all`)."""
+"""Send to MLflow what the journals hold and it has not got; `aenet.tracking.follow` does so live."""
 
-import argparse
-import logging
-import os
-import signal
-import threading
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 import filelock
 
-from aenet.artifacts import write_json
 from aenet.tracking import events
 from aenet.tracking.address import answers, store_uri
-
-log = logging.getLogger("aenet.tracking")
-
-POLL_SECONDS = 0.25
-RETRY_SECONDS = 10.0
-AFTER_DEATH_SECONDS = 10.0  # the longest a follower outlives a stage that died
-AFTER_END_SECONDS = 600.0  # and one that ended in order, to finish sending its files
 
 
 class Summary(NamedTuple):
@@ -82,105 +67,3 @@ def _writer_is_gone(folder: Path) -> bool:
             return True
     except filelock.Timeout:
         return False
-
-
-class _Following:
-    """One follower: polls the journal until its session has ended or the stage is gone."""
-
-    def __init__(self, folder: Path, session: str, stage_pid: int) -> None:
-        self._folder, self._session, self._stage_pid = folder, session, stage_pid
-        self._stop = False
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the stage's to handle; it tells us
-        signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self._stop = True
-
-    def _gone(self) -> bool:
-        return self._stop or os.getppid() != self._stage_pid
-
-    def _watch(self) -> None:
-        """End the process when it has outlived the stage too long, also while a call to the store hangs."""
-        while not self._gone():
-            time.sleep(1)
-        ended = any(event.get("session") == self._session and event["event"] == "end"
-                    for event, _ in events.read_events(self._folder))  # fmt: skip
-        time.sleep(AFTER_END_SECONDS if ended else AFTER_DEATH_SECONDS)
-        os._exit(1)
-
-    def _say(self, state: str, detail: str = "") -> None:
-        write_json(self._folder / events.STATUS, {"session": self._session, "state": state, "detail": detail})
-
-    def run(self) -> int:
-        """Follow to the end; 0 if everything was sent."""
-        root = events.project_root()
-        uri = store_uri(root)
-        threading.Thread(target=self._watch, daemon=True).start()
-        with filelock.FileLock(self._folder / events.SENDER_LOCK, timeout=60):
-            while True:
-                if not answers(uri):
-                    self._say("lost", f"{uri} does not answer")
-                else:
-                    self._say("alive")
-                    if self._serve(root):
-                        return 0
-                    self._say("lost", f"{uri} stopped answering")
-                if self._pause(RETRY_SECONDS):
-                    return 1
-
-    def _pause(self, seconds: float) -> bool:
-        """Wait; return True at once when the stage is gone."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._gone():
-                return True
-            time.sleep(POLL_SECONDS)
-        return False
-
-    def _serve(self, root: Path) -> bool:
-        """Send until the session ends (True) or the store is lost (False)."""
-        from mlflow.exceptions import MlflowException
-
-        from aenet.tracking.machine import machine_metrics
-        from aenet.tracking.send import Sender
-        from aenet.tracking.store import connect
-
-        try:
-            sender = Sender(self._folder, connect(root))
-            self._say("connected", sender.run_id)
-            with machine_metrics(sender.store.uri, sender.run_id):
-                while self._session not in sender.ended and not self._gone():
-                    if not sender.drain():
-                        time.sleep(POLL_SECONDS)
-            sender.drain()
-            if self._session not in sender.ended and self._is_last():
-                sender.finish("KILLED")
-        except (MlflowException, OSError) as error:
-            log.warning("%s", error)
-            return False
-        return True
-
-    def _is_last(self) -> bool:
-        """Whether no newer session has taken over the journal."""
-        start = events.last_session(self._folder)
-        return start is not None and start["session"] == self._session
-
-
-def main() -> int:
-    """Follow one journal; the stages start this."""
-    parser = argparse.ArgumentParser(prog="python -m aenet.tracking.sync")
-    parser.add_argument("--follow", type=Path, required=True)
-    parser.add_argument("--session", required=True)
-    parser.add_argument("--stage-pid", type=int, required=True)
-    arguments = parser.parse_args()
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    with suppress(OSError):
-        os.nice(5)  # the stage's work comes first
-    return _Following(arguments.follow, arguments.session, arguments.stage_pid).run()
-
-
-if __name__ == "__main__":
-    code = main()
-    logging.shutdown()
-    os._exit(code)  # MLflow's own teardown takes half a second, and the stage is waiting

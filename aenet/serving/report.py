@@ -21,7 +21,7 @@ from aenet.serving import reporttext
 from aenet.serving.curve import error_curve
 from aenet.serving.gallery import BACKDROP, Gallery
 from aenet.serving.job import Job
-from aenet.serving.reportdata import report_data
+from aenet.serving.reportdata import data_uri, report_data
 from aenet.serving.summary import Summary
 from aenet.serving.trust import trust_bars
 
@@ -53,7 +53,7 @@ def write_report(
         "reasons": reporttext.reasons(rows),
         "pictures": html.escape(reporttext.pictures(pictures, summary)),
         "footer": reporttext.footer(gallery),
-        "backdrop": _data_uri((gallery.folder / BACKDROP).read_bytes()) if gallery.manifest.backdrop else "data:,",
+        "backdrop": data_uri((gallery.folder / BACKDROP).read_bytes()) if gallery.manifest.backdrop else "data:,",
         "data": _json(data),
         "style": style,
         "script": script,
@@ -70,10 +70,6 @@ def _template(name: str) -> str:
 
 def _csp_hash(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def _json(value: Any) -> str:

@@ -1,0 +1,1 @@
+"""What `aenet doctor` looks at."""

@@ -200,9 +200,14 @@ def test_a_dead_server_loses_nothing(
 
 
 def test_a_run_is_live_without_mlflow_in_the_stage(project: Path) -> None:
-    stage = script("    run.metrics({'loss': 1.0})\n    time.sleep(3)\nassert 'mlflow' not in sys.modules\n")
+    stage = script(
+        "    run.metrics({'loss': 1.0})\n"
+        "    while not Path('seen').exists():\n        time.sleep(0.05)\n"
+        "assert 'mlflow' not in sys.modules\n"
+    )
     eventually(lambda: [run for run in runs_of(project) if "loss" in run.data.metrics])
     assert runs_of(project)[0].info.status == "RUNNING"
+    (project / "seen").touch()
     _, errors = stage.communicate(timeout=60)
     assert stage.returncode == 0, errors
     assert runs_of(project)[0].info.status == "FINISHED"

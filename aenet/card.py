@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import model_validator
+
 from aenet.artifacts import sha256_file
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
@@ -14,14 +16,27 @@ class ViewSpec(Config):
 
     Attributes:
         height, width: size of both views in pixels.
-        ground_rows: rows [first, last) of the ground image kept before resizing; None keeps all.
+        ground_rows: rows [first, last) kept of a panorama of `ground_size` before resizing; None keeps all.
+        ground_size: height and width in pixels of the panoramas that `ground_rows` counts in; another resolution
+            of the same shape keeps the same part.
         tile_size_m: side of the satellite tile on the ground, in metres.
     """
 
     height: int
     width: int
     ground_rows: tuple[int, int] | None = None
+    ground_size: tuple[int, int] | None = None
     tile_size_m: float
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> "ViewSpec":
+        if (self.ground_rows is None) != (self.ground_size is None):
+            raise ValueError("ground_rows and ground_size (height, width of the panorama they count in) go together")
+        if self.ground_rows is not None and self.ground_size is not None:
+            (first, last), (height, width) = self.ground_rows, self.ground_size
+            if not (0 <= first < last <= height and width > 0):
+                raise ValueError(f"ground_rows {first}:{last} are no rows of a panorama of {height} x {width}")
+        return self
 
 
 def check_view(trained: ViewSpec, made: ViewSpec, name: str) -> None:

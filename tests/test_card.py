@@ -16,7 +16,7 @@ def model(folder: Path, **changes: object) -> ModelCard:
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     card = ModelCard(
-        view=ViewSpec(height=64, width=256, ground_rows=(10, 200), tile_size_m=70.0),
+        view=ViewSpec(height=64, width=256, ground_rows=(10, 200), ground_size=(224, 1232), tile_size_m=70.0),
         descriptor_dim=256,
         backbone="test_efficientnet",
         attention="triplet",

@@ -14,8 +14,9 @@ from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.data.views import aerial_view, ground_view, open_views, pack
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.polar import polar_transform
+from aenet.serving.views import photo_view
 
-SPEC = ViewSpec(height=16, width=64, ground_rows=(10, 42), tile_size_m=70.0)
+SPEC = ViewSpec(height=16, width=64, ground_rows=(10, 42), ground_size=(48, 128), tile_size_m=70.0)
 SPLITS = ["test", "train", "val", "train", "test"]
 
 
@@ -106,7 +107,11 @@ def test_a_folder_that_is_no_views_folder_is_refused(tmp_path: Path) -> None:
             images.encode_jpeg(np.zeros((60, 59, 3), np.uint8)),
             r"aerial/3.jpg.* must be square.*59 x 60",
         ),
-        ("ground/3.jpg", images.encode_jpeg(np.zeros((40, 99, 3), np.uint8)), r"ground/3.jpg.*10:42 .* 40 rows"),
+        (
+            "ground/3.jpg",
+            images.encode_jpeg(np.zeros((40, 99, 3), np.uint8)),
+            r"ground/3.jpg.*10:42 .* 128 x 48 .* 99 x 40 px",
+        ),
     ],
 )
 def test_a_bad_file_is_named_and_nothing_is_left(
@@ -123,9 +128,43 @@ def test_a_bad_file_is_named_and_nothing_is_left(
 
 def test_whole_panorama_is_kept_where_no_rows_are_named() -> None:
     panorama = np.random.default_rng(0).integers(0, 256, (32, 128, 3), dtype=np.uint8)
-    spec = SPEC.model_copy(update={"ground_rows": None})
+    spec = SPEC.model_copy(update={"ground_rows": None, "ground_size": None})
     assert np.array_equal(ground_view(panorama, spec), images.resize(panorama, 16, 64))
     assert aerial_view(panorama[:, :32], spec).shape == (16, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("height", "kept"), [(832, (208, 624)), (1664, (416, 1248)), (416, (104, 312)), (2000, (500, 1500))]
+)
+def test_rows_mean_the_same_part_of_the_view_at_every_resolution(height: int, kept: tuple[int, int]) -> None:
+    """CVACT's: the middle half of a 2:1 panorama; a phone's has more pixels, and its rows 208:624 show sky."""
+    spec = ViewSpec(height=112, width=64, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)
+    panorama = np.random.default_rng(0).integers(0, 256, (height, 2 * height, 3), dtype=np.uint8)
+    assert np.array_equal(ground_view(panorama, spec), images.resize(panorama[slice(*kept)], 112, 64))
+
+
+def test_rows_of_another_shape_are_refused_in_both_doors() -> None:
+    spec = ViewSpec(height=112, width=64, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)
+    cropped = np.zeros((832, 4000, 3), np.uint8)
+    for view in (ground_view, photo_view):
+        with pytest.raises(
+            AenetError, match=r"208:624 .* 1664 x 832 px \(2.00:1\), this one is 4000 x 832 px \(4.81:1\)"
+        ):
+            view(cropped, spec)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "sentence"),
+    [
+        ((208, 624), None, "go together"),
+        (None, (832, 1664), "go together"),
+        ((208, 833), (832, 1664), "208:833 are no rows of a panorama of 832 x 1664"),
+        ((300, 200), (832, 1664), "300:200 are no rows"),
+    ],
+)
+def test_rows_say_what_they_count_in(rows: tuple[int, int] | None, size: tuple[int, int] | None, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        ViewSpec(height=16, width=64, ground_rows=rows, ground_size=size, tile_size_m=70.0)
 
 
 def test_a_panorama_that_looks_elsewhere_is_packed_looking_north(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from aenet.errors import AenetError
 from aenet.polar import polar_transform
 
 Progress = Callable[[int, int], None]
+_SAME_SHAPE = 0.01  # of the ratio of sides: cameras round
 
 
 def ground_view(
@@ -33,14 +34,28 @@ def ground_view(
 
     Args:
         heading_deg: compass heading of the panorama's centre column, degrees clockwise from north.
+
+    Raises:
+        AenetError: rows are to be kept, and the panorama has another shape than the one they count in.
     """
-    image = turn_north(image, heading_deg)
-    if spec.ground_rows is not None:
-        first, last = spec.ground_rows
-        if last > image.shape[0]:
-            raise AenetError(f"ground_rows {first}:{last} reach beyond a panorama of {image.shape[0]} rows")
-        image = image[first:last]
+    image = turn_north(_kept_rows(image, spec), heading_deg)
     return images.resize(image, spec.height, spec.width)
+
+
+def _kept_rows(image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w 3"]:
+    """The same part of the sky and the ground, whatever the panorama's resolution."""
+    if spec.ground_rows is None or spec.ground_size is None:
+        return image
+    (first, last), (full_height, full_width) = spec.ground_rows, spec.ground_size
+    height, width = image.shape[:2]
+    if abs(width * full_height / (height * full_width) - 1) > _SAME_SHAPE:
+        raise AenetError(
+            f"ground_rows {first}:{last} count in panoramas of {full_width} x {full_height} px "
+            f"({full_width / full_height:.2f}:1), this one is {width} x {height} px ({width / height:.2f}:1): "
+            "which of its rows show the same is not known; give panoramas of that shape"
+        )
+    top = min(round(first * height / full_height), height - 1)
+    return image[top : max(round(last * height / full_height), top + 1)]
 
 
 def aerial_view(tile: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w2 3"]:

@@ -31,7 +31,7 @@ def photo_view(
         heading_deg: compass heading of the photo's centre column, degrees clockwise from north.
 
     Raises:
-        AenetError: the photo is too narrow for a panorama, or too low for the rows the model keeps.
+        AenetError: the photo is too narrow for a panorama, or of another shape than the model's rows count in.
     """
     height, width = photo.shape[:2]
     if width < MIN_ASPECT * height:

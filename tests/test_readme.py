@@ -1,0 +1,77 @@
+"""The README tells the truth: its numbers are those of the committed reports, its commands exist."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO = json.loads((ROOT / "reports/demo.json").read_text())
+METRICS = json.loads((ROOT / "reports/evaluate/metrics.json").read_text())
+
+
+def _row(label: str) -> list[float]:
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {label}")]
+    return [float(number) for number in re.findall(r"([0-9.]+) %", line.replace("*", ""))]
+
+
+@pytest.mark.parametrize(
+    ("label", "model"),
+    [
+        ("AENet", "aenet"),
+        ("colour histogram, plain", "colour_histogram"),
+        ("colour histogram of 16", "colour_histogram_by_azimuth"),
+    ],
+)
+def test_recalls_are_those_of_the_report(label: str, model: str) -> None:
+    promised = _row(label)
+    measured = [METRICS[model][f"recall_at_{k}"] for k in (1, 5, 10)]
+    assert promised == pytest.approx(measured, abs=0.051)
+
+
+def test_the_model_beats_floor_and_chance_by_the_promised_margin() -> None:
+    assert METRICS["aenet"]["places"] >= 256
+    assert METRICS["aenet"]["recall_at_1"] >= 70
+    assert METRICS["aenet"]["recall_at_1"] > 10 * METRICS["colour_histogram"]["recall_at_1"]
+
+
+def test_chance_is_chance() -> None:
+    places = METRICS["aenet"]["places"]
+    assert _row("chance") == pytest.approx([100 * k / places for k in (1, 5, 10)], abs=0.051)
+
+
+def test_the_number_of_places_is_the_reports() -> None:
+    assert f"{METRICS['aenet']['places']:.0f} test places" in README
+
+
+def test_the_placements_are_those_of_the_committed_demo() -> None:
+    for name in ("district", "whole town"):
+        (line,) = [line for line in README.splitlines() if line.startswith(f"| map of the {name}")]
+        numbers = [float(number) for number in re.findall(r"([0-9.]+) (?:%|m)", line.partition("m |")[2])]
+        row = DEMO[name]
+        expected = [100 * row["within_25m"], row["median_error_m"], row["floor_median_m"]]
+        assert numbers == pytest.approx(expected, abs=0.51)
+
+
+def test_the_demo_takes_the_promised_minutes() -> None:
+    """What it took when the reports were made, on two cores; eight minutes are the most it may take."""
+    (minutes,) = re.findall(r"then about (\d+) minutes", README)
+    assert int(minutes) == round(DEMO["minutes"]) <= 8
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make (\w+)", README, flags=re.MULTILINE))
+    assert {"demo", "test", "ui"} <= named <= targets
+
+
+def test_every_file_the_readme_shows_or_names_exists() -> None:
+    for path in [*re.findall(r"\]\(((?!http)[^)]+)\)", README), "stages/train.py", "aenet/training.py", "prefect.yaml"]:
+        assert (ROOT / path).exists(), path
+
+
+def test_sections_of_the_code_map_exist() -> None:
+    for name in ("images", "polar", "data/views", "training", "embed", "metrics", "evaluation", "export"):
+        assert f"{name}" in README and (ROOT / "aenet" / f"{name}.py").exists()

@@ -5,7 +5,7 @@ last epoch's checkpoint to the same weights, bit by bit, on the same machine and
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -140,8 +140,9 @@ def _one_epoch(
     """Return (mean loss, share of anchors with more than one hard negative) of one pass over the pairs."""
     network.train()
     losses, several = [], []
-    began, seen, steps = time.monotonic(), 0, _steps(config, len(views))
-    for step, rows in enumerate(_batches(config, epoch, views, accelerator.unwrap_model(network))):
+    batches = _batches(config, epoch, views, accelerator.unwrap_model(network))
+    began, seen, steps = time.monotonic(), 0, len(batches)
+    for step, rows in enumerate(batches):
         generator = torch.Generator().manual_seed(_seed(config.seed, epoch, step))
         raw_ground = torch.from_numpy(views.ground[rows]).to(accelerator.device)
         raw_aerial = torch.from_numpy(views.aerial[rows]).to(accelerator.device)
@@ -176,7 +177,7 @@ def _validate(config: TrainConfig, network: TwoBranch, views: Views) -> dict[str
     return {f"val_recall_at_{k}": values[f"recall_at_{k}"] for k in (1, 5, 10)}
 
 
-def _batches(config: TrainConfig, epoch: int, views: Views, network: TwoBranch) -> Iterator[np.ndarray]:
+def _batches(config: TrainConfig, epoch: int, views: Views, network: TwoBranch) -> list[np.ndarray]:
     """Rows of each batch: the epoch's order of all pairs, cut up; a last lone pair has no negative and waits."""
     order = epoch_order(
         config.sampling,
@@ -185,8 +186,8 @@ def _batches(config: TrainConfig, epoch: int, views: Views, network: TwoBranch) 
         _seed(config.seed, epoch),
         lambda: embed_pairs(network, views, config.batch_size),
     )
-    for start in range(0, len(views) - 1, config.batch_size):
-        yield np.sort(order[start : start + config.batch_size])
+    starts = range(0, len(views) - 1, config.batch_size)
+    return [np.sort(order[start : start + config.batch_size]) for start in starts]
 
 
 def _steps(config: TrainConfig, pairs: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 
 from aenet.artifacts import write_bytes, write_json
 from aenet.data.pairs import read_pairs
@@ -94,7 +95,7 @@ def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> Non
         )
     lines += [
         f"  ablation: {paths.reports / 'ablation.md'}",
-        f"  report:   {(FOLDER / 'district' / 'report.html').absolute().as_uri()}",
+        f"  report:   {escape((FOLDER / 'district' / 'report.html').absolute().as_uri())}",
         "  MLflow:   make ui, then http://127.0.0.1:5000",
         f"  took {seconds / 60:.1f} minutes",
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
-from aenet.card import CARD, ModelCard
+from aenet.card import CARD, ModelCard, check_view
 from aenet.data.views import open_views
 from aenet.errors import AenetError
 from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
@@ -23,12 +23,14 @@ def main(paths: Paths = Paths()) -> None:
         raise AenetError(f"{metrics_file} does not exist: run the evaluate stage first")
     recall = float(json.loads(metrics_file.read_bytes())["aenet"]["recall_at_1"])
     network, trained = load_model(paths.model)
+    views = open_views(paths.views, "test")
+    check_view(trained.view, views.spec, str(paths.views))
     report_file = paths.reports / "export_onnx" / "parity.json"
     with tracked(paths, "export_onnx", config.model_dump(mode="json")) as active:
         with atomic_folder(paths.onnx, {"fingerprint": trained.fingerprint}) as folder:
             for view in VIEWS:
                 export_branch(network.branch(view), trained.view, folder / f"{view}.onnx")
-            report = parity(network, folder, open_views(paths.views, "test"), config)
+            report = parity(network, folder, views, config)
             write_json(report_file, report)
             if not report["passed"]:
                 raise AenetError(_failure(report, config))

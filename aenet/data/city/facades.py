@@ -77,7 +77,7 @@ def _texture(
     rgb = np.where(frame[:, None], trim, rgb)
     code = np.mod(bay * 7.31 + storey * 3.17 + (mine["seed"] % 97).astype(np.float32), 5.0)
     glass = np.stack([44 + 13 * code, 54 + 14 * code, 66 + 14 * code], axis=1)
-    glass = glass * (1 + 0.5 * np.clip(off_h / half_h, -1, 0))[:, None] + 14
+    glass = glass * (1 + 0.5 * np.clip(off_h / np.maximum(half_h, np.float32(1e-6)), -1, 0))[:, None] + 14
     bar = window & ((np.abs(inside) < 0.05) | (np.abs(up - middle) < 0.04)) & (fine > 0.4)
     rgb = np.where(window[:, None], glass, rgb)
     rgb = np.where(bar[:, None], trim, rgb)

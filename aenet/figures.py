@@ -25,7 +25,7 @@ def history(frame: pd.DataFrame, path: Path) -> None:
     left.set(xlabel="epoch", ylabel="training loss")
     for column, colour in (("val_recall_at_1", BLUE), ("val_recall_at_5", ORANGE), ("val_recall_at_10", GREEN)):
         right.plot(frame["epoch"], frame[column], color=colour, label="R@" + column.rsplit("_", 1)[1])
-    right.set(xlabel="epoch", ylabel="validation recall, %", ylim=(0, 100))
+    right.set(xlabel="epoch", ylabel="validation recall, %", ylim=(0, 102))
     right.legend(frameon=False, loc="lower right")
     _save(figure, path)
 
@@ -38,7 +38,7 @@ def recall_curve(curves: dict[str, pd.DataFrame], chance: float, path: Path) -> 
     longest = next(iter(curves.values()))["k"]
     axis.plot(longest, np.minimum(100, chance * longest), color=GREY, linestyle="--", label="chance")
     axis.set(xscale="log", xlabel="K", ylabel="R@K, %", ylim=(0, 102))
-    axis.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)  # within, it would lie over a curve
     _save(figure, path)
 
 

@@ -24,7 +24,7 @@ from aenet.data.views import Views
 from aenet.embed import embed_pairs
 from aenet.errors import AenetError
 from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.nn.losses import LossConfig, hard_negatives, loss, pairwise_distance
+from aenet.nn.losses import LossConfig, build_loss, hard_negatives, pairwise_distance
 from aenet.optimization import OptimizerConfig, build_optimizer
 from aenet.params import Config
 
@@ -139,6 +139,7 @@ def _one_epoch(
 ) -> tuple[float, float]:
     """Return (mean loss, share of anchors with more than one hard negative) of one pass over the pairs."""
     network.train()
+    loss = build_loss(config.loss).to(accelerator.device)
     losses, several = [], []
     batches = _batches(config, epoch, views, accelerator.unwrap_model(network))
     began, seen, steps = time.monotonic(), 0, len(batches)
@@ -147,7 +148,7 @@ def _one_epoch(
         raw_ground = torch.from_numpy(views.ground[rows]).to(accelerator.device)
         raw_aerial = torch.from_numpy(views.aerial[rows]).to(accelerator.device)
         ground, aerial = network(*augment(raw_ground, raw_aerial, config.augment, generator))
-        value = loss(config.loss, ground, aerial)
+        value = loss(ground, aerial)
         if not torch.isfinite(value):
             raise AenetError(
                 f"the loss is {value.item()} at epoch {epoch}, step {step}: lower optimizer.lr or loss.alpha"
@@ -181,7 +182,7 @@ def _batches(config: TrainConfig, epoch: int, views: Views, network: TwoBranch) 
     """Rows of each batch: the epoch's order of all pairs, cut up; a last lone pair has no negative and waits."""
     order = epoch_order(
         config.sampling,
-        len(views),
+        views.pairs,
         epoch,
         _seed(config.seed, epoch),
         lambda: embed_pairs(network, views, config.batch_size),

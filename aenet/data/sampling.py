@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import Field
 
@@ -39,16 +40,17 @@ Descriptors = tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]
 
 
 def epoch_order(
-    config: SamplingConfig, pairs: int, epoch: int, seed: int, describe: Callable[[], Descriptors]
+    config: SamplingConfig, pairs: pd.DataFrame, epoch: int, seed: int, describe: Callable[[], Descriptors]
 ) -> Int[np.ndarray, " n"]:
     """Return the order in which an epoch takes the pairs.
 
     Args:
+        pairs: the pair table of the split, one row per pair.
         seed: differs from epoch to epoch.
         describe: returns the pairs' current ground and aerial descriptors; called only where they are needed.
     """
     generator = np.random.default_rng(seed)
-    order = generator.permutation(pairs)
+    order = generator.permutation(len(pairs))
     if isinstance(config, RandomBatches) or epoch < config.first_epoch:
         return order
     # Twice the group's size, because the nearest may be taken by the time it is an anchor's turn.

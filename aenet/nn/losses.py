@@ -10,7 +10,7 @@ from typing import Annotated, Literal, assert_never
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from aenet.params import Config
@@ -41,6 +41,22 @@ class Mhnw(_Ranking):
 
 
 LossConfig = Annotated[Wsmr | WsmrAll | Mhnw, Field(discriminator="kind")]
+
+
+def build_loss(config: LossConfig) -> "BatchLoss":
+    """Return the loss as a module: some have a parameter of their own to learn."""
+    return BatchLoss(config)
+
+
+class BatchLoss(nn.Module):
+    """The loss of a whole batch: ground and aerial descriptors of matching rows -> one value."""
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+        return loss(self.config, ground, aerial)
 
 
 def loss(config: LossConfig, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"]) -> Float[Tensor, ""]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,7 +86,7 @@ def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progre
     """
     _check_tile_size(source, spec)
     pairs = read_pairs(source / "pairs.parquet")
-    meta = {"view": spec.model_dump(mode="json"), "opencv": cv2.__version__, "source": str(source.name)}
+    meta = {"view": spec.model_dump(mode="json"), "opencv": cv2.__version__, "data": _declared(source).get("kind")}
     # Two pools at once (OpenCV's and ours) on few cores are slower than one.
     cv2.setNumThreads(1)
     done = 0
@@ -120,14 +121,20 @@ def _convert(view: str, path: Path, spec: ViewSpec, heading_deg: float) -> UInt8
 
 def _check_tile_size(source: Path, spec: ViewSpec) -> None:
     """Refuse a scale that the data set contradicts: every gallery would inherit it."""
-    if not (source / MANIFEST).exists():
-        return  # a folder nobody made with a scale in mind
-    declared = read_manifest(source).meta.get("config", {}).get("tile_size_m")
+    declared = _declared(source).get("tile_size_m")
     if declared is not None and declared != spec.tile_size_m:
         raise AenetError(
             f"{source} has tiles of {declared:g} m, but polar_transform.view.tile_size_m is {spec.tile_size_m:g}: "
             "make the two agree in params.yaml"
         )
+
+
+def _declared(source: Path) -> dict[str, Any]:
+    """What the data set says of itself: its kind, and perhaps the size of its tiles; nothing where nobody said it."""
+    if not (source / MANIFEST).exists():
+        return {}
+    config: dict[str, Any] = read_manifest(source).meta.get("config", {})
+    return config
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,18 @@ def test_heads() -> None:
     assert not torch.equal(build_head(Flatten(kind="flatten"))(turned), flat)
 
 
+def test_descriptors_have_length_one_unless_a_loss_wants_their_lengths() -> None:
+    network = TwoBranch(config()).eval()
+    pixels = torch.randint(0, 256, (2, 32, 64, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        units, raw = network(pixels, pixels), network(pixels, pixels, unit=False)
+        flat = network.ground.features(pixels).flatten(1)
+    for unit, long in zip(units, raw, strict=True):
+        assert torch.allclose(unit.norm(dim=1), torch.ones(2))
+        assert torch.allclose(long / long.norm(dim=1, keepdim=True), unit, atol=1e-6)
+    assert torch.equal(raw[0], flat)
+
+
 def test_shared_branches_are_one() -> None:
     separate, shared = TwoBranch(config()), TwoBranch(config(shared=True))
     assert parameters(separate) == 2 * parameters(shared)

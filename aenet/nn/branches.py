@@ -52,8 +52,10 @@ class Branch(nn.Module):
             raise AenetError(f"the backbone answers {tuple(map_BCHW.shape)}, not a map [B, {self.channels}, H, W]")
         return torch.as_tensor(self.attention(map_BCHW))
 
-    def forward(self, pixels: Tensor) -> Float[Tensor, "b d"]:
-        return functional.normalize(self.head(self.features(pixels)).float(), dim=1)
+    def forward(self, pixels: Tensor, unit: bool = True) -> Float[Tensor, "b d"]:
+        """Return float32 descriptors, of length one if `unit`; as the head left them for a loss that wants lengths."""
+        descriptor = torch.as_tensor(self.head(self.features(pixels)).float())
+        return functional.normalize(descriptor, dim=1) if unit else descriptor
 
 
 class TwoBranch(nn.Module):
@@ -68,5 +70,8 @@ class TwoBranch(nn.Module):
         """Return the branch of one view."""
         return self.ground if view == "ground" else self.aerial
 
-    def forward(self, ground: Tensor, aerial: Tensor) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
-        return self.ground(ground), self.aerial(aerial)
+    def forward(
+        self, ground: Tensor, aerial: Tensor, unit: bool = True
+    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+        """Return the descriptors of both views; see `Branch.forward` for `unit`."""
+        return self.ground(ground, unit), self.aerial(aerial, unit)

@@ -49,11 +49,18 @@ def build_loss(config: LossConfig) -> "BatchLoss":
 
 
 class BatchLoss(nn.Module):
-    """The loss of a whole batch: ground and aerial descriptors of matching rows -> one value."""
+    """The loss of a whole batch: ground and aerial descriptors of matching rows -> one value.
+
+    Attributes:
+        unit: whether the descriptors must have length one; False asks for them as the heads left them.
+    """
+
+    unit: bool
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.config = config
+        self.unit = True
 
     def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
         return loss(self.config, ground, aerial)

@@ -42,14 +42,17 @@ def recall_curve(curves: dict[str, pd.DataFrame], chance: float, path: Path) -> 
     _save(figure, path)
 
 
-def bars(labels: Sequence[str], values: Sequence[float], ylabel: str, path: Path) -> None:
-    """Draw one horizontal bar per label with its value written at its end."""
+def dots(labels: Sequence[str], values: Sequence[Sequence[float]], xlabel: str, path: Path) -> None:
+    """Draw one line per label: a dot for each value, a bar up to their mean, and the mean in figures."""
     figure, ((axis,),) = _subplots(1, 1, (6.4, 0.5 * len(labels) + 1), squeeze=False)
-    drawn = axis.barh(range(len(labels)), values, color=BLUE)
+    means = [float(np.mean(row)) for row in values]
+    drawn = axis.barh(range(len(labels)), means, color=BLUE, alpha=0.35)
+    for line, row in enumerate(values):
+        axis.plot(row, [line] * len(row), "o", color=BLUE, markersize=5)
     axis.set_yticks(range(len(labels)), labels)
-    axis.bar_label(drawn, fmt="%.1f", padding=3)
+    axis.bar_label(drawn, labels=[f"{mean:.1f}" for mean in means], label_type="center")
     axis.invert_yaxis()
-    axis.set(xlabel=ylabel, xlim=(0, 1.12 * max([*values, 1e-9])))
+    axis.set(xlabel=xlabel, xlim=(0, max(1e-9, min(105, 1.12 * max(max(row) for row in values)))))
     _save(figure, path)
 
 

@@ -1,12 +1,14 @@
-"""Stage `ablate`: one variant of the paper's Tables 5 and 6, trained and evaluated like the model itself."""
+"""Stage `ablate`: one variant of the paper's Tables 5 and 6, trained once a seed, evaluated like the model itself."""
 
 import argparse
 from functools import partial
+from typing import Any
 
+import pandas as pd
 import torch
 from pydantic import Field
 
-from aenet.artifacts import write_json
+from aenet.artifacts import atomic_file, read_manifest, write_json
 from aenet.data.views import open_views
 from aenet.embed import embed_pairs
 from aenet.errors import AenetError
@@ -30,33 +32,61 @@ class Variant(Config):
 
 
 class AblateConfig(Config):
-    """The rows of the comparison, in order, and the epochs each is trained for."""
+    """The rows of the comparison, in order.
 
-    epochs: int = Field(ge=1)
+    Attributes:
+        epochs: of every training; None trains as long as section `train` does.
+        seeds: one training each; their spread is what a difference between rows must exceed.
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     variants: dict[str, Variant] = Field(min_length=1)
 
 
 def main(variant: str, paths: Paths = Paths()) -> None:
-    """Write models/ablate/VARIANT and reports/ablate/VARIANT."""
+    """Write models/ablate/VARIANT/seed-N and reports/ablate/VARIANT."""
     section = read_section(paths.params, "ablate", AblateConfig)
     if variant not in section.variants:
         raise AenetError(f"{paths.params} has no ablate.variants.{variant} (known: {', '.join(section.variants)})")
     row = section.variants[variant]
     base = read_section(paths.params, "train", TrainConfig)
     model = base.model.model_copy(update={"attention": row.attention})
-    config = base.model_copy(update={"model": model, "loss": row.loss, "epochs": section.epochs})
+    changed = {"model": model, "loss": row.loss, "epochs": section.epochs or base.epochs}
+    values = {}
+    for seed in section.seeds:
+        config = base.model_copy(update={**changed, "seed": seed})
+        values[str(seed)] = _one_seed(variant, row.label, config, paths)
+    out = paths.reports / "ablate" / variant
+    content = {"data": _data(paths), "epochs": changed["epochs"], "network": {}, "seeds": values}
+    write_json(out / "metrics.json", content)
+    histories = [pd.read_csv(out / "seeds" / seed / "history.csv").assign(seed=seed) for seed in values]
+    with atomic_file(out / "history.csv") as temporary:
+        pd.concat(histories).to_csv(temporary, index=False)
+    first = next(iter(values.values()))
+    console.print(f"{row.label}: R@1 {first['recall_at_1']:.1f} % of {first['places']:.0f} test places")
+
+
+def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> dict[str, Any]:
+    name = f"{variant}-seed-{config.seed}"
     settings = read_section(paths.params, "evaluate", EvaluateConfig)
-    folder, report = paths.root / "models" / "ablate" / variant, paths.reports / "ablate" / variant
-    tags = {"ablation": variant, "label": row.label}
+    folder = paths.root / "models" / "ablate" / variant / f"seed-{config.seed}"
+    report = paths.reports / "ablate" / variant / "seeds" / str(config.seed)
+    tags = {"ablation": variant, "label": label, "seed": str(config.seed)}
     params = config.model_dump(mode="json")
-    with tracked(paths, "ablate", params, variant=variant, parent="ablation", tags=tags) as active:
-        fit(paths, config, f"ablate {variant}", active, folder, report)
+    with tracked(
+        paths, "ablate", params, variant=variant, name=f"ablate-{name}", parent="ablation", tags=tags
+    ) as active:
+        fit(paths, config, f"ablate {name}", active, folder, report)
         torch.set_num_threads(settings.threads)
         views = open_views(paths.views, "test")
         values = score(*embed_pairs(load_model(folder)[0], views, settings.batch_size), views).values
-        write_json(report / "metrics.json", values)
-        active.metrics({f"test/{name}": value for name, value in values.items()})
-    console.print(f"{row.label}: R@1 {values['recall_at_1']:.1f} % of {len(views)} test places; see {report}")
+        active.metrics({f"test/{key}": value for key, value in values.items()})
+    return values
+
+
+def _data(paths: Paths) -> str:
+    return str(read_manifest(paths.views).meta.get("data") or "unnamed data")
 
 
 if __name__ == "__main__":

@@ -1,27 +1,17 @@
-"""Stage `compare`: the table over all variants of `ablate`."""
+"""Stage `compare`: the report over all variants of `ablate`, in the layout of the paper's tables."""
 
-import json
-
-import pandas as pd
 from pydantic import ConfigDict, Field
 
 from aenet import figures
+from aenet.ablation import Row, frame, markdown, read_row
 from aenet.artifacts import atomic_file, write_bytes
 from aenet.errors import AenetError
 from aenet.params import Config, read_section
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
-_COLUMNS = {
-    "recall_at_1": "R@1",
-    "recall_at_5": "R@5",
-    "recall_at_10": "R@10",
-    "recall_at_1_percent": "R@1%",
-    "median_rank": "median rank",
-}
 
-
-class Row(Config):
+class Labelled(Config):
     """A variant as the table shows it; what it trains is `ablate`'s to know and to check."""
 
     model_config = ConfigDict(extra="ignore")
@@ -34,34 +24,34 @@ class CompareConfig(Config):
 
     model_config = ConfigDict(extra="ignore")
 
-    variants: dict[str, Row] = Field(min_length=1)
+    variants: dict[str, Labelled] = Field(min_length=1)
 
 
 def main(paths: Paths = Paths()) -> None:
     """Write reports/ablation.csv, .md and .png."""
     variants = read_section(paths.params, "ablate", CompareConfig).variants
-    rows = []
-    for name, variant in variants.items():
-        file = paths.reports / "ablate" / name / "metrics.json"
-        if not file.exists():
-            raise AenetError(f"{file} does not exist: run `dvc repro ablate@{name}` first")
-        rows.append({"variant": variant.label, **json.loads(file.read_bytes())})
-    frame = pd.DataFrame(rows)[["variant", *_COLUMNS]].rename(columns=_COLUMNS)
+    rows = [_row(paths, name, variant.label) for name, variant in variants.items()]
+    table = frame(rows)
     with tracked(paths, "compare", {"variants": list(variants)}, parent="ablation") as active:
         with atomic_file(paths.reports / "ablation.csv") as temporary:
-            frame.to_csv(temporary, index=False)
-        write_bytes(paths.reports / "ablation.md", _markdown(frame, int(rows[0]["places"])).encode())
-        figures.bars(list(frame["variant"]), list(frame["R@1"]), "R@1, %", paths.reports / "ablation.png")
-        active.table("ablation.json", frame, to_parent=True)
+            table.to_csv(temporary, index=False)
+        write_bytes(paths.reports / "ablation.md", markdown(rows).encode())
+        figures.dots(
+            [row.label for row in rows],
+            [[values["recall_at_1"] for values in row.seeds.values()] for row in rows],
+            "R@1, %",
+            paths.reports / "ablation.png",
+        )
+        active.table("ablation.json", table, to_parent=True)
         active.figure("ablation.png", paths.reports / "ablation.png", to_parent=True)
     console.print((paths.reports / "ablation.md").read_text())
 
 
-def _markdown(frame: pd.DataFrame, places: int) -> str:
-    lines = ["| " + " | ".join(frame.columns) + " |", "|---|" + "---:|" * (len(frame.columns) - 1)]
-    for row in frame.itertuples(index=False):
-        lines.append(f"| {row[0]} | " + " | ".join(f"{value:.2f}" for value in row[1:]) + " |")
-    return f"# Ablation on {places} test places\n\n" + "\n".join(lines) + "\n"
+def _row(paths: Paths, name: str, label: str) -> Row:
+    file = paths.reports / "ablate" / name / "metrics.json"
+    if not file.exists():
+        raise AenetError(f"{file} does not exist: run `dvc repro ablate@{name}` first")
+    return read_row(file, name, label)
 
 
 if __name__ == "__main__":

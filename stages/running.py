@@ -45,13 +45,14 @@ def tracked(
     stage: str,
     params: Mapping[str, Any],
     variant: str | None = None,
+    name: str | None = None,
     parent: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[tracking.Run]:
     """Open the MLflow run of this stage and fingerprint; refuse a params.yaml with a section no stage has."""
     check_sections(paths.params, read_yaml(paths.root / "dvc.yaml")["stages"])
     digest = fingerprint(paths.root, stage, variant)
-    name = stage if variant is None else f"{stage}-{variant}"
+    name = name or stage
     with tracking.run(
         experiment="aenet",
         stage=name,

@@ -62,7 +62,7 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
         line |= {column: row.mean(key) for key, column in KEYS.items()}
         line |= {f"{column} spread": row.spread(key) for key, column in KEYS.items() if column in RECALLS}
         for data, title in NAMES.items():
-            paper = dict(VARIANTS.get(row.name, {})).get(data, (None,) * 4)
+            paper = VARIANTS.get(row.name, {}).get(data, (None,) * 4)
             line |= {f"{column} paper {title}": value for column, value in zip(RECALLS, paper, strict=True)}
         lines.append(line | {"seeds": len(row.seeds), "epochs": row.epochs, "places": row.places, **row.network})
     return pd.DataFrame(lines)
@@ -113,7 +113,7 @@ def _beside(rows: Sequence[Row]) -> str:
     data = rows[0].data
     if data in NAMES:
         columns = [*RECALLS, *(f"{column}, paper" for column in RECALLS)]
-        papers = [_numbers(VARIANTS[row.name][data]) for row in rows]  # type: ignore[index]  # `in NAMES` proves it
+        papers = [_numbers(VARIANTS[row.name][data]) for row in rows]
     else:
         columns = [*RECALLS, *(f"R@1, paper on {name}" for name in NAMES.values())]
         papers = [_numbers([VARIANTS[row.name][data][0] for data in ("cvusa", "cvact")]) for row in rows]

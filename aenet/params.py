@@ -57,14 +57,14 @@ def check_sections(path: Path, known: Collection[str]) -> None:
         AenetError: names the section and the nearest of `known`.
     """
     if unknown := [str(section) for section in read_yaml(path) if section not in known]:
-        said = [f"unknown section '{section}'{_nearest(section, known)}" for section in unknown]
+        said = [f"unknown section '{section}'{nearest(section, known)}" for section in unknown]
         raise AenetError(f"{path}: " + "; ".join(said))
 
 
 def parse(tree: dict[str, Any], section: str, type_: type[C], source: str) -> C:
     """Validate `tree[section]` as a `type_`; `source` names the origin in errors."""
     if section not in tree:
-        raise AenetError(f"{source} has no section '{section}'{_nearest(section, tree)}")
+        raise AenetError(f"{source} has no section '{section}'{nearest(section, tree)}")
     if foreign := list(_foreign(tree[section], section)):
         raise AenetError(f"{source}: " + "; ".join(foreign))
     try:
@@ -109,7 +109,7 @@ def _meant(loc: tuple[int | str, ...], type_: type[BaseModel], section: str) -> 
         elsewhere = dict(_all_keys(type_, section))
         if near := _close(unknown, elsewhere, cutoff=0.8):
             return f" (did you mean '{elsewhere[near]}'?)"
-    return _nearest(unknown, level)
+    return nearest(unknown, level)
 
 
 def _models_at(type_: type[BaseModel], loc: tuple[int | str, ...]) -> list[type[BaseModel]]:
@@ -147,6 +147,7 @@ def _close(word: str, known: Collection[str], cutoff: float = 0.5) -> str | None
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)
 
 
-def _nearest(word: str, known: Collection[str]) -> str:
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return ` (did you mean ...?)` for a mistyped word, or what is known where nothing is near."""
     match = _close(word, known)
     return f" (did you mean '{match}'?)" if match else f" (known: {', '.join(sorted(known))})"

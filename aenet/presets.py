@@ -1,13 +1,17 @@
 """Presets: named sets of sections that replace those of params.yaml, comments and other sections kept."""
 
 import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from aenet.artifacts import write_bytes
 from aenet.errors import AenetError
-from aenet.params import PARAMS_FILE, read_yaml
+from aenet.params import PARAMS_FILE, nearest, read_yaml
 
 FOLDER = Path("presets")
 
@@ -25,11 +29,40 @@ def use_preset(name: str, root: Path = Path()) -> list[str]:
     sections = list(read_yaml(source))
     if unknown := set(sections) - set(read_yaml(root / PARAMS_FILE)):
         raise AenetError(f"{source} has sections that {PARAMS_FILE} lacks: {', '.join(sorted(unknown))}")
+    with _edited(root / PARAMS_FILE) as target:
+        target.update(YAML().load(source.read_text(encoding="utf-8")))
+    return sections
+
+
+def set_values(values: Mapping[str, str], root: Path = Path()) -> None:
+    """Set single values of params.yaml: dotted key -> value as it would be written in YAML.
+
+    Raises:
+        AenetError: a section or mapping on the way to a key is not there, or a value is not YAML.
+    """
+    with _edited(root / PARAMS_FILE) as target:
+        for key, value in values.items():
+            *above, last = key.split(".")
+            level = target
+            for part in above:
+                if not isinstance(level.get(part), dict):
+                    raise AenetError(
+                        f"cannot set {key}: {PARAMS_FILE} has no mapping '{part}' there{nearest(part, level)}"
+                    )
+                level = level[part]
+            try:
+                level[last] = YAML(typ="safe", pure=True).load(value)
+            except YAMLError as error:
+                raise AenetError(f"cannot set {key}: {value!r} is not YAML (put text with : or # in quotes)") from error
+
+
+@contextmanager
+def _edited(path: Path) -> Iterator[Any]:
+    """Yield the tree of a YAML file and write it back, comments kept, unless the block raises."""
     yaml = YAML()
     yaml.width = 120
-    target = yaml.load((root / PARAMS_FILE).read_text(encoding="utf-8"))
-    target.update(yaml.load(source.read_text(encoding="utf-8")))
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    yield tree
     text = io.StringIO()
-    yaml.dump(target, text)
-    write_bytes(root / PARAMS_FILE, text.getvalue().encode())
-    return sections
+    yaml.dump(tree, text)
+    write_bytes(path, text.getvalue().encode())

@@ -36,12 +36,24 @@ def main() -> NoReturn:
 @app.command()
 def demo() -> None:
     """Run the pipeline on the town, then place its test photos on the map (needs the project's folder)."""
+    _in_project("demo")
+
+
+def _in_project(flow: str, *arguments: str) -> NoReturn:
+    """Run a module of flows/ in the project's folder and exit as it does."""
     import subprocess
 
     if not Path("dvc.yaml").exists():
-        raise AenetError("no dvc.yaml here: run `aenet demo` in the project's folder")
-    need("`aenet demo`", *PIPELINE)
-    raise typer.Exit(subprocess.run([sys.executable, "-m", "flows.demo"], check=False).returncode)
+        raise AenetError(f"no dvc.yaml here: run `aenet {flow}` in the project's folder")
+    need(f"`aenet {flow}`", *PIPELINE)
+    command = [sys.executable, "-m", f"flows.{flow}", *arguments]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def reproduce(context: typer.Context) -> None:
+    """Reproduce one row of the paper's tables: PRESET ROW --source DIR (needs the project's folder)."""
+    _in_project("reproduce", *context.args)
 
 
 @gallery_app.command("build")

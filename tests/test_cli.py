@@ -28,7 +28,7 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     text, slow = json.loads(done.stdout)
-    for name in ("demo", "gallery", "locate", "evaluate", "doctor", "sync", "preset"):
+    for name in ("demo", "reproduce", "gallery", "locate", "evaluate", "doctor", "sync", "preset"):
         assert name in text
     assert slow == []
 

@@ -1,0 +1,53 @@
+"""The table of places in the formats of geographic information systems: GeoJSON, GeoPackage and KML."""
+
+from pathlib import Path
+from typing import Literal, assert_never
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from aenet.artifacts import atomic_file
+
+Format = Literal["geojson", "gpkg", "kml"]
+_LISTS = ("tiles", "scores")  # none of the three has a type for them
+
+
+def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
+    """Write `folder/places.KIND`, wholly or not at all, and return its path.
+
+    All rows are kept; a photo without a place has no geometry. KML shows a photo's name and status in its balloon, and
+    only photos that have a place, for Google Earth shows nothing of others.
+    """
+    import geopandas
+
+    frame = places.to_pandas()
+    for column in _LISTS:
+        frame[column] = [" ".join(map(str, values)) if values is not None else None for values in frame[column]]
+    points = geopandas.points_from_xy(frame["longitude"], frame["latitude"])
+    geometry = np.where(frame["latitude"].notna().to_numpy(), points, None)
+    table = geopandas.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326")
+    path = folder / f"places.{kind}"
+    with atomic_file(path) as temporary:
+        # The driver looks at the ending, and a temporary name has another.
+        named = temporary.with_name(f"{temporary.name}.{kind}")
+        try:
+            match kind:
+                case "geojson":
+                    table.to_file(named, driver="GeoJSON", engine="pyogrio")
+                case "gpkg":
+                    table.to_file(named, driver="GPKG", layer="places", engine="pyogrio")
+                case "kml":
+                    _placemarks(table).to_file(named, driver="KML", engine="pyogrio")
+                case _:
+                    assert_never(kind)
+            named.replace(temporary)
+        finally:
+            named.unlink(missing_ok=True)
+    return path
+
+
+def _placemarks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a place, under the two names KML has for text."""
+    placed = table[table["latitude"].notna()]
+    return placed.assign(Name=placed["photo"], Description=placed["status"])

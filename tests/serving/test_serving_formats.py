@@ -1,0 +1,52 @@
+"""What a geographic information system reads back: every photo, at its place, under its own name."""
+
+from pathlib import Path
+
+import geopandas
+import pyarrow as pa
+import pytest
+
+from aenet.serving.formats import Format, write_format
+from aenet.serving.places import SCHEMA
+
+NAMES = ["plain.jpg", "line\nbreak.jpg", "<b>=1+1</b> & \N{GRINNING FACE}.jpg"]
+
+
+def _places() -> pa.Table:
+    rows = [
+        {"photo": name, "status": "ok", "latitude": 47.0 + at, "longitude": 8.0, "score": 0.5, "tiles": ["t1", "t2"]}
+        for at, name in enumerate(NAMES)
+    ]
+    lost = {"photo": "lost.jpg", "status": "error", "reason": "empty file"}
+    return pa.Table.from_pylist([*rows, lost], schema=SCHEMA)
+
+
+@pytest.mark.parametrize("kind", ["geojson", "gpkg"])
+def test_every_photo_comes_back_with_its_place(tmp_path: Path, kind: Format) -> None:
+    back = geopandas.read_file(write_format(tmp_path, _places(), kind))
+    assert list(back["photo"]) == [*NAMES, "lost.jpg"]
+    assert [(point.x, point.y) for point in back.geometry[:3]] == [(8.0, 47.0), (8.0, 48.0), (8.0, 49.0)]
+    assert back.geometry[3] is None and back["reason"][3] == "empty file"
+    assert back["tiles"][0] == "t1 t2"
+    assert back.crs.to_epsg() == 4326
+
+
+def test_kml_has_a_named_placemark_for_every_placed_photo(tmp_path: Path) -> None:
+    path = write_format(tmp_path, _places(), "kml")
+    back = geopandas.read_file(path)
+    assert list(back["Name"]) == NAMES
+    assert [point.y for point in back.geometry] == [47.0, 48.0, 49.0]
+    assert "<b>" not in path.read_text(), "a file name is text, not markup"
+
+
+def test_a_control_character_does_not_break_kml(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(
+        [{"photo": "a\x07\x1b.jpg", "status": "ok", "latitude": 1.0, "longitude": 2.0}], schema=SCHEMA
+    )
+    assert len(geopandas.read_file(write_format(tmp_path, table, "kml"))) == 1
+
+
+def test_nothing_else_is_left_behind(tmp_path: Path) -> None:
+    for kind in ("geojson", "gpkg", "kml"):
+        write_format(tmp_path, _places(), kind)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["places.geojson", "places.gpkg", "places.kml"]

@@ -1,51 +1,48 @@
 """Metric-learning losses on a batch of matching pairs: row i of the ground matches row i of the aerial descriptors.
 
-Each loss takes the distance matrix d[i, j] (anchor i, reference j; the diagonal holds the positives) and returns one
-value per anchor. Where the paper is silent the decisions are: squared Euclidean distance of unit vectors,
-alpha = 10, both directions averaged.
+Where the paper is silent the decisions are: squared Euclidean distance of unit vectors, alpha = 10, both directions
+averaged. The formulae, with their sources, are in `ranking` and `contrastive`.
 """
 
-from typing import Annotated, Literal, assert_never
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
 
-import torch
-from jaxtyping import Bool, Float
-from pydantic import Field
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
-from aenet.params import Config
+from aenet.errors import AenetError
+from aenet.nn.contrastive import InfoNCELoss, contrastive, logistic_pairs
+from aenet.nn.distances import Distance, pairwise_distance
+from aenet.nn.lossconfigs import (
+    Anchors,
+    Contrastive,
+    Dbl,
+    Hertl,
+    InfoNCE,
+    LossConfig,
+    Mhnw,
+    SoftTriHard,
+    Wsmr,
+    WsmrAll,
+)
+from aenet.nn.ranking import hard_negatives, hertl, mhnw, soft_trihard, wsmr, wsmr_all
 
-
-class _Ranking(Config):
-    alpha: float = Field(default=10.0, gt=0)
-    distance: Literal["squared", "euclidean"] = "squared"
-    anchors: Literal["both", "ground"] = "both"
-
-
-class Wsmr(_Ranking):
-    """Weighted soft-margin ranking with the hardest negative of the batch (paper, eq. 3.1)."""
-
-    kind: Literal["wsmr"]
-
-
-class WsmrAll(_Ranking):
-    """Weighted soft-margin ranking averaged over all negatives of the batch (SAFA, DSM, Polar-L2LTR)."""
-
-    kind: Literal["wsmr_all"]
-
-
-class Mhnw(_Ranking):
-    """Multiple hard negatives weighting (paper, eqs. 3.2 and 3.3)."""
-
-    kind: Literal["mhnw"]
-
-
-LossConfig = Annotated[Wsmr | WsmrAll | Mhnw, Field(discriminator="kind")]
-
-
-def build_loss(config: LossConfig) -> "BatchLoss":
-    """Return the loss as a module: some have a parameter of their own to learn."""
-    return BatchLoss(config)
+__all__ = [
+    "BatchLoss",
+    "Contrastive",
+    "Dbl",
+    "Hertl",
+    "InfoNCE",
+    "LossConfig",
+    "Mhnw",
+    "SoftTriHard",
+    "Wsmr",
+    "WsmrAll",
+    "build_loss",
+    "hard_negatives",
+    "pairwise_distance",
+]
 
 
 class BatchLoss(nn.Module):
@@ -55,78 +52,74 @@ class BatchLoss(nn.Module):
         unit: whether the descriptors must have length one; False asks for them as the heads left them.
     """
 
-    unit: bool
-
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, formula: Callable[[Tensor, Tensor], Tensor], unit: bool = True) -> None:
         super().__init__()
-        self.config = config
-        self.unit = True
+        self.formula = formula  # a module's own parameters become this module's
+        self.unit = unit
 
-    def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-        return loss(self.config, ground, aerial)
+    def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
+        """Return the batch's loss.
 
-
-def loss(config: LossConfig, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the batch's loss for unit descriptors of matching rows; needs n >= 2."""
-    distances = pairwise_distance(ground, aerial, config.distance)
-    value = _per_anchor(config, distances).mean()
-    if config.anchors == "both":
-        value = (value + _per_anchor(config, distances.T).mean()) / 2
-    return value
-
-
-def pairwise_distance(
-    ground: Float[Tensor, "n d"], aerial: Float[Tensor, "m d"], kind: Literal["squared", "euclidean"]
-) -> Float[Tensor, "n m"]:
-    """Return Euclidean distances, or their squares 2 - 2 cos, between unit vectors."""
-    squared = (2 - 2 * ground @ aerial.T).clamp_min(0)
-    if kind == "squared":
-        return squared
-    return squared.clamp_min(1e-12).sqrt()  # the root's slope is infinite at zero
+        Raises:
+            AenetError: the two differ in shape, or there is no second pair to tell the first from.
+        """
+        if ground.shape != aerial.shape or len(ground) < 2:
+            raise AenetError(
+                f"a loss needs at least two matching pairs, got ground {tuple(ground.shape)} and aerial "
+                f"{tuple(aerial.shape)}: use a batch_size of 2 or more"
+            )
+        return self.formula(ground, aerial)
 
 
-def _per_anchor(config: LossConfig, distances: Float[Tensor, "n n"]) -> Float[Tensor, " n"]:
+def build_loss(config: LossConfig) -> BatchLoss:  # noqa: PLR0911  # one return a kind
+    """Return the loss as a module, called with ground and aerial descriptors [n, d]; some have a parameter to learn."""
     match config:
         case Wsmr():
-            return wsmr(distances, config.alpha)
+            return _ranking(partial(wsmr, alpha=config.alpha), config.distance, config.anchors)
         case WsmrAll():
-            return wsmr_all(distances, config.alpha)
+            return _ranking(partial(wsmr_all, alpha=config.alpha), config.distance, config.anchors)
         case Mhnw():
-            return mhnw(distances, config.alpha)
+            return _ranking(partial(mhnw, alpha=config.alpha), config.distance, config.anchors)
+        case SoftTriHard():
+            return BatchLoss(partial(_soft_trihard, config))
+        case Dbl(form="triplet"):
+            return _ranking(partial(wsmr_all, alpha=1.0), config.distance, config.anchors, config.unit)
+        case Dbl():
+            distance = partial(pairwise_distance, kind=config.distance, unit=config.unit)
+            return BatchLoss(lambda g, a: logistic_pairs(distance(g, a), config.margin), config.unit)
+        case Hertl():
+            return _ranking(partial(hertl, margin=config.margin), "squared", "ground", unit=False)
+        case Contrastive():
+            return BatchLoss(lambda g, a: contrastive(pairwise_distance(g, a, "euclidean"), config.margin))
+        case InfoNCE():
+            return BatchLoss(
+                InfoNCELoss(
+                    config.temperature,
+                    config.max_scale,
+                    config.smoothing,
+                    config.learn_scale,
+                    both=config.anchors == "both",
+                )
+            )
     assert_never(config)
 
 
-def wsmr(d: Float[Tensor, "n n"], alpha: float) -> Float[Tensor, " n"]:
-    """ln(1 + exp(alpha (d_ap - min_n d_an))) for each anchor (paper, eq. 3.1)."""
-    nearest = d.masked_fill(_diagonal(d), torch.inf).amin(1)
-    return softplus(alpha * (d.diagonal() - nearest))
+def _ranking(
+    per_anchor: Callable[[Tensor], Tensor], distance: Distance, anchors: Anchors, unit: bool = True
+) -> BatchLoss:
+    def formula(ground: Tensor, aerial: Tensor) -> Tensor:
+        d = pairwise_distance(ground, aerial, distance, unit)
+        value = per_anchor(d).mean()
+        return (value + per_anchor(d.T).mean()) / 2 if anchors == "both" else value
+
+    return BatchLoss(formula, unit)
 
 
-def wsmr_all(d: Float[Tensor, "n n"], alpha: float) -> Float[Tensor, " n"]:
-    """Mean over negatives of ln(1 + exp(alpha (d_ap - d_an))) for each anchor."""
-    terms = softplus(alpha * (d.diagonal()[:, None] - d))
-    return terms.masked_fill(_diagonal(d), 0.0).sum(1) / (d.shape[0] - 1)
+def _soft_trihard(config: SoftTriHard, ground: Tensor, aerial: Tensor) -> Tensor:
+    def one_way(anchors: Tensor, references: Tensor) -> Tensor:
+        both = config.negatives == "both_views"
+        within = pairwise_distance(anchors, anchors, config.distance) if both else None
+        return soft_trihard(pairwise_distance(anchors, references, config.distance), config.alpha, within).mean()
 
-
-def mhnw(d: Float[Tensor, "n n"], alpha: float) -> Float[Tensor, " n"]:
-    """Weighted mean over an anchor's hard negatives, those nearer than its positive (paper, eqs. 3.2 and 3.3).
-
-    D_i = d_ap - d_an_i > 0, w_i = D_i / max_j D_j (a constant for the gradient), and for N hard negatives
-    1/N sum_i w_i ln(1 + exp(alpha D_i)). With N <= 1 it is `wsmr`; at N = 1 the two agree.
-    """
-    margin = d.diagonal()[:, None] - d
-    hard = hard_negatives(d)
-    count = hard.sum(1)
-    hardest = margin.detach().masked_fill(~hard, 0.0).amax(1, keepdim=True)
-    weight = (margin.detach() / hardest.clamp_min(torch.finfo(d.dtype).tiny)).masked_fill(~hard, 0.0)
-    several = (weight * softplus(alpha * margin)).sum(1) / count.clamp_min(1)
-    return torch.where(count > 1, several, wsmr(d, alpha))
-
-
-def hard_negatives(d: Float[Tensor, "n n"]) -> Bool[Tensor, "n n"]:
-    """True where a negative is nearer to the anchor than its positive."""
-    return (d < d.diagonal()[:, None]) & ~_diagonal(d)
-
-
-def _diagonal(d: Float[Tensor, "n n"]) -> Bool[Tensor, "n n"]:
-    return torch.eye(d.shape[0], dtype=torch.bool, device=d.device)
+    value = one_way(ground, aerial)
+    return (value + one_way(aerial, ground)) / 2 if config.anchors == "both" else value

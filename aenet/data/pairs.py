@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aenet.artifacts import write_parquet
+from aenet.artifacts import MANIFEST, read_manifest, write_parquet
 from aenet.errors import AenetError
 
 COLUMNS = (
@@ -30,7 +30,7 @@ def write_pairs(path: Path, pairs: pd.DataFrame) -> None:
 
 
 def read_pairs(path: Path) -> pd.DataFrame:
-    """Read and check a pair table; `ground` and `aerial` are paths relative to the data set's root."""
+    """Read and check a pair table; `ground` and `aerial` are paths relative to `image_root`."""
     if not path.exists():
         raise AenetError(f"{path} does not exist: run the download stage first")
     try:
@@ -38,6 +38,25 @@ def read_pairs(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these two families
         raise AenetError(f"{path} is not a readable Parquet table ({error})") from error
     return check_pairs(pairs, str(path))
+
+
+def image_root(folder: Path) -> Path:
+    """Return the folder that `ground` and `aerial` of the data set in `folder` are relative to.
+
+    It is `folder` itself, or where its manifest says that the images lie.
+
+    Raises:
+        AenetError: that folder is no longer there.
+    """
+    if not (folder / MANIFEST).exists():
+        return folder
+    root = Path(read_manifest(folder).meta.get("images", {}).get("root", folder))
+    if not root.is_dir():
+        raise AenetError(
+            f"the images of {folder} lay in {root}, which is not there: bring them back, or set download.source to "
+            "where they are now and run `dvc repro --force --single-item download`"
+        )
+    return root
 
 
 def check_pairs(pairs: pd.DataFrame, name: str) -> pd.DataFrame:

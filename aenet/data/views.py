@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from aenet import images
 from aenet.artifacts import MANIFEST, atomic_folder, read_manifest, verify_file
 from aenet.card import ViewSpec
-from aenet.data.pairs import SPLITS, read_pairs, write_pairs
+from aenet.data.pairs import SPLITS, image_root, read_pairs, write_pairs
 from aenet.errors import AenetError
 from aenet.polar import polar_transform
 
@@ -82,10 +82,12 @@ def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progre
     Panoramas are turned north by their `heading_deg`; where that is NaN they are taken to be north-centred.
 
     Raises:
-        AenetError: the data set's tiles are of another size on the ground than `spec` says, or an image is unusable.
+        AenetError: the data set contradicts `spec` (size of its tiles on the ground, rows of its panoramas), or an
+            image is unusable.
     """
-    _check_tile_size(source, spec)
+    _check_view(source, spec)
     pairs = read_pairs(source / "pairs.parquet")
+    root = image_root(source)
     meta = {"view": spec.model_dump(mode="json"), "opencv": cv2.__version__, "data": _declared(source).get("kind")}
     # Two pools at once (OpenCV's and ours) on few cores are slower than one.
     cv2.setNumThreads(1)
@@ -100,9 +102,7 @@ def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progre
                 file = folder / split / f"{view}.npy"
                 target = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
                 headings = rows["heading_deg"].fillna(0.0)
-                jobs = [
-                    (view, source / path, spec, heading) for path, heading in zip(rows[view], headings, strict=True)
-                ]
+                jobs = [(view, root / path, spec, heading) for path, heading in zip(rows[view], headings, strict=True)]
                 for index, pixels in enumerate(pool.map(_convert, *zip(*jobs, strict=True)) if jobs else ()):
                     target[index] = pixels
                     done += 1
@@ -119,22 +119,28 @@ def _convert(view: str, path: Path, spec: ViewSpec, heading_deg: float) -> UInt8
         raise AenetError(f"{path}: {error}") from error
 
 
-def _check_tile_size(source: Path, spec: ViewSpec) -> None:
-    """Refuse a scale that the data set contradicts: every gallery would inherit it."""
+def _check_view(source: Path, spec: ViewSpec) -> None:
+    """Refuse a scale or rows that the data set contradicts: every model and gallery would inherit them."""
     declared = _declared(source).get("tile_size_m")
     if declared is not None and declared != spec.tile_size_m:
         raise AenetError(
             f"{source} has tiles of {declared:g} m, but polar_transform.view.tile_size_m is {spec.tile_size_m:g}: "
             "make the two agree in params.yaml"
         )
+    if spec.ground_rows is None and (needed := _declared(source, "view")):
+        settings = ", ".join(f"{name}: {value}" for name, value in needed.items())
+        raise AenetError(
+            f"of the panoramas of {source} only some rows are in use by those who publish on them: add {settings} to "
+            "polar_transform.view in params.yaml"
+        )
 
 
-def _declared(source: Path) -> dict[str, Any]:
-    """What the data set says of itself: its kind, and perhaps the size of its tiles; nothing where nobody said it."""
+def _declared(source: Path, part: str = "config") -> dict[str, Any]:
+    """What the data set says of itself: its kind, perhaps the size of its tiles; nothing where nobody said it."""
     if not (source / MANIFEST).exists():
         return {}
-    config: dict[str, Any] = read_manifest(source).meta.get("config", {})
-    return config
+    declared: dict[str, Any] = read_manifest(source).meta.get(part, {})
+    return declared
 
 
 @dataclass(frozen=True)

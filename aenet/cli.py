@@ -100,6 +100,9 @@ def locate(
     provider: Provider = "auto",
     threads: Threads = 0,
     overwrite: Overwrite = False,
+    engine: Annotated[Literal["local", "dask", "ray"], typer.Option(help="where shards are computed")] = "local",
+    address: Annotated[str | None, typer.Option(help="of a Dask or Ray cluster; default: one in this machine")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="of a cluster in this machine; 0: one per core")] = 0,
 ) -> None:
     """Place photos on the map: a table, a CSV and a report; exit status 3 if some could not be read."""
     from aenet.progress import progress
@@ -108,7 +111,7 @@ def locate(
 
     options = LocateOptions(top_k=top_k, shard_size=shard_size, provider=provider, threads=threads, overwrite=overwrite)
     with progress("locate") as report:
-        summary = place(photos, gallery, model, out, options, report)
+        summary = place(photos, gallery, model, out, options, report, engine, address, workers)
     for line in summary.lines():
         typer.echo(line)
     raise typer.Exit(_PARTIAL if summary.errors else 0)

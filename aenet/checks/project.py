@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from aenet.checks.finding import INSTALL, Finding, installed
-from aenet.extras import INSTALL as INSTALL_EXTRA
+from aenet.extras import install
 
 _PIPELINE = ("torch", "timm", "accelerate", "onnx", "dvc", "mlflow", "prefect")
 
@@ -49,7 +49,7 @@ def check_pipeline() -> Iterator[Finding]:
     if len(missing) == len(_PIPELINE):
         yield Finding("ok", "pipeline", "extra not installed: localizing works, training does not")
     elif missing:
-        yield Finding("warn", "pipeline", f"extra is incomplete: {', '.join(missing)} missing", INSTALL_EXTRA)
+        yield Finding("warn", "pipeline", f"extra is incomplete: {', '.join(missing)} missing", install())
     else:
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PIPELINE)
         yield Finding("ok", "pipeline", versions)

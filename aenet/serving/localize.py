@@ -5,18 +5,30 @@
         run_shard(job, shard)
     summary = finish(job)
 
-`locate` does that in one process. An orchestrator calls the three itself.
+`locate` does that, on the engine it is told. An orchestrator calls the three itself.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
+from aenet.serving.engines import Engine, run_shards
 from aenet.serving.finish import finish
 from aenet.serving.job import Job, LocateOptions, plan
 from aenet.serving.shard import ShardResult, run_shard
 from aenet.serving.summary import Summary
 
-__all__ = ["Job", "LocateOptions", "ShardResult", "Summary", "finish", "locate", "plan", "run_shard"]
+__all__ = [
+    "Engine",
+    "Job",
+    "LocateOptions",
+    "ShardResult",
+    "Summary",
+    "finish",
+    "locate",
+    "plan",
+    "run_shard",
+    "run_shards",
+]
 
 
 def locate(
@@ -26,19 +38,24 @@ def locate(
     out: Path,
     options: LocateOptions | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    workers: int = 0,
 ) -> Summary:
-    """Place photos in this process; resumes what a killed run left. Arguments and errors as `plan`.
+    """Place photos; resumes what a killed run left. Arguments and errors as `plan` and `engines.run_shards`.
 
     Args:
         on_progress: called with (photos done, photos in all).
     """
     job = plan(photos, gallery, model, out, options)
-    for shard in job.shards:
-        before = job.rows(shard).start
+    done = job.photos - sum(len(range(job.photos)[job.rows(shard)]) for shard in job.missing)
 
-        def report(done: int, before: int = before) -> None:
-            if on_progress:
-                on_progress(before + done, job.photos)
+    def report(of_this_shard: int) -> None:
+        if on_progress:
+            on_progress(done + of_this_shard, job.photos)
 
-        report(run_shard(job, shard, report).photos)
+    report(0)
+    for result in run_shards(job, engine, address, workers, report):
+        done += result.photos
+        report(0)
     return finish(job)

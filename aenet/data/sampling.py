@@ -1,17 +1,25 @@
 """Which pairs meet in a batch. Every strategy shows every pair once an epoch and is deterministic.
 
-A batch of strangers soon holds no hard negative; pairs that look alike, put into one batch, keep teaching
+A batch of strangers soon holds no hard negative; pairs that look alike, put into one batch, keep teaching. Before a
+network can tell what looks alike, neighbours on the ground are the next best: they share streets and roofs
 (Sample4Geo, Deuser et al., ICCV 2023, arXiv:2303.11851).
+
+An order that was mined depends on weights that are gone an epoch later. A training that can be interrupted keeps the
+running epoch's order in its checkpoint and, where `every` is above 1, the `Mined` neighbours too. Several processes
+take the order that one of them found.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, assert_never
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import Field
 
+from aenet.data.neighbours import ground_neighbours, group_neighbours, positions
+from aenet.errors import AenetError
 from aenet.metrics import best_match
 from aenet.params import Config
 
@@ -22,54 +30,100 @@ class RandomBatches(Config):
     kind: Literal["random"]
 
 
+class GeographicBatches(Config):
+    """Batches are made of groups of neighbours on the ground.
+
+    Attributes:
+        group: neighbouring pairs in one batch.
+    """
+
+    kind: Literal["geographic"]
+    group: int = Field(default=8, ge=2)
+
+
 class SimilarBatches(Config):
     """Batches are made of groups of look-alikes under the current weights.
 
     Attributes:
-        group: pairs that look alike in one batch.
-        first_epoch: epochs before this one are random: a new network finds everything alike.
+        group: pairs that look alike (before `first_epoch`: that are neighbours) in one batch.
+        first_epoch: first epoch, counted from 0, of look-alikes: a new network finds everything alike.
+        every: epochs from one mining to the next; those between draw new groups from the same neighbours.
+        before: how the epochs before `first_epoch` are made.
     """
 
     kind: Literal["similarity"]
     group: int = Field(default=8, ge=2)
     first_epoch: int = Field(default=1, ge=1)
+    every: int = Field(default=1, ge=1)
+    before: Literal["random", "geographic"] = "random"
+
+    def mines(self, epoch: int) -> bool:
+        """True where the epoch needs new descriptors."""
+        return epoch >= self.first_epoch and (epoch - self.first_epoch) % self.every == 0
 
 
-SamplingConfig = Annotated[RandomBatches | SimilarBatches, Field(discriminator="kind")]
+SamplingConfig = Annotated[RandomBatches | GeographicBatches | SimilarBatches, Field(discriminator="kind")]
 Descriptors = tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]
 
 
+@dataclass
+class Mined:
+    """The neighbours last mined; `epoch_order` fills it, a checkpoint keeps it.
+
+    Attributes:
+        neighbours: rows of each pair's look-alikes, the likest first; None before the first mining.
+    """
+
+    neighbours: Int[np.ndarray, "n k"] | None = None
+
+
 def epoch_order(
-    config: SamplingConfig, pairs: pd.DataFrame, epoch: int, seed: int, describe: Callable[[], Descriptors]
+    config: SamplingConfig,
+    pairs: pd.DataFrame,
+    epoch: int,
+    seed: int,
+    describe: Callable[[], Descriptors],
+    mined: Mined | None = None,
 ) -> Int[np.ndarray, " n"]:
     """Return the order in which an epoch takes the pairs.
 
     Args:
         pairs: the pair table of the split, one row per pair.
         seed: differs from epoch to epoch.
-        describe: returns the pairs' current ground and aerial descriptors; called only where they are needed.
+        describe: returns the pairs' current ground and aerial descriptors (`aenet.mining.describe_pairs` does, in
+            little memory); called only where they are needed.
+        mined: goes from epoch to epoch; needed only where `every` is above 1.
+
+    Raises:
+        AenetError: a pair has no coordinates and neighbours on the ground are asked for, or `mined` is missing.
     """
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(pairs))
-    if isinstance(config, RandomBatches) or epoch < config.first_epoch:
-        return order
-    # Twice the group's size, because the nearest may be taken by the time it is an anchor's turn.
-    alike = best_match(*describe(), 2 * config.group)
-    groups = group_neighbours(order, alike, config.group)
+    match config:
+        case RandomBatches():
+            return order
+        case GeographicBatches():
+            groups = ground_neighbours(positions(pairs), config.group, generator)
+        case SimilarBatches() if epoch < config.first_epoch:
+            if config.before == "random":
+                return order
+            groups = ground_neighbours(positions(pairs), config.group, generator)
+        case SimilarBatches():
+            groups = group_neighbours(order, _look_alikes(config, epoch, describe, mined or Mined()), config.group)
+        case _:
+            assert_never(config)
     return np.concatenate([groups[number] for number in generator.permutation(len(groups))])
 
 
-def group_neighbours(
-    order: Int[np.ndarray, " n"], neighbours: Int[np.ndarray, "n k"], size: int
-) -> list[Int[np.ndarray, " g"]]:
-    """Cut all pairs into groups of at most `size`: each anchor, in `order`, with its nearest that are still free."""
-    free = np.ones(len(order), dtype=bool)
-    groups = []
-    for anchor in order:
-        if not free[anchor]:
-            continue
-        free[anchor] = False
-        chosen = [row for row in neighbours[anchor] if free[row]][: size - 1]
-        free[chosen] = False
-        groups.append(np.array([anchor, *chosen]))
-    return groups
+def _look_alikes(
+    config: SimilarBatches, epoch: int, describe: Callable[[], Descriptors], mined: Mined
+) -> Int[np.ndarray, "n k"]:
+    if config.mines(epoch):
+        # Twice the group's size, because the nearest may be taken by the time it is an anchor's turn.
+        mined.neighbours = best_match(*describe(), 2 * config.group)
+    if mined.neighbours is None:
+        raise AenetError(
+            f"epoch {epoch} takes its look-alikes from an epoch before (train.sampling.every is {config.every}), and "
+            "they were not kept: start the training anew, or set every to 1"
+        )
+    return mined.neighbours

@@ -146,3 +146,74 @@ def test_erase_happens_as_often_as_asked() -> None:
         ground, _ = augment(source, source, AugmentConfig(erase=0.3), seeded(seed))
         touched += int((ground != source.float()).flatten(1).any(1).sum())
     assert 0.2 < touched / (20 * N) < 0.4
+
+
+COMPASS = ["S", "SW", "W", "NW", "N", "NE", "E", "SE"]
+
+
+def _read_compass(ground: Tensor) -> list[list[str]]:
+    """Names of the columns of views whose grey is 10 times the number of their direction."""
+    assert (ground == ground[:, :1, :, :1]).all(), "rows and channels stay together"
+    return [[COMPASS[int(value) // 10] for value in row] for row in ground[:, 0, :, 0]]
+
+
+def _compass(n: int) -> Tensor:
+    return (10 * torch.arange(8, dtype=torch.uint8))[None, None, :, None].expand(n, 4, 8, 3)
+
+
+def test_flip_by_the_compass() -> None:
+    """North and South stay where they are, East and West change places."""
+    ground, aerial = augment(_compass(12), _compass(12), AugmentConfig(flip=True), seeded(0))
+    assert torch.equal(ground, aerial)
+    found = {" ".join(row) for row in _read_compass(ground)}
+    assert found == {"S SW W NW N NE E SE", "S SE E NE N NW W SW"}
+
+
+def test_roll_and_flip_by_the_compass() -> None:
+    """Every turn of the world and of its mirror, and nothing else."""
+    ground, _ = augment(_compass(400), _compass(400), AugmentConfig(roll=True, flip=True), seeded(0))
+    mirrored = [COMPASS[0], *COMPASS[:0:-1]]
+    allowed = {" ".join(names[k:] + names[:k]) for names in (COMPASS, mirrored) for k in range(8)}
+    assert {" ".join(row) for row in _read_compass(ground)} == allowed
+
+
+def test_a_narrow_view_keeps_one_arc_of_the_ground_view() -> None:
+    source = noise()
+    ground, aerial = augment(source, source, AugmentConfig(fov_deg=90.0), seeded(0))
+    assert torch.equal(aerial, source.float())
+    kept = []
+    for before, after in zip(source.float(), ground, strict=True):
+        seen = (after == before).all(2).all(0)
+        arc = seen.nonzero().flatten()
+        assert seen.sum() >= WIDTH // 4
+        # One arc: going round, it begins once.
+        assert (seen & ~seen.roll(1)).sum() == (0 if seen.all() else 1)
+        assert torch.allclose(after[:, ~seen], before[:, arc].mean((0, 1)), atol=1e-3)
+        kept.append(len(arc))
+    assert len(set(kept)) > N // 3, "each has a width of its own"
+
+
+def test_narrow_views_begin_anywhere_and_are_of_every_width() -> None:
+    source = noise()[:1].expand(600, HEIGHT, WIDTH, 3)
+    ground, _ = augment(source, source, AugmentConfig(fov_deg=90.0), seeded(0))
+    seen = (ground == source.float()).all(3).all(1)
+    begins = (seen & ~seen.roll(1, dims=1)).float().mean(0)
+    assert (begins > 0).all(), "at every azimuth"
+    width = seen.sum(1) / WIDTH * 360
+    assert 90 <= width.min() < 100 and 350 < width.max() <= 360
+    assert 215 < width.mean() < 235
+
+
+def test_narrowing_changes_no_other_draw() -> None:
+    plain = AugmentConfig(roll=True, flip=True, colour=0.2, erase=0.5)
+    _, aerial = augment(noise(1), noise(2), plain, seeded(0))
+    _, narrowed = augment(noise(1), noise(2), plain.model_copy(update={"fov_deg": 70.0}), seeded(0))
+    assert torch.equal(aerial, narrowed)
+
+
+def test_parts_of_a_batch_are_augmented_as_the_whole() -> None:
+    config = AugmentConfig(roll=True, flip=True, colour=0.3, erase=0.5, fov_deg=120.0)
+    whole = augment(noise(1), noise(2), config, seeded(7))
+    for part in (slice(0, 5), slice(5, N)):
+        some = augment(noise(1)[part], noise(2)[part], config, seeded(7), total=N, first=part.start)
+        assert all(torch.equal(a, b[part]) for a, b in zip(some, whole, strict=True))

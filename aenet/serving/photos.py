@@ -1,7 +1,8 @@
-"""Which photos: a file, a folder, a glob pattern, or a table with a `path` column.
+"""Which photos: a file, a folder, a glob pattern, a text list, or a table with a `path` column.
 
 The photo list is ordered and carries size and time of every file: it is part of a job's identity, so that a
-resumed job answers for the same photos. Nothing is decoded here.
+resumed job answers for the same photos. It is a snapshot: what comes to the folder later is no part of it
+(`newcomers` counts that), what changes or goes meanwhile becomes an error row. Nothing is decoded here.
 """
 
 import glob
@@ -13,10 +14,13 @@ import numpy as np
 import pandas as pd
 
 from aenet.errors import AenetError
+from aenet.serving.decoding import HEIC_SUFFIXES
+from aenet.serving.phototable import read_list, read_table
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", *HEIC_SUFFIXES)
 TABLES = (".csv", ".parquet")
-COLUMNS = ("photo", "path", "bytes", "mtime_ns", "true_latitude", "true_longitude")
+LISTS = (".txt", ".lst")
+COLUMNS = ("photo", "path", "bytes", "mtime_ns", "true_latitude", "true_longitude", "heading_deg", "fov_deg")
 
 
 def list_photos(source: str | Path) -> pd.DataFrame:
@@ -24,24 +28,29 @@ def list_photos(source: str | Path) -> pd.DataFrame:
 
     Args:
         source: an image file; a folder, searched recursively in sorted order for files whose name ends in one
-            of SUFFIXES (hidden ones left out); a glob pattern (`**` recurses); or a CSV or Parquet table with
-            a column `path` (relative to the table) and, if known, `latitude` and `longitude` in WGS84 degrees.
+            of SUFFIXES (hidden ones left out); a glob pattern (`**` recurses); a list (.txt, .lst) of one path a
+            line, or of paths that each end in a NUL as `find -print0` writes them; or a CSV or Parquet table with a
+            column `path`, see `phototable.read_table`. Paths are relative to the list or table.
 
     Returns:
         Columns COLUMNS: `photo` is the name shown to people (relative to the folder or table, unique), `path`
-        the file system's own bytes, `bytes` -1 where the file is missing (that photo becomes an error row),
-        `true_*` NaN where the table knows none. `attrs["ignored"]` counts a folder's files that no name ending
-        makes a photo.
+        the file system's own bytes, `bytes` -1 where the file is missing (that photo becomes an error row);
+        `true_*`, `heading_deg` and `fov_deg` are the table's own, NaN where it says none. `attrs["ignored"]` counts
+        a folder's files that no name ending makes a photo.
 
     Raises:
-        AenetError: nothing there, a table without `path`, or a photo listed twice.
+        AenetError: nothing there, a table without `path` or with impossible values, or a photo listed twice.
     """
     path = Path(source)
     ignored = 0
     if path.is_dir():
         (files, ignored), root = _walk(path), path
     elif path.is_file() and path.suffix.lower() in TABLES:
-        return _from_table(path)
+        names, told = read_table(path)
+        return _frame(names, [path.parent / name for name in names]).assign(**told)
+    elif path.is_file() and path.suffix.lower() in LISTS:
+        files = read_list(path)
+        return _frame([readable(file) for file in files], [path.parent / file for file in files])
     elif path.is_file():
         files, root = [path], path.parent
     elif glob.has_magic(str(source)):
@@ -54,6 +63,14 @@ def list_photos(source: str | Path) -> pd.DataFrame:
     frame = _frame([readable(file.relative_to(root)) for file in files], files)
     frame.attrs["ignored"] = ignored
     return frame
+
+
+def newcomers(source: str | Path, photos: pd.DataFrame) -> int:
+    """Return how many photos `source` has by now that the list `photos`, made of it earlier, has not."""
+    try:
+        return int((~list_photos(source)["path"].isin(set(photos["path"]))).sum())
+    except AenetError:  # gone altogether
+        return 0
 
 
 def photos_digest(photos: pd.DataFrame) -> str:
@@ -88,28 +105,6 @@ def _common_folder(names: list[str]) -> Path:
     return Path(os.path.commonpath([str(Path(name).parent) for name in names]))
 
 
-def _from_table(table: Path) -> pd.DataFrame:
-    try:
-        rows = pd.read_csv(table) if table.suffix.lower() == ".csv" else pd.read_parquet(table)
-    except Exception as error:
-        raise AenetError(f"{table} is not a readable table ({' '.join(str(error).split())})") from error
-    if "path" not in rows.columns:
-        raise AenetError(f"{table} has no column 'path'; it has {', '.join(map(str, rows.columns))}")
-    if rows.empty:
-        raise AenetError(f"{table} lists no photos")
-    if rows["path"].isna().any():
-        raise AenetError(f"{table}: row {int(np.flatnonzero(rows['path'].isna())[0]) + 1} has an empty path")
-    names = [str(name) for name in rows["path"]]
-    frame = _frame(names, [table.parent / name for name in names])
-    if {"latitude", "longitude"} <= set(rows.columns):
-        for column, limit in (("latitude", 90), ("longitude", 180)):
-            values = pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=np.float64)
-            if (outside := np.abs(values) > limit).any():
-                raise AenetError(f"{table}: {column} {values[outside][0]} is outside +-{limit} degrees")
-            frame[f"true_{column}"] = values
-    return frame
-
-
 def _frame(names: list[str], files: list[Path]) -> pd.DataFrame:
     stats = [_stat(file) for file in files]
     frame = pd.DataFrame(
@@ -118,9 +113,8 @@ def _frame(names: list[str], files: list[Path]) -> pd.DataFrame:
             "path": [os.fsencode(file.absolute()) for file in files],
             "bytes": [size for size, _ in stats],
             "mtime_ns": [time for _, time in stats],
-            "true_latitude": np.full(len(files), np.nan),
-            "true_longitude": np.full(len(files), np.nan),
-        },
+        }
+        | {name: np.full(len(files), np.nan) for name in COLUMNS[4:]},
         columns=list(COLUMNS),
     )
     if (twice := frame["photo"].duplicated()).any():

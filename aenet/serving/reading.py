@@ -1,65 +1,150 @@
-"""Read photos: one look at the bytes gives digest, pose and view, or the reason why there is none."""
+"""Read photos: one look at the bytes gives digest, account and view, or the reason why there is none."""
 
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
+from pydantic import Field
 
 from aenet.card import ViewSpec
 from aenet.cores import usable_cores
 from aenet.errors import AenetError
-from aenet.images import decode_bytes
-from aenet.serving.pose import Pose, read_pose
-from aenet.serving.views import photo_view
+from aenet.params import Config
+from aenet.serving.coverage import Whole, coverage
+from aenet.serving.decoding import decode_photo
+from aenet.serving.placement import Placed, place
+from aenet.serving.pose import Photo, Pose, Told, read_account
 
 MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
+_OVERSAMPLED = 4  # a reduced JPEG keeps this many pixels for each of the view's
+
+
+class PhotoOptions(Config):
+    """How to take photos that are no whole panoramas.
+
+    Attributes:
+        partial: `place` puts photos that cover part of the horizon onto the canvas, the rest filled; `refuse` makes
+            them error rows, right while the search does not know which columns are filled.
+        fov_deg: horizontal field of view of photos that do not say theirs, degrees.
+        vertical_deg: vertical field of the model's panoramas, symmetric about the horizon, degrees; see
+            `placement.vertical_span`.
+    """
+
+    partial: Literal["refuse", "place"] = "refuse"
+    fov_deg: float | None = Field(default=None, gt=0, le=360)
+    vertical_deg: float | None = Field(default=None, gt=0, le=180)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One photo as read: its view, or the reason why there is none."""
+    """One photo as read: its view and what of it is covered, or the reason why there is none.
+
+    Attributes:
+        photo: name in the photo list.
+        sha256: of the file's bytes; None where they could not be read.
+        account: what the photo says of itself.
+        placed: the view on the model's canvas, None with a `reason`.
+    """
 
     photo: str
     sha256: str | None
-    pose: Pose
-    view: UInt8[np.ndarray, "h w 3"] | None = None
+    account: Photo
+    placed: Placed | None = None
     reason: str | None = None
 
+    @property
+    def pose(self) -> Pose:
+        """Position and heading the photo says."""
+        return self.account.pose
 
-def read_photo(path: Path, name: str, view: ViewSpec) -> Reading:
-    """Read one photo once: digest, pose and view come from the same bytes."""
+    @property
+    def view(self) -> UInt8[np.ndarray, "h w 3"] | None:
+        """The network's input."""
+        return self.placed.pixels if self.placed else None
+
+    @property
+    def heading_deg(self) -> float | None:
+        """True azimuth of the middle of what the photo shows, None where it is unknown."""
+        return self.placed.heading_deg if self.placed else None
+
+    @property
+    def covered(self) -> Bool[np.ndarray, " w"] | None:
+        """True for the view's columns that show the photo."""
+        return self.placed.columns if self.placed else None
+
+
+def read_photo(
+    path: Path,
+    name: str,
+    view: ViewSpec,
+    told: Told | None = None,
+    options: PhotoOptions | None = None,
+    size: int = -1,
+) -> Reading:
+    """Read one photo once: digest, account and view come from the same bytes.
+
+    Args:
+        path: the file.
+        name: what stands for it.
+        view: the model's view.
+        told: what a table says of it.
+        options: see PhotoOptions.
+        size: bytes it had when the job was planned; -1 where that is not known.
+    """
     try:
-        content = _content(path)
+        content = _content(path, size)
     except OSError as error:
-        return Reading(name, None, Pose(), reason=f"cannot be read ({error.strerror})")
+        return Reading(name, None, Photo(), reason=f"cannot be read ({error.strerror})")
     except AenetError as error:
-        return Reading(name, None, Pose(), reason=str(error))
-    reading = Reading(name, hashlib.sha256(content).hexdigest(), read_pose(content))
+        return Reading(name, None, Photo(), reason=str(error))
+    reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(content, told))
     try:
-        return replace(reading, view=photo_view(decode_bytes(content, ""), view, reading.pose.heading_deg))
+        return replace(reading, placed=_placed(content, reading.account, view, options or PhotoOptions()))
     except AenetError as error:
         return replace(reading, reason=str(error).removeprefix(": "))
 
 
-def _content(path: Path) -> bytes:
+def _placed(content: bytes, account: Photo, view: ViewSpec, options: PhotoOptions) -> Placed:
+    share = (account.sphere.width_deg if account.sphere else account.fov_deg or 360.0) / 360
+    pixels = decode_photo(content, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
+    covers = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
+    if options.partial == "refuse" and not isinstance(covers, Whole):
+        height, width = pixels.shape[:2]
+        degrees = account.fov_deg or options.fov_deg or 360 * share
+        raise AenetError(
+            f"not a 360-degree panorama: {width} x {height} px that cover about {degrees:.0f} degrees, "
+            "photos that show part of the horizon are not placed here"
+        )
+    return place(pixels, covers, view, account.heading_deg, options.vertical_deg)
+
+
+def _content(path: Path, size: int) -> bytes:
     """Return the bytes of a regular file of sane size: a pipe or a device would be read for ever."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise AenetError("not a regular file")
     if status.st_size > MAX_BYTES:
         raise AenetError(f"the file has {status.st_size / 1e6:,.0f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB")
+    if size not in (-1, status.st_size):
+        raise AenetError(
+            f"changed since the job was planned: {size:,} bytes then, {status.st_size:,} now: place it in another job"
+        )
     return path.read_bytes()
 
 
-def read_photos(photos: pd.DataFrame, view: ViewSpec, batch_size: int, threads: int) -> Iterator[list[Reading]]:
+def read_photos(
+    photos: pd.DataFrame, view: ViewSpec, batch_size: int, threads: int, options: PhotoOptions | None = None
+) -> Iterator[list[Reading]]:
     """Yield the readings of a photo list in order, `batch_size` at a time; the next are decoded meanwhile.
 
     Args:
@@ -67,10 +152,16 @@ def read_photos(photos: pd.DataFrame, view: ViewSpec, batch_size: int, threads: 
         view: the model's view.
         batch_size: photos in a batch; the last may be smaller.
         threads: decoders; 0 means one per usable core.
+        options: see PhotoOptions.
     """
     names, paths = list(photos["photo"]), [Path(os.fsdecode(path)) for path in photos["path"]]
+    columns = ["true_latitude", "true_longitude", "heading_deg", "fov_deg"]
+    told = [Told(*map(float, row)) for row in photos[columns].to_numpy(dtype=np.float64)]
     cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
-        jobs = [pool.submit(read_photo, path, name, view) for path, name in zip(paths, names, strict=True)]
+        jobs = [
+            pool.submit(read_photo, path, name, view, said, options, int(size))
+            for path, name, said, size in zip(paths, names, told, photos["bytes"], strict=True)
+        ]
         for start in range(0, len(jobs), batch_size):
             yield [future.result() for future in jobs[start : start + batch_size]]

@@ -1,0 +1,87 @@
+"""XMP packets of strangers: read as flat properties, with no entity, no document type and no outside reference.
+
+XMP is XML that anybody may write into an image. A document type is refused outright, so that neither entity
+expansion nor an external file can be asked for; nothing is fetched, and size and depth are bounded.
+"""
+
+from xml.parsers import expat
+
+from aenet.errors import AenetError
+
+MAX_BYTES = 1 << 20
+_DEPTH = 64
+_HEAD = 1 << 18  # XMP is among a JPEG's first segments, 64 KB each
+_BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
+# The prefix under which a property is known here, whatever a file calls the namespace.
+_NAMESPACES = {
+    "http://ns.google.com/photos/1.0/panorama/": "GPano",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#": "rdf",
+}
+
+
+def find_packet(content: bytes) -> bytes | None:
+    """Return the XMP packet among the first segments of a file's bytes, None where there is none."""
+    begin = content.find(_BEGIN, 0, _HEAD)
+    end = content.find(_END, begin, begin + MAX_BYTES) if begin >= 0 else -1
+    return content[begin : end + len(_END)] if end >= 0 else None
+
+
+def read_properties(packet: bytes) -> dict[str, str]:
+    """Return the simple properties of an XMP packet as `prefix:name` -> text, from attributes and elements alike.
+
+    A property that stands twice keeps its first value. Undeclared prefixes are taken for what they are called:
+    some cameras forget to declare them.
+
+    Raises:
+        AenetError: not well-formed, a document type or entity in it, deeper than 64 elements or over 1 MiB.
+    """
+    if len(packet) > MAX_BYTES:
+        raise AenetError(f"XMP of {len(packet):,} bytes, the limit is {MAX_BYTES:,}")
+    collector = _Collector()
+    parser = expat.ParserCreate()  # without namespaces: undeclared prefixes are an error otherwise
+    parser.buffer_text = True
+    parser.StartElementHandler = collector.start
+    parser.EndElementHandler = collector.end
+    parser.CharacterDataHandler = collector.text
+    parser.StartDoctypeDeclHandler = collector.refuse
+    try:
+        parser.Parse(packet.strip(b"\0 \t\r\n"), True)
+    except expat.ExpatError as error:
+        raise AenetError(f"XMP is not well-formed ({error})") from error
+    return collector.found
+
+
+class _Collector:
+    """Gathers attributes, and the text of elements that hold nothing else."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+        self._prefixes: dict[str, str] = {}
+        self._open: list[tuple[str, list[str]]] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) >= _DEPTH:
+            raise AenetError(f"XMP is deeper than {_DEPTH} elements")
+        for key, value in attributes.items():
+            if key.startswith("xmlns:") and value in _NAMESPACES:
+                self._prefixes[key.removeprefix("xmlns:")] = _NAMESPACES[value]
+        for key, value in attributes.items():
+            self.found.setdefault(self._known(key), value.strip())
+        self._open.append((name, []))
+
+    def text(self, data: str) -> None:
+        if self._open:
+            self._open[-1][1].append(data)
+
+    def end(self, name: str) -> None:
+        _, parts = self._open.pop()
+        if text := "".join(parts).strip():
+            self.found.setdefault(self._known(name), text)
+
+    def refuse(self, *_: object) -> None:
+        raise AenetError("XMP holds a document type: refused")
+
+    def _known(self, name: str) -> str:
+        prefix, colon, local = name.partition(":")
+        return f"{self._prefixes.get(prefix, prefix)}:{local}" if colon else name

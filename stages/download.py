@@ -1,38 +1,73 @@
-"""Stage `download`: generate the town, or fetch and verify an archive, into data/raw."""
+"""Stage `download`: generate the town, or find and verify a data set, into data/raw."""
 
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from pydantic import Field, RootModel
 
 from aenet.artifacts import read_manifest
+from aenet.data.archive.config import Progress, check_source
 from aenet.data.city.config import CityConfig
-from aenet.data.fetch import ArchiveConfig, ingest
-from aenet.data.pairs import read_pairs
+from aenet.data.cvact import CvactConfig, list_cvact
+from aenet.data.cvusa import CvusaConfig, list_cvusa
+from aenet.data.dataset import write_dataset
+from aenet.data.own import OwnConfig, list_own
+from aenet.data.pairs import SPLITS, read_pairs
+from aenet.data.source import open_source
 from aenet.params import read_section
 from aenet.progress import progress
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
+Elsewhere = CvusaConfig | CvactConfig | OwnConfig
 
-class DownloadConfig(RootModel[Annotated[CityConfig | ArchiveConfig, Field(discriminator="kind")]]):
+
+class DownloadConfig(RootModel[Annotated[CityConfig | Elsewhere, Field(discriminator="kind")]]):
     """Where the pairs come from."""
 
 
 def main(paths: Paths = Paths()) -> None:
-    """Write the data set: pair table, images, manifest."""
+    """Write the data set: pair table, manifest, and the town's images; other data sets' images stay where they are."""
     config = read_section(paths.params, "download", DownloadConfig).root
-    with tracked(paths, "download", config.model_dump(mode="json")) as active, progress("download") as report:
+    recorded = config.model_dump(mode="json")
+    if not isinstance(config, CityConfig):
+        check_source(config)
+        recorded["source"] = config.shown
+    with tracked(paths, "download", recorded) as active, progress("download") as report:
         if isinstance(config, CityConfig):
             from aenet.data.city.dataset import generate
 
             generate(config, paths.raw, report)
         else:
-            ingest(config, paths.raw, paths.state / "downloads", report)
+            for notice in ingest(config, paths, report):
+                console.print(f"note: {notice}", soft_wrap=True)
         pairs = read_pairs(paths.raw / "pairs.parquet")
         active.metrics({f"{split}_pairs": float(n) for split, n in pairs["split"].value_counts().items()})
-        files = read_manifest(paths.raw).files
-        megabytes = sum(file.bytes for file in files.values()) / 1e6
-        console.print(f"{len(pairs)} pairs, {len(files)} files, {megabytes:.0f} MB in {paths.raw}")
+    counts = ", ".join(f"{split} {int((pairs['split'] == split).sum())}" for split in SPLITS)
+    manifest = read_manifest(paths.raw)
+    images = manifest.meta.get("images", {})
+    files = images.get("files", len(manifest.files))
+    megabytes = images.get("bytes", sum(file.bytes for file in manifest.files.values())) / 1e6
+    where = images.get("root", paths.raw)
+    console.print(f"{len(pairs)} pairs ({counts}), {files} files, {megabytes:.0f} MB in {where}", soft_wrap=True)
+
+
+def ingest(config: Elsewhere, paths: Paths, report: Progress | None = None) -> list[str]:
+    """Find, list and verify a data set and write data/raw; return what the user should read.
+
+    Raises:
+        AenetError: see `open_source`, the reader of the kind, and `write_dataset`; data/raw is then as it was.
+    """
+    source, origin = open_source(config, paths.state, report)
+    match config:
+        case CvusaConfig():
+            listing = list_cvusa(config, source)
+        case CvactConfig():
+            listing = list_cvact(config, source)
+        case OwnConfig():
+            listing = list_own(config, source)
+        case _:
+            assert_never(config)
+    return write_dataset(config, config.kind, listing, origin, paths.raw, report)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,12 @@ class FileServer:
     drop_at: list[int | None] = field(default_factory=list)  # bytes after which each answer in turn breaks off
     statuses: list[int] = field(default_factory=list)  # answers given before the file, one a request
     redirect: str | None = None
+    wants: str | None = None  # the Authorization header without which the answer is 401
     stall_at: int | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
     served: list[int] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
+    authorized: list[str | None] = field(default_factory=list)  # Authorization headers, one a request
     url: str = ""
 
 
@@ -35,9 +37,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         spec: FileServer = self.server.spec  # type: ignore[attr-defined]  # set by `serving`
         spec.asked.append(self.headers.get("Range"))
+        spec.authorized.append(self.headers.get("Authorization"))
         spec.served.append(0)
         if spec.redirect is not None and self.path == "/moved":
             self._head(302, {"Location": spec.redirect})
+        elif spec.wants is not None and spec.authorized[-1] != spec.wants:
+            self._head(401, {})
         elif spec.statuses:
             self._head(spec.statuses.pop(0), {})
         else:

@@ -14,7 +14,8 @@ import pytest
 from file_server import FileServer, serving
 from pydantic import ValidationError
 
-from aenet.data.fetch import ArchiveConfig, fetch
+from aenet.data.archive.config import SourceConfig, check_source
+from aenet.data.fetch import fetch
 from aenet.errors import AenetError
 
 CONTENT = np.random.default_rng(1).bytes(1_000_003)
@@ -24,12 +25,14 @@ OTHER = np.random.default_rng(2).bytes(1_400_000)
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name in ("USER", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"AENET_DOWNLOAD_{name}", raising=False)
 
 
-def archive(url: str | Path, content: bytes = CONTENT, **settings: object) -> ArchiveConfig:
+def archive(url: str | Path, content: bytes = CONTENT, **settings: object) -> SourceConfig:
     digest = hashlib.sha256(content).hexdigest()
-    fields = {"url": str(url), "sha256": digest, "backoff_s": 0.0, "retries": 3, "timeout_s": 30.0}
-    return ArchiveConfig.model_validate({"kind": "archive"} | fields | settings)
+    fields = {"source": str(url), "sha256": digest, "backoff_s": 0.0, "retries": 3, "timeout_s": 30.0}
+    return SourceConfig.model_validate(fields | settings)
 
 
 def left_in(cache: Path) -> set[str]:
@@ -104,10 +107,10 @@ def test_a_file_that_shrank_below_the_part_starts_again(tmp_path: Path) -> None:
     assert server.asked == [None, "bytes=1200000-", None]
 
 
-def start_fetch(config: ArchiveConfig, cache: Path, progress: str = "None") -> subprocess.Popen[bytes]:
+def start_fetch(config: SourceConfig, cache: Path, progress: str = "None") -> subprocess.Popen[bytes]:
     code = (
-        "import os, sys; from pathlib import Path; from aenet.data.fetch import ArchiveConfig, fetch\n"
-        f"fetch(ArchiveConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), {progress})"
+        "import os, sys; from pathlib import Path; from aenet.data.fetch import SourceConfig, fetch\n"
+        f"fetch(SourceConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), {progress})"
     )
     return subprocess.Popen([sys.executable, "-c", code, config.model_dump_json(), str(cache)])
 
@@ -223,12 +226,29 @@ def test_local_archive_is_verified_and_not_copied(tmp_path: Path, as_url: bool) 
         fetch(config, tmp_path / "cache")
 
 
-@pytest.mark.parametrize("wrong", [{"url": "ftp://host/x"}, {"url": "data:,x"}, {"sha256": "abc"}, {"max_bytes": 0}])
+@pytest.mark.parametrize("wrong", [{"sha256": "abc"}, {"max_bytes": 0}, {"source": ""}])
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
-    good = {"kind": "archive", "url": "https://host/x", "sha256": "0" * 64}
-    ArchiveConfig.model_validate(good)
+    good = {"source": "https://host/x", "sha256": "0" * 64}
+    check_source(SourceConfig.model_validate(good))
     with pytest.raises(ValidationError):
-        ArchiveConfig.model_validate(good | wrong)
+        SourceConfig.model_validate(good | wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"source": "ftp://host/x"}, "scheme 'ftp' is not supported"),
+        ({"source": "data:,x"}, "scheme 'data'"),
+        ({"sha256": None}, "set download.sha256"),
+        ({"source": "https://me:secret@host/x"}, "AENET_DOWNLOAD_PASSWORD in the environment"),
+    ],
+)
+def test_sources_that_cannot_work_are_refused_and_no_password_is_repeated(
+    wrong: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(AenetError, match=sentence) as caught:
+        check_source(SourceConfig.model_validate({"source": "https://host/x", "sha256": "0" * 64} | wrong))
+    assert "secret" not in str(caught.value)
 
 
 def test_part_is_only_readable_through_its_notes(tmp_path: Path) -> None:
@@ -238,3 +258,75 @@ def test_part_is_only_readable_through_its_notes(tmp_path: Path) -> None:
         (tmp_path / f"{config.sha256}.part").write_bytes(os.urandom(1000))
         assert fetch(config, tmp_path).read_bytes() == CONTENT
     assert server.asked == [None]
+
+
+BASIC = "Basic bWU6czNjcmV0"  # base64 of me:s3cret
+
+
+def basic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AENET_DOWNLOAD_USER", "me")
+    monkeypatch.setenv("AENET_DOWNLOAD_PASSWORD", "s3cret")
+
+
+def test_user_and_password_come_from_the_environment_on_every_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic(monkeypatch)
+    with serving(FileServer(CONTENT, wants=BASIC, drop_at=[300_000])) as server:
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+    assert server.authorized == [BASIC, BASIC]
+
+
+def test_missing_and_wrong_credentials_say_where_they_belong_and_never_what_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(FileServer(CONTENT, wants=BASIC)) as server:
+        with pytest.raises(AenetError, match=r"401.*set AENET_DOWNLOAD_USER and AENET_DOWNLOAD_PASSWORD, or"):
+            fetch(archive(server.url), tmp_path)
+        monkeypatch.setenv("AENET_DOWNLOAD_TOKEN", "wrong-s3cret")
+        with pytest.raises(AenetError, match="401") as caught:
+            fetch(archive(server.url + "?sig=s3cret"), tmp_path)
+    assert len(server.asked) == 2, "a refused password is not sent again and again"
+    assert "s3cret" not in str(caught.value)
+    assert left_in(tmp_path) == set()
+
+
+def test_credentials_follow_a_redirect_on_their_host_and_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic(monkeypatch)
+    with serving(FileServer(CONTENT)) as home, serving(FileServer(OTHER)) as away:
+        home.redirect = home.url
+        moved = home.url.replace("set.zip", "moved")
+        fetch(archive(moved), tmp_path)
+        home.redirect = away.url
+        fetch(archive(moved, OTHER), tmp_path)
+    assert home.authorized == [BASIC, BASIC, BASIC]
+    assert away.authorized == [None]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["USER"], "only one is set"),
+        (["PASSWORD"], "only one is set"),
+        (["USER", "PASSWORD", "TOKEN"], "keep the one"),
+        (["TOKEN"], "unencrypted over http"),
+    ],
+)
+def test_credentials_that_cannot_be_right_are_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], sentence: str
+) -> None:
+    for name in names:
+        monkeypatch.setenv(f"AENET_DOWNLOAD_{name}", "s3cret")
+    with pytest.raises(AenetError, match=sentence) as caught:
+        fetch(archive("http://example.org/set.zip"), tmp_path)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_login_page_in_the_place_of_the_archive_is_called_one(tmp_path: Path) -> None:
+    with (
+        serving(FileServer(b"<!DOCTYPE html><html>Please log in</html>")) as server,
+        pytest.raises(AenetError, match="web page, perhaps one that asks to log in"),
+    ):
+        fetch(archive(server.url), tmp_path)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from aenet.data.archive.config import ArchiveConfig
+from aenet.data.archive.config import SourceConfig
 from aenet.data.archive.unpack import unpack
 from aenet.errors import AenetError
 
@@ -28,8 +28,8 @@ TREE = {
 FORMATS = ("zip", "stored.zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 
 
-def caps(**limits: int) -> ArchiveConfig:
-    return ArchiveConfig.model_validate({"kind": "archive", "url": "x", "sha256": "0" * 64} | limits)
+def caps(**limits: int) -> SourceConfig:
+    return SourceConfig.model_validate({"source": "x", "sha256": "0" * 64} | limits)
 
 
 def pack(path: Path, tree: dict[str, bytes]) -> Path:
@@ -52,7 +52,7 @@ def tree_of(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def refused(tmp_path: Path, archive: Path, config: ArchiveConfig, sentence: str) -> None:
+def refused(tmp_path: Path, archive: Path, config: SourceConfig, sentence: str) -> None:
     """The archive is refused in a sentence, its folder is empty, and nothing outside was touched."""
     folder = tmp_path / "parent" / "folder"
     folder.mkdir(parents=True)

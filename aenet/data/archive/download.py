@@ -14,7 +14,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, cast
 
-from aenet.data.archive.config import ArchiveConfig, Progress
+from aenet.data.archive.config import Progress, SourceConfig
+from aenet.data.archive.credentials import HINT, authorization, same_host
 from aenet.data.archive.part import Part
 from aenet.errors import AenetError
 
@@ -27,8 +28,8 @@ class _Dropped(Exception):
     """This attempt failed; another may succeed."""
 
 
-def download(config: ArchiveConfig, part: Part, progress: Progress | None = None) -> None:
-    """Complete `part` from `config.url`.
+def download(config: SourceConfig, part: Part, progress: Progress | None = None) -> None:
+    """Complete `part` from `config.source`.
 
     Raises:
         AenetError: the server refuses, the file is larger than `max_bytes`, or `retries` attempts in a row brought
@@ -44,13 +45,13 @@ def download(config: ArchiveConfig, part: Part, progress: Progress | None = None
             failures = 1 if part.size() > before else failures + 1
             if failures > config.retries:
                 raise AenetError(
-                    f"{config.url}: given up after {failures} failed attempts in a row ({error}); "
+                    f"{config.shown}: given up after {failures} failed attempts in a row ({error}); "
                     f"{part.size()} bytes are kept: run it again to go on from there"
                 ) from error
             time.sleep(min(config.backoff_s * 2 ** (failures - 1), _LONGEST_PAUSE_S))
 
 
-def _attempt(config: ArchiveConfig, part: Part, progress: Progress | None) -> None:
+def _attempt(config: SourceConfig, part: Part, progress: Progress | None) -> None:
     size, said = part.size(), part.said()
     if size and size == said.get("total"):
         return  # killed between the last byte and the rename
@@ -60,7 +61,7 @@ def _attempt(config: ArchiveConfig, part: Part, progress: Progress | None) -> No
         _refused(config, part, error)
         return
     except (OSError, http.client.HTTPException) as error:
-        raise _problem(config.url, error) from error
+        raise _problem(config.shown, error) from error
     with response:
         size, total = _place(response, part, size)
         _check(config, part, total or size)
@@ -76,7 +77,7 @@ def _attempt(config: ArchiveConfig, part: Part, progress: Progress | None) -> No
         raise _Dropped(f"the connection ended at {size} of {total} bytes")
 
 
-def _open(config: ArchiveConfig, size: int, validator: str | None) -> http.client.HTTPResponse:
+def _open(config: SourceConfig, size: int, validator: str | None) -> http.client.HTTPResponse:
     headers = {"User-Agent": "aenet", "Accept-Encoding": "identity"}
     if size:
         headers["Range"] = f"bytes={size}-"
@@ -92,20 +93,26 @@ def _open(config: ArchiveConfig, size: int, validator: str | None) -> http.clien
         _HttpRedirects(),
     ):
         opener.add_handler(handler)
-    request = urllib.request.Request(config.url, headers=headers)  # noqa: S310  the scheme is checked by the config
+    request = urllib.request.Request(config.source, headers=headers)  # noqa: S310  the scheme is checked by the config
+    if (credentials := authorization(config.source)) is not None:
+        request.add_unredirected_header("Authorization", credentials)
     response = opener.open(request, timeout=config.timeout_s)
     return cast(http.client.HTTPResponse, response)  # typeshed allows for file: and ftp: answers
 
 
 class _HttpRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow redirects to http and https only; urllib alone would also follow ftp."""
+    """Follow redirects to http and https only, for urllib alone would also follow ftp; credentials stay at home."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if not newurl.startswith(("http://", "https://")):
             raise urllib.error.HTTPError(newurl, code, f"Redirection to url '{newurl}' is not allowed", headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        credentials = req.get_header("Authorization")
+        if request is not None and credentials is not None and same_host(req.full_url, newurl):
+            request.add_unredirected_header("Authorization", credentials)
+        return request
 
 
 def _place(response: http.client.HTTPResponse, part: Part, size: int) -> tuple[int, int | None]:
@@ -141,13 +148,13 @@ def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
         yield chunk
 
 
-def _check(config: ArchiveConfig, part: Part, size: int) -> None:
+def _check(config: SourceConfig, part: Part, size: int) -> None:
     if size > config.max_bytes:
         part.delete()
-        raise AenetError(f"{config.url} has at least {size} bytes, max_bytes is {config.max_bytes}: refused")
+        raise AenetError(f"{config.shown} has at least {size} bytes, max_bytes is {config.max_bytes}: refused")
 
 
-def _refused(config: ArchiveConfig, part: Part, error: urllib.error.HTTPError) -> None:
+def _refused(config: SourceConfig, part: Part, error: urllib.error.HTTPError) -> None:
     """Judge an HTTP error; returns where it says that the part is already complete."""
     with error:
         if error.code == 416 and part.size():
@@ -157,7 +164,8 @@ def _refused(config: ArchiveConfig, part: Part, error: urllib.error.HTTPError) -
             raise _Dropped("the file on the server is now shorter than the part begun")
         if error.code in _TRANSIENT:
             raise _Dropped(f"the server answered {error.code} {error.reason}")
-        raise AenetError(f"{config.url}: the server answered {error.code} {error.reason}; check the URL")
+        way_out = f"set {HINT} in the environment, or correct them" if error.code in (401, 403) else "check the URL"
+        raise AenetError(f"{config.shown}: the server answered {error.code} {error.reason}; {way_out}")
 
 
 def _problem(url: str, error: Exception) -> Exception:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol, cast, runtime_checkable
 
-from aenet.data.archive.config import ArchiveConfig
+from aenet.data.archive.config import SourceConfig
 from aenet.errors import AenetError
 
 _TAR_HEADERS = 4096  # bytes of headers and padding allowed a tar member
@@ -31,7 +31,7 @@ class Stream(Protocol):
 Member = tuple[str, Stream | None]
 
 
-def members(archive: Path, config: ArchiveConfig) -> Iterator[Member]:
+def members(archive: Path, config: SourceConfig) -> Iterator[Member]:
     """Yield the members in order; a stream is to be read before the next member is asked for.
 
     Raises:
@@ -87,7 +87,7 @@ class _TarInfo(tarfile.TarInfo):
         return info
 
 
-def _tar_members(name: str, plain: Stream, config: ArchiveConfig) -> Iterator[Member]:
+def _tar_members(name: str, plain: Stream, config: SourceConfig) -> Iterator[Member]:
     bounded = cast(IO[bytes], _Bounded(plain, name, config))
     with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_TarInfo) as packed:
         for info in packed:
@@ -102,7 +102,7 @@ def _tar_members(name: str, plain: Stream, config: ArchiveConfig) -> Iterator[Me
 class _Bounded(io.RawIOBase):
     """A stream that ends in an error where it grows beyond what the archive may hold, headers included."""
 
-    def __init__(self, plain: Stream, name: str, config: ArchiveConfig) -> None:
+    def __init__(self, plain: Stream, name: str, config: SourceConfig) -> None:
         super().__init__()
         self._plain, self._name, self._config = plain, name, config
         self._left = config.max_unpacked_bytes + _TAR_HEADERS * (config.max_members + 16)
@@ -115,6 +115,6 @@ class _Bounded(io.RawIOBase):
         return chunk
 
 
-def too_large(name: str, config: ArchiveConfig) -> str:
+def too_large(name: str, config: SourceConfig) -> str:
     """The sentence for an archive that outgrows `max_unpacked_bytes`."""
     return f"{name} unpacks to more than max_unpacked_bytes = {config.max_unpacked_bytes}: refused"

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from aenet.data.archive.config import ArchiveConfig, Progress
+from aenet.data.archive.config import Progress, SourceConfig
 from aenet.data.archive.members import Stream, members, too_large
 from aenet.errors import AenetError
 
@@ -28,7 +28,7 @@ _DAMAGED = (
 )
 
 
-def unpack(archive: Path, folder: Path, config: ArchiveConfig, progress: Progress | None = None) -> None:
+def unpack(archive: Path, folder: Path, config: SourceConfig, progress: Progress | None = None) -> None:
     """Unpack a zip or tar (plain, gzip, bzip2, xz) into the existing, empty `folder`.
 
     Raises:
@@ -51,7 +51,7 @@ def unpack(archive: Path, folder: Path, config: ArchiveConfig, progress: Progres
 class _Writer:
     """Writes members below a folder and keeps the count of what came."""
 
-    def __init__(self, archive: str, folder: Path, config: ArchiveConfig, progress: Progress | None) -> None:
+    def __init__(self, archive: str, folder: Path, config: SourceConfig, progress: Progress | None) -> None:
         self._archive, self._folder, self._config, self._progress = archive, folder, config, progress
         self._bytes = self._members = 0
         self._spelling: dict[str, str] = {}  # every path so far, folded -> as written

@@ -1,0 +1,113 @@
+"""Look at every image of a data set before anything is made of it: is it there, whole, and of a usable shape?"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Literal, assert_never
+
+from aenet import images
+from aenet.data.archive.config import Progress
+from aenet.data.layout import is_pointer
+from aenet.errors import AenetError, UnreadableImage
+
+Verify = Literal["headers", "decode", "none"]
+POINTER = "a Git-LFS pointer"
+_CHUNK = 256  # files a task: a future each would cost more memory than the names
+_LARGEST_POINTER = 1024  # bytes
+_OTHER_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".JPEG")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One file: its size in bytes and pixels (height, width; None where nobody looked), and what is wrong with it."""
+
+    bytes: int
+    size: tuple[int, int] | None = None
+    problem: str | None = None
+
+
+def inspect(
+    root: Path, names: Sequence[str], verify: Verify, threads: int, progress: Progress | None = None
+) -> dict[str, Seen]:
+    """Look at the files `names` below `root`, in threads.
+
+    Args:
+        verify: "headers" reads each image's header (a truncated file passes), "decode" all of its pixels, "none" only
+            asks the file system for its bytes.
+
+    Raises:
+        AenetError: a name is absolute or leads out of `root`.
+    """
+    unique = list(dict.fromkeys(names))
+    if strange := next((name for name in unique if not _is_plain(name)), None):
+        raise AenetError(f"the table names {strange!r}, which lies outside the data set {root}: refused")
+    seen: dict[str, Seen] = {}
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(partial(_look_at, root, verify), _chunks(unique)):
+            seen |= found
+            if progress is not None:
+                progress(len(seen), len(unique), "check")
+    return seen
+
+
+def listing_digest(seen: Iterable[tuple[str, Seen]]) -> str:
+    """SHA-256 over name and bytes of every file: tells another copy of a data set, not an edited pixel."""
+    hasher = hashlib.sha256()
+    for name, file in sorted(seen, key=lambda item: item[0]):
+        hasher.update(f"{name}\0{file.bytes}\n".encode())
+    return hasher.hexdigest()
+
+
+def _look_at(root: Path, verify: Verify, names: Sequence[str]) -> dict[str, Seen]:
+    return {name: _look(root / name, verify) for name in names}
+
+
+def _look(path: Path, verify: Verify) -> Seen:
+    try:
+        bytes_ = path.stat().st_size
+    except OSError:
+        other = next((path.stem + s for s in _OTHER_SUFFIXES if path.with_suffix(s).exists()), None)
+        return Seen(0, problem="missing" if other is None else f"missing ({other} lies there instead)")
+    if problem := _problem(path, bytes_):
+        return Seen(bytes_, problem=problem)
+    try:
+        return Seen(bytes_, _size(path, verify))
+    except UnreadableImage as error:
+        return Seen(bytes_, problem=str(error).removeprefix(f"{path}: "))
+
+
+def _problem(path: Path, bytes_: int) -> str | None:
+    """What the file system and the first bytes tell."""
+    if not path.is_file():
+        return "no file"
+    if bytes_ == 0:
+        return "the file is empty"
+    return POINTER if bytes_ < _LARGEST_POINTER and is_pointer(path) else None
+
+
+def _size(path: Path, verify: Verify) -> tuple[int, int] | None:
+    match verify:
+        case "headers":
+            return images.probe(path)
+        case "decode":
+            height, width = images.decode(path).shape[:2]
+            return height, width
+        case "none":
+            return None
+        case _:
+            assert_never(verify)
+
+
+def _is_plain(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def _chunks(names: Sequence[str]) -> Iterator[list[str]]:
+    rest = iter(names)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk

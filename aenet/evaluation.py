@@ -1,6 +1,7 @@
 """Evaluate descriptors of one split: who is found, at which rank, how far off in metres. No torch here."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from aenet import metrics
 from aenet.data.views import Views
 from aenet.geodesy import distance_m
 from aenet.params import Config
+from aenet.positives import Positives, identity, within
+from aenet.ranking import rank
+from aenet.tally import Tally
 
 _TOP = 5
 
@@ -22,11 +26,22 @@ class EvaluateConfig(Config):
         batch_size: views embedded at once.
         threads: CPU threads of torch.
         figures: rows of retrieval strips and heat maps drawn.
+        positives_within_m: metres around the photo within which every reference is right (CVACT_test's protocol: 5);
+            null: only the query's own one is.
+        fov_deg: degrees of the panorama that a query keeps, one evaluation each.
+        unknown_heading: whether to evaluate queries whose heading is not known, too (several times the work).
+        phases: rolls within one column of the feature map that a query of unknown heading is described at.
+        seed: draws the headings.
     """
 
     batch_size: int = Field(ge=1)
     threads: int = Field(ge=1)
     figures: int = Field(default=6, ge=1)
+    positives_within_m: float | None = Field(default=None, ge=0)
+    fov_deg: tuple[Annotated[float, Field(gt=0, le=360)], ...] = Field(default=(360.0,), min_length=1)
+    unknown_heading: bool = False
+    phases: int = Field(default=4, ge=1)
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,25 +55,43 @@ class Evaluation:
     error_m: Float[np.ndarray, " q"]
 
 
-def score(ground: Float[np.ndarray, "q d"], aerial: Float[np.ndarray, "q d"], views: Views) -> Evaluation:
-    """Score descriptors whose rows match the split's pairs.
+def score(
+    ground: Float[np.ndarray, "q d"],
+    aerial: Float[np.ndarray, "q d"],
+    views: Views,
+    positives_within_m: float | None = None,
+) -> Evaluation:
+    """Score descriptors whose rows match the split's pairs; they may be memory maps (`aenet.ranking.rank`).
 
     `chance_at_1` is what guessing gives; distances are from the photo to the centre of the tile ranked first.
     """
-    rank = metrics.ranks(ground, aerial, np.arange(len(views)))
-    top = metrics.best_match(ground, aerial, _TOP)
-    similarity = np.einsum("qd,qkd->qk", ground, aerial[top])
-    pairs = views.pairs
+    return evaluate(rank(ground, aerial, right_answers(views, positives_within_m), _TOP), views)
+
+
+def right_answers(views: Views, within_m: float | None) -> Positives:
+    """Return each query's own reference, or all within so many metres (`aenet.positives.within`)."""
+    return identity(np.arange(len(views))) if within_m is None else within(views.pairs, within_m)
+
+
+def protocol(within_m: float | None) -> str:
+    """Name the rule by which a reference answers a query."""
+    return "identity" if within_m is None else f"any reference within {within_m:g} m"
+
+
+def evaluate(tally: Tally, views: Views) -> Evaluation:
+    """Turn counted ranks into metrics, metres among them."""
+    pairs, first = views.pairs, tally.best.top[:, 0]
     error_m = distance_m(
         pairs["latitude"].to_numpy(),
         pairs["longitude"].to_numpy(),
-        pairs["aerial_latitude"].to_numpy()[top[:, 0]],
-        pairs["aerial_longitude"].to_numpy()[top[:, 0]],
+        pairs["aerial_latitude"].to_numpy()[first],
+        pairs["aerial_longitude"].to_numpy()[first],
     )
-    values = metrics.summary(rank, len(views)) | {"chance_at_1": 100 / len(views), "places": float(len(views))}
+    chance = 100 * len(tally.positives.rows) / len(views) ** 2  # 100 / places where each has one right answer
+    values = metrics.summary(tally.rank, len(views)) | {"chance_at_1": chance, "places": float(len(views))}
     if np.isfinite(error_m).all():
         values |= metrics.error_summary(error_m)
-    return Evaluation(values, rank, top, similarity, error_m)
+    return Evaluation(values, tally.rank, tally.best.top, tally.best.similarity, error_m)
 
 
 def curve(rank: Int[np.ndarray, " q"]) -> pd.DataFrame:

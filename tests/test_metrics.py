@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aenet import metrics
+from aenet import metrics, ranking
 from aenet.errors import AenetError
 
 
@@ -98,7 +98,8 @@ def test_one_query_one_reference() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     query, reference, truth = unit(50, 8, 8), unit(70, 8, 9), np.arange(50)
     whole = metrics.ranks(query, reference, truth), metrics.best_match(query, reference, 6)
-    monkeypatch.setattr(metrics, "_BLOCK_BYTES", rows * 4 * 70)
+    monkeypatch.setattr(ranking, "_BLOCK_BYTES", rows * 4 * 70)
+    monkeypatch.setattr(ranking, "_REFERENCES", 2 * rows + 1)
     assert np.array_equal(metrics.ranks(query, reference, truth), whole[0])
     assert np.array_equal(metrics.best_match(query, reference, 6), whole[1])
 
@@ -130,5 +131,8 @@ def test_best_match_is_the_nearest_in_order() -> None:
 def test_error_summary() -> None:
     values = metrics.error_summary(np.array([0.0, 10.0, 20.0, 30.0, 1000.0]))
     assert values["median_error_m"] == 20.0
+    assert values["p75_error_m"] == 30.0
+    assert values["p90_error_m"] == pytest.approx(612.0)  # linear between 30 and 1000 at 3.6 of 4
     assert values["p95_error_m"] == pytest.approx(806.0)  # linear between 30 and 1000 at 3.8 of 4
+    assert values["within_5_m"] == 20.0
     assert (values["within_10_m"], values["within_25_m"], values["within_50_m"]) == (40.0, 60.0, 80.0)

@@ -15,6 +15,7 @@ from aenet.data.views import Views
 from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
 from aenet.model import TrainedCard, load_model, save_model
 from aenet.nn.branches import ModelConfig, TwoBranch
+from aenet.nn.heads import Gem, HeadConfig, Projection
 from aenet.params import read_section
 from aenet.training import TrainConfig
 
@@ -74,6 +75,26 @@ def test_the_graph_takes_bytes_gives_units_and_tells_nothing_of_its_builder(expo
 def test_the_same_weights_give_the_same_file(network: TwoBranch, exported: Path, tmp_path: Path) -> None:
     export_branch(network.ground, SPEC, tmp_path / "again.onnx")
     assert sha256_file(tmp_path / "again.onnx") == sha256_file(exported / "ground.onnx")
+
+
+@pytest.mark.parametrize(
+    ("head", "dim"),
+    [
+        (Gem(kind="gem", p=2.5), 256),
+        (Projection(kind="projection", of="gem", dim=24), 24),
+        (Projection(kind="projection", of="flatten", map_size=(1, 2), dim=24), 24),
+    ],
+    ids=lambda value: value.kind if hasattr(value, "kind") else "",
+)
+def test_learned_heads_export_with_a_dynamic_batch(
+    config: ModelConfig, head: HeadConfig, dim: int, tmp_path: Path
+) -> None:
+    torch.manual_seed(2)
+    network = TwoBranch(config.model_copy(update={"head": head})).eval()
+    for view in VIEWS:
+        export_branch(network.branch(view), SPEC, tmp_path / f"{view}.onnx")
+    assert parity(network, tmp_path, _views(5), ExportConfig(threads=1, batches=(1, 3)))["passed"]
+    assert descriptor_dim(tmp_path / "aerial.onnx") == dim
 
 
 def test_shared_branches_survive_saving(config: ModelConfig, tmp_path: Path) -> None:

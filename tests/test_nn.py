@@ -16,7 +16,6 @@ from aenet.errors import AenetError
 from aenet.nn.attention import BAM, CBAM, Bam, Cbam, NoAttention, Triplet, TripletAttention, ZPoolGate, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.branches import Branch, ModelConfig, TwoBranch
-from aenet.nn.heads import Flatten, Gap, build_head
 
 SMALL = "test_efficientnet"
 CUBE = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]]])
@@ -70,6 +69,30 @@ def test_the_papers_map_and_descriptor_have_their_size(paper: TwoBranch) -> None
 def test_triplet_attention_has_300_parameters() -> None:
     assert parameters(TripletAttention()) == 300
     assert parameters(build_attention(Triplet(kind="triplet"), 1280)) == 300
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 7])
+def test_parameters_of_triplet_attention_by_formula(kernel_size: int) -> None:
+    """Three gates, each a kernel over two pooled maps and a batch norm's scale and shift; channels do not matter."""
+    assert parameters(TripletAttention(kernel_size)) == 3 * (2 * kernel_size**2 + 2)
+
+
+def test_one_gate_of_triplet_attention_by_hand() -> None:
+    """A 3 x 3 kernel, zeros beyond the border, and a batch norm with statistics of its own."""
+    gate = ZPoolGate(3)
+    gate.conv.weight.data.zero_()
+    gate.conv.weight.data[0, 0, 1, 1] = 1.0  # the maximum here
+    gate.conv.weight.data[0, 1, 1, 2] = 0.5  # and half the mean of the neighbour to the right
+    gate.norm.eps = 0.0
+    gate.norm.running_mean = torch.tensor([4.0])
+    gate.norm.running_var = torch.tensor([4.0])
+    gate.norm.weight.data[:] = 3.0
+    gate.norm.bias.data[:] = 1.0
+    y = gate.eval()(CUBE)[0]
+    # Upper left: max 5, mean to the right (2 + 6) / 2 = 4: 5 + 2 = 7; (7 - 4) / 2 * 3 + 1 = 5.5.
+    assert y[:, 0, 0].tolist() == pytest.approx([1 * sigmoid(5.5), 5 * sigmoid(5.5)])
+    # Lower right: max 8, nothing to the right: 8; (8 - 4) / 2 * 3 + 1 = 7.
+    assert y[:, 1, 1].tolist() == pytest.approx([4 * sigmoid(7), 8 * sigmoid(7)])
 
 
 def by_hand(module: nn.Module, weights: tuple[float, float]) -> None:
@@ -164,16 +187,48 @@ def test_even_kernels_are_refused(make: object) -> None:
         make()  # type: ignore[operator]  # one of the two above
 
 
-def test_unknown_backbone_offers_near_names() -> None:
-    with pytest.raises(AenetError, match=r"no model 'tf_efficientnetv3_s' \(near: .*tf_efficientnet"):
-        build_backbone(BackboneConfig(name="tf_efficientnetv3_s", weights="random"))
+@pytest.mark.parametrize("typed", ["tf_efficientnetv3_s", "tf_eficientnetv2_s", "efficientnet_v2_s"])
+def test_unknown_backbone_offers_near_names(typed: str) -> None:
+    with pytest.raises(AenetError, match=rf"no model '{typed}' \(near: .*efficientnetv2_s"):
+        build_backbone(BackboneConfig(name=typed, weights="random"))
+
+
+def test_unknown_training_of_a_backbone_offers_the_known_ones() -> None:
+    with pytest.raises(
+        AenetError, match=r"no weights named 'tf_efficientnetv2_s.in2k' \(known: tf_efficientnetv2_s.in1k"
+    ):
+        build_backbone(BackboneConfig(name="tf_efficientnetv2_s.in2k", weights="imagenet"))
 
 
 def test_weights_that_cannot_be_had_are_never_random(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And the sentence says which file of which repository to bring, by which command, and where to name it."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(AenetError, match=f"ImageNet weights of '{SMALL}' cannot be had"):
-        build_backbone(BackboneConfig(name=SMALL, weights="imagenet"))
+    with pytest.raises(AenetError, match="ImageNet weights of 'tf_efficientnetv2_s' cannot be had") as caught:
+        build_backbone(BackboneConfig(name="tf_efficientnetv2_s", weights="imagenet"))
+    repository = "timm/tf_efficientnetv2_s.in21k_ft_in1k"
+    for part in (
+        f"https://huggingface.co/{repository}",
+        f"hf download {repository} model.safetensors --local-dir weights",
+        "set backbone.weights to its path",
+    ):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_were_never_published_are_a_sentence() -> None:
+    with pytest.raises(AenetError, match="publishes no weights of 'test_mambaout'"):
+        build_backbone(BackboneConfig(name="test_mambaout", weights="imagenet"))
+
+
+@pytest.mark.parametrize("name", [SMALL, "test_resnet", "test_convnext", "test_mambaout", "mobilenetv4_conv_small"])
+def test_backbones_of_other_families(name: str) -> None:
+    """Plain, channels last (mambaout), and widened behind the last stage (mobilenetv4): always [B, C, H, W]."""
+    branch = Branch(config(name, head="gap")).eval()
+    pixels = torch.zeros(1, 64, 128, 3, dtype=torch.uint8)
+    with torch.inference_mode():
+        assert branch.features(pixels).shape == (1, branch.channels, 2, 4)
+        assert branch(pixels).shape == (1, branch.channels)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +236,8 @@ def test_weights_that_cannot_be_had_are_never_random(monkeypatch: pytest.MonkeyP
     [
         ("none.safetensors", "does not exist"),
         ("imagnet", "does not exist"),
-        ("weights.pth", "not a .safetensors file"),
+        ("folder.safetensors", "does not exist"),
+        ("weights.pth", "not a .safetensors file; .* convert it"),
         ("garbage.safetensors", "does not fit .* or is damaged"),
         ("shape.safetensors", "does not fit .* or is damaged"),
         ("other.safetensors", "weights missing"),
@@ -189,6 +245,7 @@ def test_weights_that_cannot_be_had_are_never_random(monkeypatch: pytest.MonkeyP
 )
 def test_wrong_weight_files_are_sentences(tmp_path: Path, name: str, sentence: str) -> None:
     (tmp_path / "weights.pth").touch()
+    (tmp_path / "folder.safetensors").mkdir()
     (tmp_path / "garbage.safetensors").write_bytes(b"garbage" * 10)
     weights = timm.create_model(SMALL).state_dict()
     save_file({"conv_stem.weight": weights["conv_stem.weight"]}, tmp_path / "other.safetensors")
@@ -240,16 +297,6 @@ def test_a_backbone_without_a_map_is_refused() -> None:
     transformer = Branch(config("test_vit")).eval()
     with pytest.raises(AenetError, match=r"not a map \[B, 64, H, W\]"):
         transformer(torch.zeros(1, 160, 160, 3, dtype=torch.uint8))
-
-
-def test_heads() -> None:
-    features = torch.arange(2 * 3 * 2 * 4, dtype=torch.float32).view(2, 3, 2, 4)
-    flat, pooled = build_head(Flatten(kind="flatten"))(features), build_head(Gap(kind="gap"))(features)
-    assert torch.equal(flat, features.reshape(2, 24))
-    assert pooled[0].tolist() == [3.5, 11.5, 19.5]
-    turned = features.roll(1, dims=3)  # the same place, another heading
-    assert torch.equal(build_head(Gap(kind="gap"))(turned), pooled)
-    assert not torch.equal(build_head(Flatten(kind="flatten"))(turned), flat)
 
 
 def test_descriptors_have_length_one_unless_a_loss_wants_their_lengths() -> None:

@@ -101,7 +101,11 @@ class ZPoolGate(nn.Module):
 
 
 class BAM(nn.Module):
-    """x * (1 + sigmoid(channel(x) + spatial(x))), the two added by broadcasting."""
+    """x * (1 + sigmoid(channel(x) + spatial(x))), the two added by broadcasting.
+
+    Batch norms stand behind the hidden layers, as in the authors' published code; their paper's equations 3 and 4 write
+    one at the end of each branch instead and leave the activations out.
+    """
 
     def __init__(self, channels: int, reduction: int = 16, dilation: int = 4) -> None:
         super().__init__()
@@ -125,7 +129,11 @@ class BAM(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Channel gate from average- and max-pooled descriptors, then a spatial gate."""
+    """Channel gate sigmoid(mlp(mean) + mlp(max)), then a spatial gate over [max, mean] of what it lets through.
+
+    The batch norm behind the spatial convolution is the authors' code's, their paper's equation 3 has none; it is the
+    same gate that Triplet Attention took over.
+    """
 
     def __init__(self, channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
         super().__init__()

@@ -1,7 +1,9 @@
 """Feature extraction: any timm convolutional network without its classifier."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -18,7 +20,8 @@ class BackboneConfig(Config):
     """A timm model by name.
 
     Attributes:
-        name: timm's name, e.g. `tf_efficientnetv2_s` (the paper) or `test_efficientnet` (the town's).
+        name: timm's name, e.g. `tf_efficientnetv2_s` (the paper) or `test_efficientnet` (the town's); one of several
+            published trainings may be named behind a point, as in `tf_efficientnetv2_s.in1k`.
         weights: `imagenet` (timm's pretrained weights), `random`, or the path of a .safetensors file.
     """
 
@@ -28,10 +31,17 @@ class BackboneConfig(Config):
 
 @dataclass(frozen=True)
 class Backbone:
-    """A feature extractor with what the rest of the network must know of it."""
+    """A feature extractor with what the rest of the network must know of it.
+
+    Attributes:
+        channels: of the map it answers.
+        channels_last: the map is [B, H, W, C], as some families of timm have it.
+        mean, std: of pixels in 0..1, a value a colour.
+    """
 
     module: nn.Module
     channels: int
+    channels_last: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -42,36 +52,72 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     Raises:
         AenetError: timm does not know the name, or the weights cannot be had. Never silently random.
     """
-    if not timm.is_model(config.name):
-        close = ", ".join(timm.list_models(f"*{config.name[:12]}*")[:5]) or "see timm.list_models()"
-        raise AenetError(f"timm {timm.__version__} has no model '{config.name}' (near: {close})")
-    pretrained = config.weights == "imagenet"
-    try:
-        module = timm.create_model(config.name, pretrained=pretrained, num_classes=0, global_pool="")
-    except (OSError, RuntimeError, ValueError) as error:
-        raise AenetError(
-            f"ImageNet weights of '{config.name}' cannot be had ({type(error).__name__}): connect once so that timm "
-            "can cache them, or save them as a .safetensors file elsewhere and set backbone.weights to its path; "
-            "`weights: random` trains from nothing"
-        ) from error
+    published = _published(config.name)
+    if config.weights == "imagenet":
+        module = _pretrained(config.name, published)
+    else:
+        module = timm.create_model(config.name, pretrained=False, num_classes=0, global_pool="")
     cfg = module.pretrained_cfg
     if config.weights not in ("imagenet", "random"):
         _load(module, Path(config.weights), config.name, cfg["classifier"])
-    return Backbone(module, module.num_features, tuple(cfg["mean"]), tuple(cfg["std"]))
+    channels = getattr(module, "head_hidden_size", None) or module.num_features  # some widen the map once more
+    channels_last = str(getattr(module, "output_fmt", "NCHW")) == "NHWC"
+    return Backbone(module, channels, channels_last, tuple(cfg["mean"]), tuple(cfg["std"]))
 
 
-def _load(module: nn.Module, path: Path, name: str, classifier: str) -> None:
-    if not path.exists():
+def _published(name: str) -> Any:
+    """Return what timm knows of the model's published weights; refuse names and tags that it does not know."""
+    if not timm.is_model(name):
+        known = timm.list_models()
+        close = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or ["see timm.list_models()"]
+        raise AenetError(f"timm {timm.__version__} has no model '{name}' (near: {', '.join(close)})")
+    try:
+        return timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        plain = name.split(".", 1)[0]
+        tags = ", ".join(timm.list_models(f"{plain}.*", pretrained=True)) or "none"
+        raise AenetError(f"timm {timm.__version__} knows no weights named '{name}' (known: {tags})") from error
+
+
+def _pretrained(name: str, published: Any) -> Any:
+    if not (published.hf_hub_id or published.url or published.file):
+        raise AenetError(
+            f"timm {timm.__version__} publishes no weights of '{name}': take another backbone.name, set "
+            "backbone.weights to a .safetensors file of your own, or `weights: random` to train from nothing"
+        )
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=0, global_pool="")
+    except (OSError, RuntimeError, ValueError) as error:
+        repository = published.hf_hub_id
+        source = (
+            f"they are model.safetensors of https://huggingface.co/{repository}; where there is a network, run `hf "
+            f"download {repository} model.safetensors --local-dir weights`"
+            if repository
+            else f"they are {published.url}; where there is a network, make timm.create_model('{name}', "
+            "pretrained=True) and write its state_dict() with safetensors.torch.save_file"
+        )
+        raise AenetError(
+            f"ImageNet weights of '{name}' cannot be had ({type(error).__name__}): {source}, bring the file here and "
+            "set backbone.weights to its path; `weights: random` trains from nothing"
+        ) from error
+
+
+def _load(module: nn.Module, path: Path, name: str, classifier: str | tuple[str, ...]) -> None:
+    if not path.is_file():
         raise AenetError(f"backbone.weights: {path} does not exist (use `imagenet`, `random` or a .safetensors file)")
     if path.suffix != ".safetensors":
-        raise AenetError(f"backbone.weights: {path} is not a .safetensors file; other formats can run code when read")
+        raise AenetError(
+            f"backbone.weights: {path} is not a .safetensors file; other formats can run code when read: where you "
+            "trust it, convert it with safetensors.torch.save_file(torch.load(PATH, weights_only=True), NEW_PATH)"
+        )
     try:
         weights: dict[str, torch.Tensor] = load_file(path)
         missing, unexpected = module.load_state_dict(weights, strict=False)
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[-1].strip()
         raise AenetError(f"{path} does not fit '{name}' or is damaged: {first}") from error
-    extra = [key for key in unexpected if not key.startswith(f"{classifier}.")]
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())  # the distilled have two
+    extra = [key for key in unexpected if not key.startswith(tuple(f"{head}." for head in heads))]
     if missing or extra:
         raise AenetError(
             f"{path} does not fit '{name}': {len(missing)} weights missing, {len(extra)} unknown "

@@ -40,14 +40,16 @@ class Branch(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(backbone.std).view(3, 1, 1), persistent=False)
         self.backbone = backbone.module
-        self.channels = backbone.channels
+        self.channels, self.channels_last = backbone.channels, backbone.channels_last
         self.attention = build_attention(config.attention, backbone.channels)
-        self.head = build_head(config.head)
+        self.head = build_head(config.head, backbone.channels)
 
     def features(self, pixels: Tensor) -> Float[Tensor, "b c h w"]:
         """Return the attended feature map of NHWC pixels (uint8, or float in 0..255)."""
         x_BCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
         map_BCHW = self.backbone(x_BCHW)
+        if self.channels_last and map_BCHW.ndim == 4:
+            map_BCHW = map_BCHW.permute(0, 3, 1, 2)
         if map_BCHW.ndim != 4 or map_BCHW.shape[1] != self.channels:  # transformers put tokens or channels elsewhere
             raise AenetError(f"the backbone answers {tuple(map_BCHW.shape)}, not a map [B, {self.channels}, H, W]")
         return torch.as_tensor(self.attention(map_BCHW))

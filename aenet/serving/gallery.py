@@ -1,10 +1,11 @@
 """A gallery: embedded tiles of an area, in shards, with the digest of the model that embedded them.
 
 gallery/
-  manifest.json      written last: what this gallery is (GalleryManifest)
-  backdrop.jpg       the area as a picture, for reports
+  manifest.json      written last: what this gallery is (GalleryManifest); shards it does not name are unfinished work
+  backdrop.jpg       the area as a picture, for reports (backdrop-N.jpg once something was added)
   shard-00000/       a finished folder or none
-    tiles.parquet    tile_id, latitude, longitude, easting, northing, thumbnail_at, thumbnail_bytes
+    tiles.parquet    GeoParquet, centres as points: tile_id, latitude, longitude, easting, northing (the source's
+                     system), thumbnail_at, thumbnail_bytes
     descriptors.npy  float32 or float16 [n, d], unit length, memory-mapped
     thumbnails.bin   JPEG pictures of the tiles, one after the other
 """
@@ -18,57 +19,10 @@ import pandas as pd
 
 from aenet.artifacts import folder_digest, sha256_file, verify_folder
 from aenet.card import ModelCard
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.params import Config
-from aenet.serving.floor import Floor
-from aenet.serving.views import model_digest
+from aenet.errors import CorruptArtifact
+from aenet.serving.gallerymanifest import MANIFEST, GalleryManifest, check_model, read_gallery
 
-MANIFEST = "manifest.json"
-BACKDROP = "backdrop.jpg"
-
-
-class Backdrop(Config):
-    """The edges of `backdrop.jpg` in the coordinate system `crs` (WKT)."""
-
-    crs: str
-    left: float
-    bottom: float
-    right: float
-    top: float
-    width_px: int
-    height_px: int
-
-
-class GalleryManifest(Config):
-    """What a gallery is.
-
-    Attributes:
-        key: digest of everything that decides its content.
-        model: `views.model_digest` of the model that embedded it.
-        spacing_m: distance between centres; None where the tiles are a data set's own.
-        floor: None where the spacing is: then tiles are centred on their photos, and errors flatter.
-        dropped: candidates left out for being mostly nodata or unreadable.
-        coverage: west, south, east, north of the centres in WGS84 degrees.
-        shards: name -> digest of its manifest.
-    """
-
-    key: str
-    model: str
-    source: str
-    source_digest: str
-    kind: str
-    crs: str
-    tile_size_m: float
-    tile_px: int
-    spacing_m: float | None
-    floor: Floor | None
-    tiles: int
-    dropped: int
-    descriptor_dim: int
-    coverage: tuple[float, float, float, float]
-    backdrop: Backdrop | None
-    embedded_on: str
-    shards: dict[str, str]
+__all__ = ["MANIFEST", "Gallery", "GalleryManifest", "read_gallery", "read_tiles"]
 
 
 @dataclass(frozen=True)
@@ -94,11 +48,7 @@ class Gallery:
             CorruptArtifact: a shard's bytes are not what was written.
         """
         manifest = read_gallery(folder)
-        if (digest := model_digest(card)) != manifest.model:
-            raise AenetError(
-                f"{folder} was embedded by model {manifest.model[:12]}, the model given is {digest[:12]}: "
-                "descriptors of two models cannot be compared; build the gallery again with this model"
-            )
+        check_model(folder, manifest, card)
         shards = [_open_shard(folder / name, digest, full) for name, digest in manifest.shards.items()]
         tiles = pd.concat([tiles.assign(shard=i) for i, (tiles, _) in enumerate(shards)], ignore_index=True)
         return cls(folder, manifest, tiles, tuple(descriptors for _, descriptors in shards))
@@ -122,30 +72,17 @@ class Gallery:
             return stream.read(int(tile["thumbnail_bytes"]))
 
 
-def read_gallery(folder: Path) -> GalleryManifest:
-    """Return the manifest of a finished gallery.
-
-    Raises:
-        AenetError: there is none, or its building was interrupted.
-        CorruptArtifact: it is not readable.
-    """
-    path = folder / MANIFEST
-    if not path.exists():
-        started = folder.is_dir() and any(folder.glob("shard-*"))
-        way_out = "finish it by running the same" if started else "make one with"
-        raise AenetError(f"{folder} is not a finished gallery ({MANIFEST} is missing): {way_out} `aenet gallery build`")
-    try:
-        return GalleryManifest.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise CorruptArtifact(f"{path} is not a gallery's manifest or is damaged: build the gallery again") from error
-
-
 def _open_shard(folder: Path, digest: str, full: bool) -> tuple[pd.DataFrame, np.ndarray]:
     if folder_digest(folder) != digest:
         raise CorruptArtifact(f"{folder} is not the shard the gallery's manifest names: build the gallery again")
     verify_folder(folder, full=full)
-    tiles = pd.read_parquet(folder / "tiles.parquet")
+    tiles = read_tiles(folder)
     descriptors = np.load(folder / "descriptors.npy", mmap_mode="r", allow_pickle=False)
     if len(tiles) != len(descriptors):
         raise CorruptArtifact(f"{folder} has {len(tiles)} tiles and {len(descriptors)} descriptors: build it again")
     return tiles, descriptors
+
+
+def read_tiles(shard: Path) -> pd.DataFrame:
+    """Return the tiles of a finished shard, without geometry."""
+    return pd.read_parquet(shard / "tiles.parquet").drop(columns="geometry")

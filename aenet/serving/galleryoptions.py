@@ -2,55 +2,95 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from aenet.params import Config
-from aenet.serving.gallery import GalleryManifest
+from aenet.serving.gallerymanifest import GalleryManifest
 from aenet.serving.runtime import Provider
 
+Share = Annotated[float, Field(gt=0, le=1)]
 
-class GalleryOptions(Config):
-    """How to build a gallery.
+
+class SourceOptions(Config):
+    """What to take from a source.
 
     Attributes:
-        tile_size_m: side of a tile in metres; None takes the model's.
-        spacing_m: distance between centres in metres (raster only).
         split: which split's tiles (data set only).
         area: west, south, east, north in WGS84 degrees: only tiles centred inside; None takes the whole source.
-        shard_size: tiles a shard; what a killed build may lose.
-        dtype: float16 halves the disk and moves scores by up to 1e-3.
+        min_valid: share of a tile that must be map, neither nodata nor transparent (maps only).
+        zoom: zoom of a tile tree; None takes its deepest.
+        tms: a tile tree counts y from the south.
+        attribution: who made the imagery, named in manifest and reports; None takes what the files say.
+        licence: under which terms it may be used.
+    """
+
+    split: str = "test"
+    area: tuple[float, float, float, float] | None = None
+    min_valid: Share = 0.5
+    zoom: int | None = None
+    tms: bool = False
+    attribution: str | None = None
+    licence: str | None = None
+
+
+class AddOptions(SourceOptions):
+    """How to add a source to a gallery.
+
+    Attributes:
+        tile_size_m: side of a tile in metres; None takes the gallery's, another is refused.
+        shard_size: tiles a shard; what a killed run may lose.
+        overwrite: give up what an unfinished addition of another source left.
     """
 
     tile_size_m: float | None = None
-    spacing_m: float = 20.0
-    split: str = "test"
-    area: tuple[float, float, float, float] | None = None
-    shard_size: int = 2048
-    batch_size: int = 32
-    dtype: Literal["float32", "float16"] = "float32"
+    shard_size: Annotated[int, Field(ge=1)] = 2048
+    batch_size: Annotated[int, Field(ge=1)] = 32
     provider: Provider = "auto"
     threads: int = 0
     overwrite: bool = False
 
 
+class GalleryOptions(AddOptions):
+    """How to build a gallery.
+
+    Attributes:
+        tile_size_m: side of a tile in metres; None takes the model's.
+        spacing_m: distance between centres in metres (maps only).
+        dtype: float16 halves the disk and moves scores by up to 1e-3.
+        overwrite: replace a gallery of other inputs.
+    """
+
+    spacing_m: float = 20.0
+    dtype: Literal["float32", "float16"] = "float32"
+
+
 @dataclass(frozen=True)
 class GallerySummary:
-    """What `build_gallery` did: `computed` of `manifest`'s shards now, the rest found finished.
+    """What a build or an addition did: `computed` of `shards` shards now, the rest found finished.
 
-    `trained_tile_size_m` is the side of the tiles the model was trained on, in metres.
+    `trained_tile_size_m` is the side of the tiles the model was trained on, in metres; `added` is None for a build,
+    else the number of tiles that came to the gallery, and `duplicates` of those left out as already there.
     """
 
     folder: Path
     manifest: GalleryManifest
     computed: int
+    shards: int
     runs_on: str
     trained_tile_size_m: float
+    added: int | None = None
+    duplicates: int = 0
 
     def lines(self) -> list[str]:
         """Say it in a few lines of text."""
         made = self.manifest
         dropped = f" ({made.dropped:,} candidates dropped: no map there, or unreadable)" if made.dropped else ""
         lines = [f"{self.folder}: {made.tiles:,} tiles of {made.tile_size_m:g} m{dropped}"]
+        if self.added is not None:
+            known = f"; {self.duplicates:,} left out, for the gallery has them" if self.duplicates else ""
+            lines.append(f"added {self.added:,} tiles{known}" if self.added else f"nothing to add{known}")
         if made.floor is not None:
             median, p95, most = made.floor.median, made.floor.p95, made.floor.max
             lines.append(
@@ -60,6 +100,6 @@ class GallerySummary:
         if made.tile_size_m != self.trained_tile_size_m:
             trained = f"{self.trained_tile_size_m:g} m"
             lines.append(f"warning: the model was trained on tiles of {trained}; recall falls with other sizes")
-        done = f"{self.computed} of {len(made.shards)} shards" if self.computed else "nothing (it was finished)"
+        done = f"{self.computed} of {self.shards} shards" if self.computed else "nothing (it was finished)"
         lines.append(f"computed {done}; ran on {self.runs_on}")
         return lines

@@ -4,41 +4,39 @@ The scale of the coordinate system is measured on the ellipsoid at every grid ro
 Web Mercator (whose metre is 0.6 m on the ground at 52 degrees north) give the same grid.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
 from pyproj import CRS, Geod, Transformer
 
+from aenet.serving.canvas import Frame
 
-@dataclass(frozen=True)
-class Bounds:
-    """A map's edges in its coordinate system, and the size of a pixel in its units."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-    pixel_width: float
-    pixel_height: float
+# (row_px, columns_px, half_height_px, half_width_px) of a row of tiles -> which of them are candidates.
+Covered = Callable[[float, Float[np.ndarray, " n"], float, float], Bool[np.ndarray, " n"]]
 
 
 class Grid:
     """Lays centres so that every tile is wholly on the map; rows from north to south, tiles from west to east."""
 
-    def __init__(self, crs: CRS, bounds: Bounds, tile_size_m: float, spacing_m: float) -> None:
-        self._bounds, self._tile, self._spacing = bounds, tile_size_m, spacing_m
+    def __init__(self, frame: Frame, tile_size_m: float, spacing_m: float) -> None:
+        self._bounds, self._tile, self._spacing = frame, tile_size_m, spacing_m
+        crs = CRS.from_wkt(frame.crs)
         self._to_wgs84 = Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
         self._geod = Geod(ellps="WGS84")
         # About 100 m in the system's units: short enough to be straight, long enough to be exact.
         self._step = 0.001 if crs.is_geographic else 100.0
-        self._x_middle = (bounds.left + bounds.right) / 2
+        self._x_middle = (frame.left + frame.right) / 2
 
-    def lay(self) -> pd.DataFrame:
+    def lay(self, covered: Covered | None = None) -> pd.DataFrame:
         """Return the centres; empty where the map is smaller than a tile.
 
-        Columns: tile_id, latitude, longitude, easting, northing (the map's system), convergence_deg (true azimuth of
-        grid north), row_px, column_px, half_height_px, half_width_px.
+        Columns: tile_id, latitude, longitude, easting, northing (the map's system), row_px, column_px,
+        half_height_px, half_width_px.
+
+        Args:
+            covered: tells the candidates of a map that does not fill its frame; None takes all.
         """
         rows: list[pd.DataFrame] = []
         y, move = self._bounds.top, self._tile / 2
@@ -48,7 +46,7 @@ class Grid:
             # A millimetre of grace: a map of exactly one tile holds one.
             if y - (self._tile / 2 - 1e-3) / scale[1] < self._bounds.bottom:
                 break
-            rows.append(self._row(len(rows), y, *scale))
+            rows.append(self._row(len(rows), y, *scale, covered))
             move = self._spacing
         return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
@@ -58,26 +56,34 @@ class Grid:
         scale_x, scale_y = self._metres_per_unit((bounds.bottom + bounds.top) / 2)
         return (bounds.right - bounds.left) * scale_x, (bounds.top - bounds.bottom) * scale_y
 
-    def _row(self, number: int, y: float, scale_x: float, scale_y: float) -> pd.DataFrame:
+    def _row(self, number: int, y: float, scale_x: float, scale_y: float, covered: Covered | None) -> pd.DataFrame:
         bounds = self._bounds
         room = (bounds.right - bounds.left) * scale_x - self._tile + 1e-3
         count = int(room // self._spacing) + 1 if room >= 0 else 0
         # What the spacing leaves over is shared by both edges.
         first = bounds.left + (self._tile + room - max(count - 1, 0) * self._spacing) / 2 / scale_x
         x = first + np.arange(count) * (self._spacing / scale_x)
-        longitude, latitude = self._to_wgs84.transform(x, np.full(count, y))
+        columns = np.arange(count)
+        row_px, column_px = (bounds.top - y) / bounds.pixel_height, (x - bounds.left) / bounds.pixel_width
+        half_height, half_width = (
+            self._tile / 2 / scale_y / bounds.pixel_height,
+            self._tile / 2 / scale_x / bounds.pixel_width,
+        )
+        if covered is not None:
+            kept = covered(float(row_px), column_px, float(half_height), float(half_width))
+            x, columns, column_px = x[kept], columns[kept], column_px[kept]
+        longitude, latitude = self._to_wgs84.transform(x, np.full(len(x), y))
         return pd.DataFrame(
             {
-                "tile_id": [f"r{number:05d}c{column:05d}" for column in range(count)],
+                "tile_id": [f"r{number:05d}c{column:05d}" for column in columns],
                 "latitude": latitude,
                 "longitude": longitude,
                 "easting": x,
                 "northing": y,
-                "convergence_deg": self._convergence(x, np.full(count, y), longitude, latitude),
-                "row_px": (bounds.top - y) / bounds.pixel_height,
-                "column_px": (x - bounds.left) / bounds.pixel_width,
-                "half_height_px": self._tile / 2 / scale_y / bounds.pixel_height,
-                "half_width_px": self._tile / 2 / scale_x / bounds.pixel_width,
+                "row_px": row_px,
+                "column_px": column_px,
+                "half_height_px": half_height,
+                "half_width_px": half_width,
             }
         )
 
@@ -87,8 +93,3 @@ class Grid:
         longitude, latitude = self._to_wgs84.transform([x - half, x + half, x, x], [y, y, y - half, y + half])
         _, _, metres = self._geod.inv(longitude[::2], latitude[::2], longitude[1::2], latitude[1::2])
         return metres[0] / self._step, metres[1] / self._step
-
-    def _convergence(self, x: np.ndarray, y: np.ndarray, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-        longitude_up, latitude_up = self._to_wgs84.transform(x, y + self._step)
-        azimuth, _, _ = self._geod.inv(longitude, latitude, longitude_up, latitude_up)
-        return np.asarray(azimuth, dtype=np.float64)

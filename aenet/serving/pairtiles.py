@@ -7,23 +7,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from jaxtyping import UInt8
-
 from aenet.artifacts import sha256_file
+from aenet.card import ViewSpec
 from aenet.data.pairs import SPLITS, read_pairs
-from aenet.errors import AenetError, UnreadableImage
-from aenet.images import decode, resize
-from aenet.serving.raster import Overview, map_overview
+from aenet.errors import AenetError
+from aenet.images import probe
+from aenet.serving.mosaic import Mosaic
+from aenet.serving.overview import Overview, overview
+from aenet.serving.polarcut import Cut
+from aenet.serving.tilefiles import cut_files
 
 WGS84 = "EPSG:4326"
 
 
 class PairSource:
-    """Tiles named by a pair table; see `raster.RasterSource` for the attributes both share."""
+    """Tiles named by a pair table; see `raster.RasterSource` for what both share."""
 
     kind: ClassVar[str] = "pairs"
+    gridded: ClassVar[bool] = False
     crs: str = WGS84
+    credit: str | None = None
 
     def __init__(self, root: Path, split: str) -> None:
         """Read `root/pairs.parquet` and keep each tile of `split` once.
@@ -50,9 +53,7 @@ class PairSource:
             longitude=longitude,
             easting=longitude,
             northing=latitude,
-            convergence_deg=0.0,
         )
-        self.tile_px = decode(root / self.tiles["aerial"].iloc[0]).shape[0]
 
     @cached_property
     def digest(self) -> str:
@@ -64,15 +65,14 @@ class PairSource:
             hasher.update(json.dumps([name, status and [status.st_size, status.st_mtime_ns]]).encode())
         return hasher.hexdigest()
 
-    def read(self, start: int, stop: int) -> Iterator[tuple[int, UInt8[np.ndarray, "s s 3"]]]:
-        """Yield (row, tile) for the rows `start` to `stop`, but for tiles that cannot be read or are not square."""
-        for row in range(start, stop):
-            try:
-                tile = decode(self.path / self.tiles["aerial"].iloc[row])
-            except UnreadableImage:
-                continue  # counted by the builder as a dropped tile
-            if tile.shape[0] == tile.shape[1]:
-                yield row, resize(tile, self.tile_px, self.tile_px)
+    def tile_px(self, spec: ViewSpec) -> int:
+        """Return the height of the first tile in pixels; `spec` does not matter."""
+        return probe(self.path / self.tiles["aerial"].iloc[0])[0]
+
+    def cut(self, start: int, stop: int, spec: ViewSpec) -> Iterator[Cut]:
+        """Yield what is cut for the rows `start` to `stop`, but for tiles that cannot be read or are not square."""
+        files = [self.path / name for name in self.tiles["aerial"].iloc[start:stop]]
+        return cut_files(files, [1.0] * len(files), start, spec)
 
     def overview(self, max_px: int) -> Overview | None:
         """Return the picture of the map beside the pair table, if there is exactly one and it is usable."""
@@ -80,6 +80,6 @@ class PairSource:
         if len(maps) != 1:
             return None
         try:
-            return map_overview(maps[0], max_px)
+            return overview(Mosaic(maps[0], maps), max_px)
         except AenetError:
             return None  # a backdrop is a comfort; the tiles carry their own positions

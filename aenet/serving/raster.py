@@ -1,157 +1,157 @@
-"""A GeoTIFF as a source of tiles, read window by window: the raster is never in memory as a whole."""
+"""A map as a source of tiles on a regular grid: views are cut from it window by window, without tile files."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import rasterio
-from jaxtyping import UInt8
-from pyproj import CRS
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioIOError
-from rasterio.windows import Window
+from jaxtyping import Bool, Float, Float64
 
-from aenet.artifacts import sha256_file
+from aenet.card import ViewSpec
 from aenet.errors import AenetError
 from aenet.images import resize
-from aenet.serving.grid import Bounds, Grid
+from aenet.serving.canvas import Box, Factors
+from aenet.serving.grid import Grid
+from aenet.serving.overview import Canvas, Overview, overview
+from aenet.serving.polarcut import THUMBNAIL_PX, Cut, cut_view, ground_to_grid
 
 MIN_VALID = 0.5  # a tile with less map than this is left out
-_MAX_TILE_PX = 1200  # CVACT's tiles; finer pixels tell the polar view nothing
+# CVACT's tiles have 4.7 pixels to a row of their views; finer ones, sampled bilinearly, would only alias.
+_PX_PER_ROW = 1200 / 256
 _STRIP_BYTES = 256 << 20  # of raster in memory at once
-_RGB = (1, 2, 3)
-
-
-@dataclass(frozen=True)
-class Overview:
-    """A picture of a map: RGB pixels, edges [left, bottom, right, top] in its coordinate system `crs` (WKT)."""
-
-    pixels: UInt8[np.ndarray, "h w 3"]
-    edges: tuple[float, float, float, float]
-    crs: str
+_MARGIN_PX = 2  # around a tile, for its edge to be sampled
 
 
 class RasterSource:
-    """Tiles of one size on a regular grid, wholly inside the raster.
+    """Tiles of one size on a regular grid, wholly inside the map's frame.
 
     Attributes:
+        path, kind, credit: the map's.
+        gridded: True: the tiles lie on a regular grid.
+        crs: system (WKT) of the tiles' easting and northing.
         tiles: the candidates in reading order; columns as in `Grid.lay`.
-        tile_px: side in pixels to which tiles are resampled: the raster's own resolution, within reason.
     """
 
-    kind: ClassVar[str] = "raster"
+    gridded: ClassVar[bool] = True
 
-    def __init__(self, path: Path, tile_size_m: float, spacing_m: float) -> None:
-        """Open `path` and lay the grid.
+    def __init__(self, canvas: Canvas, tile_size_m: float, spacing_m: float, min_valid: float = MIN_VALID) -> None:
+        """Lay the grid.
 
         Args:
-            path: a GeoTIFF, north up, with a coordinate system and red, green, blue as 8-bit bands 1 to 3.
+            canvas: the map.
             tile_size_m: side of a tile on the ground, metres.
             spacing_m: distance between neighbouring centres, metres.
+            min_valid: share of a tile that must be map.
 
         Raises:
-            AenetError: the file is not such a GeoTIFF, or too small for one tile.
+            AenetError: the map is too small for one tile.
         """
-        self.path = path
-        self._dataset = _open(path)
-        self.crs: str = self._dataset.crs.to_wkt()
-        bounds, transform = self._dataset.bounds, self._dataset.transform
-        edges = Bounds(bounds.left, bounds.bottom, bounds.right, bounds.top, transform.a, -transform.e)
-        grid = Grid(CRS.from_wkt(self.crs), edges, tile_size_m, spacing_m)
-        self.tiles = grid.lay()
+        self._canvas, self._tile_size_m, self._min_valid = canvas, tile_size_m, min_valid
+        self.path, self.kind, self.crs, self.credit = canvas.path, canvas.kind, canvas.frame.crs, canvas.credit
+        grid = Grid(canvas.frame, tile_size_m, spacing_m)
+        self.tiles = grid.lay(self._covered)
         if self.tiles.empty:
             width, height = grid.size_m()
             raise AenetError(
-                f"{path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
+                f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
             )
-        self._tile_rows = 2 * float(self.tiles["half_height_px"].max())
-        self.tile_px = int(np.clip(round(self._tile_rows), 8, _MAX_TILE_PX))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the file."""
-        return sha256_file(self.path)
+        """The canvas's."""
+        return self._canvas.digest
 
-    def read(self, start: int, stop: int) -> Iterator[tuple[int, UInt8[np.ndarray, "s s 3"]]]:
-        """Yield (row, tile) for the candidates `start` to `stop`, but for those that are mostly nodata."""
-        part = self.tiles.iloc[start:stop]
-        strip_px = max(4 * self._tile_rows, _STRIP_BYTES / (4 * self._tile_rows))
+    def tile_px(self, spec: ViewSpec) -> int:
+        """Return the side in pixels of the tiles that views are cut from: the map's resolution, within reason."""
+        return max(1, round(2 * float(self.tiles["half_height_px"].max()) / self._factors(spec)[0]))
+
+    def cut(self, start: int, stop: int, spec: ViewSpec) -> Iterator[Cut]:
+        """Yield what is cut for the candidates `start` to `stop`, but for those that are mostly without map.
+
+        Raises:
+            AenetError: the map is damaged.
+        """
+        factors, part = self._factors(spec), self.tiles.iloc[start:stop]
+        matrices = ground_to_grid(
+            self.crs, part["latitude"].to_numpy(), part["longitude"].to_numpy(), self._tile_size_m / 2
+        )
+        width = 2 * float(self.tiles["half_width_px"].max())
+        strip_px = max(4 * width, _STRIP_BYTES / (4 * 2 * float(self.tiles["half_height_px"].max())))
         strips: dict[tuple[float, float], list[int]] = {}
         for row, y, x in zip(range(start, stop), part["row_px"], part["column_px"], strict=True):
             strips.setdefault((y, x // strip_px), []).append(row)
         for rows in strips.values():
-            yield from self._read_strip(rows)
+            yield from self._cut_strip(rows, [matrices[row - start] for row in rows], factors, spec)
 
     def overview(self, max_px: int) -> Overview:
         """Return the whole map reduced to at most `max_px` a side."""
-        return _overview(self._dataset, max_px)
+        return overview(self._canvas, max_px)
 
-    def _read_strip(self, rows: list[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "s s 3"]]]:
-        boxes = [self._box(row) for row in rows]
-        top, left = min(box[0] for box in boxes), min(box[1] for box in boxes)
-        bottom, right = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
-        window = Window(left, top, right - left, bottom - top)
-        try:
-            pixels = np.moveaxis(self._dataset.read(_RGB, window=window), 0, -1)
-            valid = self._dataset.dataset_mask(window=window) > 0
-        except RasterioIOError as error:
-            raise AenetError(f"{self.path} is damaged around row {top}, column {left}: {error}") from error
-        for row, (y, x, height, width) in zip(rows, boxes, strict=True):
-            part = (slice(y - top, y - top + height), slice(x - left, x - left + width))
-            if valid[part].mean() >= MIN_VALID:
-                yield row, resize(np.ascontiguousarray(pixels[part]), self.tile_px, self.tile_px)
+    def _factors(self, spec: ViewSpec) -> Factors:
+        """How many pixels of the map make one that is sampled."""
+        most = 2 * spec.height * _PX_PER_ROW
+        sides = (2 * float(self.tiles[f"half_{side}_px"].max()) for side in ("height", "width"))
+        down, across = (max(1, round(side / most)) for side in sides)
+        return down, across
 
-    def _box(self, row: int) -> tuple[int, int, int, int]:
-        """Return (top, left, height, width) in whole pixels, inside the raster."""
-        y, x, half_height, half_width = (
-            float(self.tiles[column].iloc[row]) for column in ("row_px", "column_px", "half_height_px", "half_width_px")
-        )
-        height = min(max(1, round(2 * half_height)), self._dataset.height)
-        width = min(max(1, round(2 * half_width)), self._dataset.width)
-        top = min(max(round(y - height / 2), 0), self._dataset.height - height)
-        left = min(max(round(x - width / 2), 0), self._dataset.width - width)
+    def _cut_strip(
+        self, rows: list[int], matrices: list[Float64[np.ndarray, "2 2"]], factors: Factors, spec: ViewSpec
+    ) -> Iterator[Cut]:
+        strip = self._window(rows, factors)
+        pixels, valid = self._canvas.read(strip, factors)
+        frame = self._canvas.frame
+        # Units of the system to pixels as read: right is east, down is south.
+        to_px = np.array([[1 / frame.pixel_width / factors[1]], [-1 / frame.pixel_height / factors[0]]])
+        for row, matrix in zip(rows, matrices, strict=True):
+            y, x = (self.tiles[f"{side}_px"].iloc[row] for side in ("row", "column"))
+            centre = (y - strip[0]) / factors[0], (x - strip[1]) / factors[1]
+            (top, height), (left, width) = (
+                _extent(at, self.tiles[f"half_{side}_px"].iloc[row] / factor, size)
+                for at, side, factor, size in zip(centre, ("height", "width"), factors, valid.shape, strict=True)
+            )
+            box = (slice(top, top + height), slice(left, left + width))
+            if valid[box].mean() < self._min_valid:
+                continue
+            first = max(top - _MARGIN_PX, 0), max(left - _MARGIN_PX, 0)
+            around = pixels[first[0] : top + height + _MARGIN_PX, first[1] : left + width + _MARGIN_PX]
+            view = cut_view(
+                np.ascontiguousarray(around),
+                (centre[0] - first[0], centre[1] - first[1]),
+                matrix * to_px,
+                spec,
+                self._tile_size_m,
+                self.tile_px(spec),
+            )
+            yield Cut(row, view, resize(np.ascontiguousarray(pixels[box]), THUMBNAIL_PX, THUMBNAIL_PX))
+
+    def _window(self, rows: list[int], factors: Factors) -> Box:
+        """Return the part of the map that holds these tiles and a margin, on whole blocks of `factors` pixels."""
+        part, frame, sides = self.tiles.iloc[rows], self._canvas.frame, []
+        for side, half, factor, size in (
+            ("row_px", "half_height_px", factors[0], frame.height),
+            ("column_px", "half_width_px", factors[1], frame.width),
+        ):
+            margin = _MARGIN_PX * factor
+            first = max(0, int((part[side] - part[half]).min() - margin) // factor * factor)
+            last = min(size, -(-int((part[side] + part[half]).max() + margin + 1) // factor) * factor)
+            sides.append((first, last - first))
+        (top, height), (left, width) = sides
         return top, left, height, width
 
+    def _covered(
+        self, row: float, columns: Float[np.ndarray, " n"], half_height: float, half_width: float
+    ) -> Bool[np.ndarray, " n"]:
+        """Which tiles touch a file at all; between the files of a mosaic there may be nothing for miles."""
+        spans = self._canvas.spans(row - half_height, row + half_height)
+        if not spans:
+            return np.zeros(len(columns), np.bool_)
+        lefts, rights = np.array(spans).T
+        after = np.searchsorted(rights, columns - half_width, side="right")
+        touches = (after < len(spans)) & (lefts[np.minimum(after, len(spans) - 1)] < columns + half_width)
+        return np.asarray(touches, np.bool_)
 
-def map_overview(path: Path, max_px: int) -> Overview:
-    """Return the picture of a GeoTIFF; errors as in `RasterSource`."""
-    return _overview(_open(path), max_px)
 
-
-def _overview(dataset: Any, max_px: int) -> Overview:
-    scale = min(1.0, max_px / max(dataset.height, dataset.width))
-    shape = [max(1, round(side * scale)) for side in (dataset.height, dataset.width)]
-    bands = dataset.read(_RGB, out_shape=(3, *shape), resampling=Resampling.average)
-    left, bottom, right, top = (float(edge) for edge in dataset.bounds)
-    return Overview(np.ascontiguousarray(np.moveaxis(bands, 0, -1)), (left, bottom, right, top), dataset.crs.to_wkt())
-
-
-def _open(path: Path) -> Any:
-    """Open with the GeoTIFF driver alone: a VRT named .tif would hand out the bytes of any local file."""
-    if not path.is_file():
-        raise AenetError(f"{path} does not exist: give a GeoTIFF")
-    try:
-        # No sibling files: an overview or mask beside the raster would be opened with any driver.
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            dataset = rasterio.open(path, driver="GTiff")
-    except RasterioIOError as error:
-        raise AenetError(f"{path} is not a GeoTIFF ({error})") from error
-    crs, transform = dataset.crs, dataset.transform
-    if crs is None:
-        problem = "has no coordinate system: assign one with `gdal_edit.py -a_srs EPSG:...`"
-    elif not (crs.is_projected or crs.is_geographic):
-        problem = "has a local coordinate system without a place on Earth: georeference it first"
-    elif transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        problem = "is rotated or not north up: straighten it with `gdalwarp`"
-    elif dataset.count < 3 or set(dataset.dtypes[:3]) != {"uint8"}:
-        problem = (
-            f"has {dataset.count} band(s) of {dataset.dtypes[0]}, 3 of uint8 (red, green, blue) are needed: "
-            "convert it with `gdal_translate -ot Byte -scale`"
-        )
-    else:
-        return dataset
-    dataset.close()
-    raise AenetError(f"{path} {problem}")
+def _extent(centre: float, half: float, size: int) -> tuple[int, int]:
+    """Return first pixel and count of a tile's side, in whole pixels inside `size`."""
+    count = min(max(1, round(2 * half)), size)
+    return min(max(round(centre - half), 0), size - count), count

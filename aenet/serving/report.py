@@ -19,7 +19,7 @@ import pyarrow as pa
 from aenet.artifacts import write_bytes
 from aenet.serving import reporttext
 from aenet.serving.curve import error_curve
-from aenet.serving.gallery import BACKDROP, Gallery
+from aenet.serving.gallery import Gallery
 from aenet.serving.job import Job
 from aenet.serving.reportdata import data_uri, report_data
 from aenet.serving.summary import Summary
@@ -53,7 +53,7 @@ def write_report(
         "reasons": reporttext.reasons(rows),
         "pictures": html.escape(reporttext.pictures(pictures, summary)),
         "footer": reporttext.footer(gallery),
-        "backdrop": data_uri((gallery.folder / BACKDROP).read_bytes()) if gallery.manifest.backdrop else "data:,",
+        "backdrop": _backdrop(gallery),
         "data": _json(data),
         "style": style,
         "script": script,
@@ -62,6 +62,11 @@ def write_report(
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], _template("report.html"))
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
+
+
+def _backdrop(gallery: Gallery) -> str:
+    backdrop = gallery.manifest.backdrop
+    return data_uri((gallery.folder / backdrop.file).read_bytes()) if backdrop else "data:,"
 
 
 def _template(name: str) -> str:

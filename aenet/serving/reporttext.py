@@ -106,12 +106,13 @@ def pictures(count: int, summary: Summary) -> str:
 
 
 def footer(gallery: Gallery) -> str:
-    """Explain the floor."""
-    floor = gallery.manifest.floor
+    """Explain the floor, and name who made the imagery."""
+    floor, credits_ = gallery.manifest.floor, gallery.manifest.credits
+    imagery = f" Imagery: {html.escape('; '.join(credits_))}." if credits_ else ""
     if floor is None:
-        return "Tiles of a data set are centred on their photographs: errors have no floor and flatter."
+        return f"Tiles of a data set are centred on their photographs: errors have no floor and flatter.{imagery}"
     return (
         f"Floor: tiles every {gallery.manifest.spacing_m:g} m leave {floor.median:.1f} m median error, "
         f"{floor.p95:.1f} m at the 95th percentile and {floor.max:.1f} m at most, "
-        "even if every photo is given its nearest tile."
+        f"even if every photo is given its nearest tile.{imagery}"
     )

@@ -1,18 +1,20 @@
-"""Write one shard of a gallery: tiles, descriptors, thumbnails."""
+"""Write the shards of a gallery: tiles, descriptors, thumbnails."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage, rmtree
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from aenet.artifacts import atomic_folder, verify_folder, write_parquet
+from aenet.artifacts import atomic_folder, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
-from aenet.images import encode_jpeg, resize
+from aenet.images import encode_jpeg
+from aenet.serving.geoparquet import write_points
 from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource
-from aenet.serving.views import tile_view
 
-THUMBNAIL_PX = 96
 _COLUMNS = ["tile_id", "latitude", "longitude", "easting", "northing"]
 
 
@@ -22,9 +24,36 @@ def is_whole(shard: Path) -> bool:
         return False
     try:
         verify_folder(shard)
-    except CorruptArtifact:
+    except AenetError as error:
+        if not isinstance(error, CorruptArtifact) and (shard / "manifest.json").exists():
+            raise
         return False  # damaged since: made again
     return True
+
+
+def build_shards(
+    tiles: TileSource,
+    branch: Branch,
+    shards: list[Path],
+    size: int,
+    dtype: str,
+    batch_size: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> int:
+    """Embed all candidates into `shards`, `size` to each, but for those that are whole; return how many were computed.
+
+    Raises:
+        AenetError: the source is damaged, or the model gives a tile no usable descriptor.
+    """
+    computed, total = 0, len(tiles.tiles)
+    for shard, start in zip(shards, range(0, total, size), strict=True):
+        stop = min(start + size, total)
+        if not is_whole(shard):
+            build_shard(tiles, branch, shard, start, stop, batch_size, dtype)
+            computed += 1
+        if on_progress:
+            on_progress(stop, total)
+    return computed
 
 
 def build_shard(
@@ -33,7 +62,7 @@ def build_shard(
     """Embed the candidates `start` to `stop` into the folder `shard`: wholly or not at all.
 
     Raises:
-        AenetError: the model gives a tile no usable descriptor.
+        AenetError: the source is damaged, or the model gives a tile no usable descriptor.
     """
     rows: list[int] = []
     thumbnails: list[bytes] = []
@@ -43,15 +72,15 @@ def build_shard(
         if faults:
             at, fault = next(iter(faults.items()))
             raise AenetError(f"{tiles.path}, tile {tiles.tiles['tile_id'].iloc[rows[at - len(views)]]}: {fault}")
-        descriptors.append(embedded)
+        descriptors.append(embedded.astype(dtype))
         views.clear()
 
-    descriptors: list[Float32[np.ndarray, "b d"]] = []
+    descriptors: list[np.ndarray] = []
     views: list[UInt8[np.ndarray, "h w 3"]] = []
-    for row, tile in tiles.read(start, stop):
-        rows.append(row)
-        thumbnails.append(encode_jpeg(resize(tile, THUMBNAIL_PX, THUMBNAIL_PX), quality=80))
-        views.append(tile_view(tile, branch.card.view, float(tiles.tiles["convergence_deg"].iloc[row])))
+    for cut in tiles.cut(start, stop, branch.card.view):
+        rows.append(cut.row)
+        thumbnails.append(encode_jpeg(cut.thumbnail, quality=80))
+        views.append(cut.view)
         if len(views) == batch_size:
             embed()
     if views:
@@ -59,8 +88,30 @@ def build_shard(
     sizes = np.array([len(thumbnail) for thumbnail in thumbnails], dtype=np.int64)
     table = tiles.tiles.iloc[rows][_COLUMNS].reset_index(drop=True)
     table = table.assign(thumbnail_at=np.cumsum(sizes) - sizes, thumbnail_bytes=sizes)
-    embedded = np.concatenate([np.empty((0, branch.card.descriptor_dim), np.float32), *descriptors])
+    nothing: Float32[np.ndarray, "0 d"] = np.empty((0, branch.card.descriptor_dim), np.float32)
     with atomic_folder(shard, meta={"candidates": stop - start, "tiles": len(rows)}) as folder:
-        write_parquet(folder / "tiles.parquet", table)
-        np.save(folder / "descriptors.npy", embedded.astype(dtype), allow_pickle=False)
+        write_points(folder / "tiles.parquet", table)
+        np.save(folder / "descriptors.npy", np.concatenate([nothing.astype(dtype), *descriptors]), allow_pickle=False)
         (folder / "thumbnails.bin").write_bytes(b"".join(thumbnails))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with the disk into a sentence. To be used by who holds the gallery's lock: sweeps first.
+
+    Raises:
+        AenetError: the disk is full, or does not let us write.
+    """
+    for orphan in folder.glob(".*.tmp"):  # of killed runs: whoever wrote there would hold the lock
+        if orphan.is_dir():
+            rmtree(orphan, ignore_errors=True)
+        else:
+            orphan.unlink(missing_ok=True)
+    try:
+        yield
+    except OSError as error:
+        free = disk_usage(folder).free
+        raise AenetError(
+            f"{folder} cannot be written ({error.strerror or error}; {free / 1e9:.3f} GB free on its disk): finished "
+            "shards are kept; make room and run the same command again to go on"
+        ) from error

@@ -1,0 +1,189 @@
+"""Add a source to a finished gallery: new shards beside the old, and one new manifest that names them all.
+
+Until that manifest replaces the old one, in one step, the gallery is what it was.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.spatial import cKDTree
+
+from aenet.artifacts import write_json
+from aenet.card import ModelCard, read_card
+from aenet.errors import AenetError
+from aenet.locks import hold
+from aenet.serving.backdrop import MAX_PX, join, read_backdrop, shows, write_backdrop
+from aenet.serving.build import ADD_PLAN, shard_paths, source_key
+from aenet.serving.describe import Made, describe, record_source
+from aenet.serving.gallery import Gallery
+from aenet.serving.gallerymanifest import MANIFEST, Backdrop, GalleryManifest, check_model, read_gallery
+from aenet.serving.galleryoptions import AddOptions, GallerySummary
+from aenet.serving.overview import Overview
+from aenet.serving.session import Branch
+from aenet.serving.sources import TileSource, open_source
+from aenet.serving.tileshards import build_shards, writing
+
+__all__ = ["AddOptions", "add_to_gallery"]
+
+_EARTH_M = 6371000.0
+_SAME_PLACE_M = 1.0  # tiles with positions of their own that are nearer than this are the same tile
+
+
+class _Addition(NamedTuple):
+    """A source less what the gallery has, its key, and the shards it will fill."""
+
+    tiles: TileSource
+    key: str
+    shards: list[Path]
+    duplicates: int
+
+
+def add_to_gallery(
+    folder: Path,
+    source: Path,
+    model: Path,
+    options: AddOptions,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> GallerySummary:
+    """Embed what a source has beyond a gallery's tiles, and append it.
+
+    Centres nearer than half a spacing to one of the gallery's are left out and counted. A killed addition leaves the
+    gallery as it was, and goes on where it stopped when it is run again.
+
+    Args:
+        folder: a finished gallery.
+        source: see `sources.open_source`.
+        model: folder of the exported model that embedded the gallery.
+        options: see AddOptions.
+        on_progress: called with (candidates done, candidates in all).
+
+    Raises:
+        AenetError: no finished gallery, another model, tile size or kind of source than the gallery's, nothing that
+            it has not, an unfinished addition of another source (and not `overwrite`), another run at work there, or
+            a full disk.
+    """
+    card = read_card(model)
+    read_gallery(folder)  # before a lock would make the folder
+    with hold(folder / ".lock", f"gallery {folder}"), writing(folder):
+        gallery = _open(folder, card, options)
+        before = gallery.manifest
+        tiles = open_source(source, before.tile_size_m, before.spacing_m or 1.0, options)
+        _check_kind(folder, before, tiles)
+        key = source_key(tiles, card, before.tile_size_m, before.spacing_m, options, [options.shard_size, before.dtype])
+        if key in {known.key for known in before.sources}:
+            (folder / ADD_PLAN).unlink(missing_ok=True)
+            return _summary(folder, before, card)
+        new = _prepare(gallery, tiles, key, options)
+        if not new.shards:
+            return _summary(folder, before, card, new.duplicates)
+        branch = Branch(model, "aerial", options.provider, options.threads, options.batch_size)
+        computed = build_shards(
+            tiles, branch, new.shards, options.shard_size, before.dtype, options.batch_size, on_progress
+        )
+        after = _publish(gallery, new, card, options)
+    added = after.tiles - before.tiles
+    return GallerySummary(
+        folder, after, computed, len(new.shards), branch.runs_on, card.view.tile_size_m, added, new.duplicates
+    )
+
+
+def _open(folder: Path, card: ModelCard, options: AddOptions) -> Gallery:
+    manifest = read_gallery(folder)
+    check_model(folder, manifest, card)
+    if options.tile_size_m is not None and options.tile_size_m != manifest.tile_size_m:
+        raise AenetError(
+            f"{folder} has tiles of {manifest.tile_size_m:g} m, {options.tile_size_m:g} m were asked for: "
+            "a gallery has tiles of one size; leave --tile-size away, or build another gallery"
+        )
+    return Gallery.open(folder, card, full=False)
+
+
+def _check_kind(folder: Path, manifest: GalleryManifest, tiles: TileSource) -> None:
+    """A floor would hold for half of a gallery of both kinds."""
+    if tiles.gridded != (manifest.spacing_m is not None):
+        has, brings = ("on a grid", "with positions of their own")[:: 1 if manifest.spacing_m else -1]
+        raise AenetError(f"{folder} has tiles {has}, {tiles.path} brings tiles {brings}: build another gallery of it")
+
+
+def _prepare(gallery: Gallery, tiles: TileSource, key: str, options: AddOptions) -> _Addition:
+    """Leave out what the gallery has, and make room for the rest; shards of a killed run of the same are kept."""
+    folder, plan = gallery.folder, gallery.folder / ADD_PLAN
+    if plan.exists() and (found := json.loads(plan.read_text()))["key"] != key:
+        if not options.overwrite:
+            raise AenetError(
+                f"{folder} has an unfinished addition of {found['source']}: finish it by running the same "
+                "`aenet gallery add` again, or give it up with --overwrite"
+            )
+        plan.unlink()
+    if not plan.exists():
+        for shard in folder.glob("shard-*"):
+            if shard.name not in gallery.manifest.shards:
+                shutil.rmtree(shard)
+        write_json(plan, {"key": key, "source": str(tiles.path)})
+    reach = gallery.manifest.spacing_m / 2 if gallery.manifest.spacing_m else _SAME_PLACE_M
+    known = near(
+        gallery.tiles[["latitude", "longitude"]].to_numpy(), tiles.tiles[["latitude", "longitude"]].to_numpy(), reach
+    )
+    rest = tiles.tiles[~known].reset_index(drop=True)
+    # Numbers of tiles start anew with every source, and must not meet in one gallery.
+    tiles.tiles = rest.assign(tile_id=f"{len(gallery.manifest.sources) + 1}:" + rest["tile_id"])
+    first = 1 + max(int(name.rpartition("-")[2]) for name in gallery.manifest.shards)
+    shards = shard_paths(folder, first, len(rest), options.shard_size)
+    if not shards:
+        plan.unlink()
+    return _Addition(tiles, key, shards, int(known.sum()))
+
+
+def _publish(gallery: Gallery, new: _Addition, card: ModelCard, options: AddOptions) -> GalleryManifest:
+    folder, before = gallery.folder, gallery.manifest
+    record = record_source(new.tiles, new.key, new.shards, card, options, new.duplicates)
+    made = Made(before.key, card, before.tile_size_m, before.spacing_m, before.dtype, before.embedded_on)
+    plain = describe(folder, made, [*before.sources, record], None)
+    backdrop = _backdrop(folder, before, new, plain.coverage)
+    after = plain.model_copy(update={"backdrop": backdrop})
+    write_json(folder / MANIFEST, after.model_dump(mode="json"))
+    (folder / ADD_PLAN).unlink()
+    for picture in folder.glob("backdrop*.jpg"):
+        if backdrop is None or picture.name != backdrop.file:
+            picture.unlink()
+    return after
+
+
+def _backdrop(
+    folder: Path, before: GalleryManifest, new: _Addition, coverage: tuple[float, float, float, float]
+) -> Backdrop | None:
+    """Return a picture that shows the old and the new; the old file stays untouched for the old manifest."""
+    if before.backdrop is None:
+        return None
+    current = read_backdrop(folder, before.backdrop)
+    if shows(current, coverage):
+        return before.backdrop
+    picture: Overview | None = new.tiles.overview(MAX_PX)
+    if picture is None:
+        return None
+    number = new.shards[0].name.rpartition("-")[2]
+    return write_backdrop(join(current, picture), folder, f"backdrop-{number}.jpg")
+
+
+def near(known: Float[np.ndarray, "n 2"], asked: Float[np.ndarray, "m 2"], reach_m: float) -> Bool[np.ndarray, " m"]:
+    """Return which of the places `asked` lie nearer than `reach_m` to one that is known; latitude, longitude."""
+    distance, _ = cKDTree(_points(known)).query(_points(asked), distance_upper_bound=reach_m)
+    return np.asarray(np.isfinite(distance), np.bool_)
+
+
+def _points(places: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
+    """Return places on a sphere of the Earth's size, in metres: chords of a few metres are off by 0.3 % at most."""
+    latitude, longitude = np.radians(places).T
+    across = np.cos(latitude)
+    return _EARTH_M * np.stack([across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)], axis=-1)
+
+
+def _summary(folder: Path, manifest: GalleryManifest, card: ModelCard, duplicates: int = 0) -> GallerySummary:
+    """Say that there was nothing to do."""
+    size = card.view.tile_size_m
+    return GallerySummary(folder, manifest, 0, len(manifest.shards), manifest.embedded_on, size, 0, duplicates)

@@ -1,0 +1,106 @@
+"""The polar view of a centre, sampled straight from a map's pixels.
+
+Every sample of the view (`aenet.polar`) is a place so many metres east and north of the centre. A projection turns
+metres into its own units, stretched and turned a little; over one tile that is a linear map, found here by walking
+from the centre on the ellipsoid. So tiles need not lie on whole pixels, pixels need not be square on the ground, and
+the centre column looks to true north even where the map's grid does not. Where centre and pixels do agree, the view is
+`polar_transform` of the tile cut out.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+from pyproj import CRS, Geod, Transformer
+
+from aenet.card import ViewSpec
+from aenet.polar import sampling_maps
+
+THUMBNAIL_PX = 96
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is cut for one centre: its row in the source's tiles, its polar view, and a picture of its tile."""
+
+    row: int
+    view: UInt8[np.ndarray, "h w 3"]
+    thumbnail: UInt8[np.ndarray, "96 96 3"]
+
+
+@lru_cache(maxsize=4)
+def ground_samples(
+    height: int, width: int, tile_size_m: float, tile_px: int
+) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
+    """Return metres east and north of the centre at which a view samples its tile.
+
+    Args:
+        height, width: size of the view.
+        tile_size_m: side of the tile.
+        tile_px: its side in pixels. It matters by half a pixel: the field's formula takes whole numbers for pixels'
+            corners, samplers take them for their centres, and views must be cut as they were for training.
+    """
+    map_x, map_y = sampling_maps(height, width, tile_px)
+    metres = tile_size_m / tile_px
+    return (map_x + 0.5 - tile_px / 2) * metres, (tile_px / 2 - map_y - 0.5) * metres
+
+
+def ground_to_grid(
+    crs: str, latitude: Float64[np.ndarray, " n"], longitude: Float64[np.ndarray, " n"], reach_m: float
+) -> Float64[np.ndarray, "n 2 2"]:
+    """Return for each centre the matrix that takes metres (east, north) to units (x, y) of the system `crs` (WKT).
+
+    Args:
+        reach_m: how far from the centre it is measured, both ways.
+    """
+    geod = Geod(ellps="WGS84")
+    to_grid = Transformer.from_crs(CRS.from_epsg(4326), CRS.from_wkt(crs), always_xy=True)
+    ends = []
+    for azimuth in (90.0, 270.0, 0.0, 180.0):
+        count = len(latitude)
+        lon, lat, _ = geod.fwd(longitude, latitude, np.full(count, azimuth), np.full(count, reach_m))
+        ends.append(np.stack(to_grid.transform(lon, lat), axis=-1))
+    east, west, north, south = ends
+    return np.stack([east - west, north - south], axis=-1) / (2 * reach_m)
+
+
+def cut_view(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    centre_px: tuple[float, float],
+    metres_to_px: Float64[np.ndarray, "2 2"],
+    spec: ViewSpec,
+    tile_size_m: float,
+    tile_px: int,
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Return the polar view of a centre, bilinearly sampled and rounded.
+
+    Args:
+        pixels: the map around it; beyond their edges the last ones are repeated.
+        centre_px: its row and column, from the outer edge of the first pixel.
+        metres_to_px: takes metres (east, north) to pixels (right, down).
+        spec: the model's view.
+        tile_size_m, tile_px: as in `ground_samples`.
+    """
+    east, north = ground_samples(spec.height, spec.width, tile_size_m, tile_px)
+    (a, b), (c, d) = metres_to_px
+    return _bilinear(pixels, centre_px[1] - 0.5 + a * east + b * north, centre_px[0] - 0.5 + c * east + d * north)
+
+
+def _bilinear(
+    pixels: UInt8[np.ndarray, "h w 3"], x: Float64[np.ndarray, "h2 w2"], y: Float64[np.ndarray, "h2 w2"]
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Sample with exact weights, as `polar_transform` does: OpenCV's own know fractions of 1/32 pixel only."""
+    # Rounding must not tip a whole number to the pixel before it: its weight there is nothing anyway.
+    x, y = np.round(x, 6), np.round(y, 6)
+    x0, y0 = np.floor(x), np.floor(y)
+    right, down = (x - x0).astype(np.float32), (y - y0).astype(np.float32)
+    first = np.stack([x0, y0], axis=-1).astype(np.int16)
+    total = np.zeros((*x.shape, 3), np.float32)
+    for dy, weight_y in ((0, 1 - down), (1, down)):
+        for dx, weight_x in ((0, 1 - right), (1, right)):
+            place = first + np.array([dx, dy], np.int16)
+            tap = cv2.remap(pixels, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            total += tap * (weight_x * weight_y)[..., None]
+    return np.rint(total).astype(np.uint8)

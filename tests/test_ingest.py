@@ -173,7 +173,7 @@ def test_pairs_with_an_unusable_file_are_left_out_and_listed(
     assert "photos/003.jpg" not in set(read_pairs(paths.raw / "pairs.parquet")["ground"])
     assert f"photos/003.jpg,train,tiles/003.jpg,{reason}" in (paths.raw / "skipped.csv").read_text()
     said_no = fails(tmp_path / "a", own(root), "1 of 12 pairs cannot be used, 5% may be left out .*complete the copy")
-    assert "max_skipped to 0.083 or more" in said_no
+    assert "max_skipped to 0.084 to do without" in said_no
     fails(tmp_path / "b", own(root, max_skipped=0.1, strict=True), "download.strict is set")
 
 

@@ -66,6 +66,7 @@ def list_cvact(config: CvactConfig, source: Path) -> Listing:
     return Listing(
         root=root,
         pairs=hold_out(pairs, config, str(root)),
+        ask=ASK,
         sizes=SIZES,
         protocol={
             "name": name,
@@ -85,7 +86,8 @@ def _layout(config: CvactConfig) -> Layout:
     required = {MAT: "ids, positions and splits"}
     for folder in folders:
         required |= {f"{folder}/streetview": "panoramas", f"{folder}/satview_polish": "satellite tiles"}
-    return Layout(name="CVACT", markers=(SMALL, LARGE, MAT), required=required, ask=ASK)
+    ask = ASK if config.evaluation == "val" else f"{ASK}, or set download.evaluation to val, which needs {SMALL} alone"
+    return Layout(name="CVACT", markers=(SMALL, LARGE, MAT), required=required, ask=ask)
 
 
 def _indices(mat: dict[str, Any], variable: str, root: Path) -> Int[np.ndarray, " n"]:

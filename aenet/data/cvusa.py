@@ -58,6 +58,7 @@ def list_cvusa(config: CvusaConfig, source: Path) -> Listing:
     return Listing(
         root=root,
         pairs=pairs.assign(heading_deg=0.0),
+        ask=ASK,
         sizes=SIZES,
         protocol={"name": "CVUSA", "test": parts["test"], "correct": ["identity"], "published": PUBLISHED},
         departures=departures,
@@ -99,8 +100,8 @@ def _located(pairs: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[str]]:
     """Add positions where a table of them lies there: row = id - 1."""
     path = next((root / name for name in _LOCATIONS if (root / name).is_file()), None)
     if path is None:
-        said = f"{root} has no {_LOCATIONS[0]}: positions are unknown, so no errors in metres can be reported"
-        return pairs.assign(**dict.fromkeys(_POSITIONS, np.nan)), [said]
+        unknown = f"{root} has no {_LOCATIONS[0]}: positions are unknown, so no errors in metres can be reported"
+        return pairs.assign(**dict.fromkeys(_POSITIONS, np.nan)), [unknown]
     check_table(path, root)
     try:
         columns = pd.read_csv(path, header=None, usecols=range(4))

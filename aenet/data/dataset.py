@@ -3,6 +3,7 @@
 The images stay where they lie: a hundred thousand files are no output of a stage.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from aenet.artifacts import atomic_folder
 from aenet.data.archive.config import Progress, SourceConfig
-from aenet.data.pairs import write_pairs
+from aenet.data.pairs import check_pairs, write_pairs
 from aenet.data.verification import POINTER, Seen, Verify, inspect, listing_digest
 from aenet.errors import AenetError
 
@@ -50,6 +51,7 @@ class Listing:
         pairs: one row a pair, with the columns of the pair table.
         sizes: published (height, width) of each view's images; None where any will do.
         protocol: what the publishers measure on, for the manifest.
+        ask: where a whole copy is to be had; empty where nobody but the user has it.
         departures: sentences about what differs from what was published; `strict` refuses them.
         notices: other sentences the user should read.
         set_aside: rows left out for a reason other than their files, in `SKIPPED_COLUMNS`.
@@ -59,6 +61,7 @@ class Listing:
     root: Path
     pairs: pd.DataFrame
     protocol: Mapping[str, Any]
+    ask: str = ""
     sizes: Mapping[str, tuple[int, int] | None] = field(default_factory=lambda: dict.fromkeys(VIEWS))
     departures: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -82,10 +85,10 @@ def write_dataset(
     """Look at every image and write the finished folder `out`; return what the user should read.
 
     Raises:
-        AenetError: Git-LFS pointers, more unusable pairs than `max_skipped` allows, none left, or anything at all
-            under `strict`; `out` is then left as it was.
+        AenetError: an impossible pair table, Git-LFS pointers, more unusable pairs than `max_skipped` allows, none
+            left, or anything at all under `strict`; `out` is then left as it was.
     """
-    pairs = listing.pairs
+    pairs = check_pairs(listing.pairs, str(listing.root))
     seen = inspect(listing.root, [*pairs["ground"], *pairs["aerial"]], config.verify, config.threads, progress)
     skipped = _unusable(pairs, seen, listing)
     kept = pairs[~pairs["pair_id"].isin(skipped["pair_id"])].reset_index(drop=True)
@@ -93,7 +96,9 @@ def write_dataset(
     if len(skipped):
         _check_share(config, listing, kept, skipped)
         lost = len(pairs) - len(kept)
-        departures.append(f"{lost} of {len(pairs)} pairs are left out ({_first(skipped)}): see {SKIPPED} beside the pair table")
+        departures.append(
+            f"{lost} of {len(pairs)} pairs are left out ({_first(skipped)}): see {SKIPPED} beside the pair table"
+        )
     if config.strict and departures:
         raise AenetError(f"{listing.root}: download.strict is set, and {'; '.join(departures)}")
     skipped = pd.concat([listing.set_aside, skipped], ignore_index=True)
@@ -160,7 +165,9 @@ def _check_share(config: DatasetConfig, listing: Listing, kept: pd.DataFrame, sk
     total = len(listing.pairs)
     lost = total - len(kept)
     if lost > config.max_skipped * total or kept.empty:
-        way_out = "" if kept.empty else f", or set download.max_skipped to {lost / total:.3f} or more to do without"
+        way_out = f" ({listing.ask})" if listing.ask else ""
+        if not kept.empty:
+            way_out += f", or set download.max_skipped to {math.ceil(1000 * lost / total) / 1000} to do without them"
         raise AenetError(
             f"{listing.root}: {lost} of {total} pairs cannot be used, {config.max_skipped:.0%} may be left out "
             f"({_first(skipped)}): complete the copy{way_out}"

@@ -55,8 +55,7 @@ def list_own(config: OwnConfig, source: Path) -> Listing:
     for column in _POSITIONS:
         pairs[column] = _numbers(table, column, path) if column in table else np.nan
     if "split" in table:
-        split = table["split"].astype(str).str.strip().str.lower()
-        pairs["split"] = split.replace(_SPLITS)
+        pairs["split"] = _splits(table, path)
         set_aside = pd.DataFrame(columns=list(SKIPPED_COLUMNS))
     else:
         pairs, set_aside, said = divide(pairs, config.division, str(path))
@@ -91,21 +90,28 @@ def _read(path: Path) -> pd.DataFrame:
         raise AenetError(f"{path} is not a readable table ({error})") from error
     if table.empty:
         raise AenetError(f"{path} has no rows")
-    return table
+    return table.reset_index(drop=True)
 
 
 def _paths(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
-    values = table[column].reset_index(drop=True)
+    values = table[column]
     wrong = np.array([not (isinstance(value, str) and value) for value in values])
     if wrong.any():
         raise AenetError(f"{path}, row {int(wrong.argmax()) + 1}: {column} must be the path of an image")
     return values
 
 
+def _splits(table: pd.DataFrame, path: Path) -> pd.Series:
+    given = table["split"]
+    if (empty := given.isna()).any():
+        raise AenetError(f"{path}, row {int(empty.to_numpy().argmax()) + 1}: split is empty")
+    return given.astype(str).str.strip().str.lower().replace(_SPLITS)
+
+
 def _numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     """A column as numbers; an empty cell is unknown, anything else that is no number is refused by its row."""
-    values = pd.to_numeric(table[column], errors="coerce").reset_index(drop=True)
-    given = table[column].notna().reset_index(drop=True)
+    values = pd.to_numeric(table[column], errors="coerce")
+    given = table[column].notna()
     if (wrong := values.isna() & given).any():
         row = int(wrong.to_numpy().argmax())
         raise AenetError(f"{path}, row {row + 1}: {column} {table[column].iloc[row]!r} is not a number")

@@ -1,0 +1,162 @@
+"""A user's own table: columns by many names, mistakes by their row, and a division that keeps places apart."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import build_own
+from pydantic import ValidationError
+
+from aenet.data.own import OwnConfig
+from aenet.data.pairs import read_pairs
+from aenet.errors import AenetError
+from aenet.geodesy import distance_m
+from stages.download import ingest
+from stages.paths import Paths
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def own(source: Path, **settings: Any) -> OwnConfig:
+    return OwnConfig.model_validate({"kind": "own", "source": str(source)} | settings)
+
+
+def pairs_of(project: Path, config: OwnConfig) -> tuple[pd.DataFrame, list[str]]:
+    said = ingest(config, Paths(project))
+    return read_pairs(Paths(project).raw / "pairs.parquet"), said
+
+
+@pytest.mark.parametrize("table", ["pairs.csv", "pairs.parquet"])
+def test_a_table_is_read_under_our_names_and_under_common_ones(tmp_path: Path, table: str) -> None:
+    plain, said = pairs_of(tmp_path / "a", own(build_own(tmp_path / "one", table=table)))
+    assert said == []
+    assert plain["split"].tolist() == ["train"] * 6 + ["val"] * 3 + ["test"] * 3
+    assert plain.loc[3, ["ground", "aerial", "latitude", "longitude", "heading_deg"]].tolist() == [
+        "photos/003.jpg",
+        "tiles/003.jpg",
+        pytest.approx(50.0009),
+        8.1,
+        90.0,
+    ]
+    names = {
+        "ground": "Panorama",
+        "aerial": "satellite ",
+        "latitude": "LAT",
+        "longitude": "lng",
+        "heading_deg": "heading",
+    }
+    other = build_own(tmp_path / "two", table=table, columns=names | {"split": "subset"})
+    pd.testing.assert_frame_equal(pairs_of(tmp_path / "b", own(other))[0], plain)
+
+
+def test_a_table_of_another_name_and_common_words_for_parts(tmp_path: Path) -> None:
+    words = {"train": "Training", "val": "validation", "test": "testing"}
+    root = build_own(tmp_path / "mine", table="list.csv", change=lambda t: t.assign(split=t["split"].map(words)))
+    pairs, _ = pairs_of(tmp_path, own(root, table="list.csv"))
+    assert pairs["split"].value_counts().to_dict() == {"train": 6, "val": 3, "test": 3}
+    with pytest.raises(AenetError, match=r"has no pairs.parquet or pairs.csv \(found: list.csv, photos/, tiles/\)"):
+        pairs_of(tmp_path / "new", own(root))
+    with pytest.raises(ValidationError, match=r"neither .csv nor .parquet"):
+        own(root, table="pairs.xlsx")
+
+
+def test_what_a_table_leaves_unknown_is_said(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine", change=lambda t: t[["ground", "aerial", "split"]].assign(weather="fair"))
+    pairs, said = pairs_of(tmp_path, own(root))
+    assert pairs[["latitude", "aerial_latitude", "heading_deg"]].isna().all(axis=None)
+    assert [notice.split("pairs.csv")[1] for notice in said] == [
+        ": columns not used: weather",
+        " has no latitude and longitude: no errors in metres can be reported",
+        " has no heading: every panorama is taken to have north in its centre column",
+    ]
+
+
+def _cell(column: str, value: Any) -> Change:
+    return lambda t: t.astype(object).assign(**{column: [*t[column][:2], value, *t[column][3:]]})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_cell("latitude", "50N"), r"pairs.csv, row 3: latitude '50N' is not a number"),
+        (_cell("latitude", 95.0), r"latitude 95.0 is outside \+-90 degrees"),
+        (_cell("ground", None), "row 3: ground must be the path of an image"),
+        (_cell("split", None), "row 3: split is empty"),
+        (_cell("split", "holdout"), r"unknown split\(s\) \['holdout'\]"),
+        (_cell("ground", "photos/000.jpg"), "'photos/000.jpg' stands in two rows: add a column pair_id"),
+        (
+            lambda t: t.drop(columns="aerial"),
+            r"lacks a column for aerial \(aerial, aerial_path, satellite.*found: ground",
+        ),
+        (lambda t: t.drop(columns="longitude"), "has latitude without longitude: add it"),
+        (lambda t: t.assign(lat=1.0), "columns 'latitude' and 'lat' both mean latitude"),
+        (lambda t: t[:0], "has no rows"),
+    ],
+)
+def test_wrong_tables_are_refused_by_name_and_row(tmp_path: Path, change: Change, sentence: str) -> None:
+    root = build_own(tmp_path / "mine", change=change)
+    with pytest.raises(AenetError, match=sentence):
+        pairs_of(tmp_path / "project", own(root))
+    assert not Paths(tmp_path / "project").raw.exists()
+
+
+def test_one_panorama_may_have_two_tiles_where_ids_tell_the_pairs_apart(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine", change=lambda t: t.assign(id=range(12), ground="photos/000.jpg"))
+    assert pairs_of(tmp_path, own(root))[0]["pair_id"].tolist() == [str(n) for n in range(12)]
+
+
+# A thousand places strewn over 2 km x 2 km.
+def _strewn(table: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    latitude = 50 + rng.uniform(0, 2000, len(table)) / 111_200
+    longitude = 8 + rng.uniform(0, 2000, len(table)) / 71_700
+    return table.assign(latitude=latitude, longitude=longitude)
+
+
+def test_without_a_split_places_held_out_lie_apart_from_those_learnt(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine", pairs=400, split=False, tile=16, panorama=(8, 16), change=_strewn)
+    division = {"block_m": 400.0, "gap_m": 60.0, "val": 0.15, "test": 0.25}
+    pairs, said = pairs_of(tmp_path, own(root, division=division))
+    assert "has no split column: divided by seed 0 into train " in said[0]
+    skipped = pd.read_csv(Paths(tmp_path).raw / "skipped.csv")
+    assert len(pairs) + len(skipped) == 400
+    assert set(skipped["reason"]) == {"within 60 m of a pair held out"}
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        a, b = (pairs[pairs["split"] == split] for split in (one, other))
+        first, second = (index.ravel() for index in np.mgrid[: len(a), : len(b)])
+        far = distance_m(*(t[c].to_numpy()[i] for t, i in ((a, first), (b, second)) for c in ("latitude", "longitude")))
+        assert far.min() > 60
+    assert (pairs["split"] == "test").sum() >= 100
+    assert (pairs["split"] == "val").sum() >= 30
+    assert (pairs["split"] == "train").sum() >= 100
+
+
+def test_the_division_depends_on_the_seed_and_not_on_the_order_of_rows(tmp_path: Path) -> None:
+    def divided(name: str, change: Change, **division: Any) -> dict[str, str]:
+        root = build_own(tmp_path / name, pairs=60, split=False, tile=16, panorama=(8, 16), change=change)
+        pairs, _ = pairs_of(tmp_path / "project", own(root, division={"block_m": 300.0, "gap_m": 0.0} | division))
+        return dict(zip(pairs["pair_id"], pairs["split"], strict=True))
+
+    first = divided("a", _strewn)
+    assert divided("b", lambda t: _strewn(t)[::-1]) == first
+    assert divided("c", _strewn, seed=1) != first
+
+
+def test_without_positions_the_division_says_that_it_is_pair_by_pair(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine", pairs=20, split=False, change=lambda t: t[["ground", "aerial"]])
+    pairs, said = pairs_of(tmp_path, own(root))
+    assert pairs["split"].value_counts().to_dict() == {"train": 14, "test": 4, "val": 2}
+    assert "pair by pair, for positions are missing: places of the test part may be seen in training" in said[-1]
+
+
+def test_too_few_blocks_say_what_to_change(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine", split=False)
+    with pytest.raises(
+        AenetError, match=r"12 pairs in . blocks divide into train .*block_m \(50000\).*or add the column"
+    ):
+        pairs_of(tmp_path, own(root, division={"block_m": 50_000.0}))
+    with pytest.raises(ValidationError, match="leave nothing for training"):
+        own(root, division={"val": 0.5, "test": 0.5})

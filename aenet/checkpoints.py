@@ -1,68 +1,93 @@
-"""Training checkpoints: the state of a run between two epochs, atomic, outside DVC's outs.
+"""Training checkpoints on disk: atomic, digested, the last two kept, outside DVC's outs.
 
 The caller keys the folder by a fingerprint of everything that decides the outcome; `persist`ed outs would survive a
 change of code or parameters, and then training would do nothing.
 """
 
-from dataclasses import asdict, dataclass, field
+import errno
+import hashlib
+import io
+import logging
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from aenet.artifacts import atomic_file
-from aenet.errors import CorruptArtifact
+from aenet.errors import AenetError, CorruptArtifact
 
-if TYPE_CHECKING:
-    from aenet.training import Epoch
+log = logging.getLogger("aenet.training")
 
-_FILE = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class State:
-    """History so far and the best weights by validation recall."""
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = -1
-
-    def after(self, epoch: "Epoch", network: nn.Module) -> "State":
-        """Return the state with one more epoch; an epoch is better when its R@1, then R@5, R@10 are."""
-        history = [*self.history, asdict(epoch)]
-        if self.best_epoch >= 0 and _score(history[-1]) <= _score(history[self.best_epoch]):
-            return State(history, self.best, self.best_epoch)
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-        return State(history, weights, epoch.epoch)
+KEPT = 2
+_PATTERN = "step-*.pt"
+_DIGEST = hashlib.sha256().digest_size
+# Disk full, quota used up, and a file larger than the system allows.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def _score(epoch: dict[str, Any]) -> tuple[float, ...]:
-    return tuple(epoch[f"val_recall_at_{k}"] for k in (1, 5, 10))
+def write_checkpoint(folder: Path, step: int, content: dict[str, Any]) -> None:
+    """Write the state after `step` steps, wholly or not at all, and remove all but the last two.
 
-
-def save_checkpoint(folder: Path, state: State, network: nn.Module, optimizer: Any, scheduler: Any) -> None:
-    """Write everything the next epoch depends on, wholly or not at all."""
-    content = {
-        "state": asdict(state),
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scheduler": scheduler.state_dict(),
-    }
-    with atomic_file(folder / _FILE) as temporary:
-        torch.save(content, temporary)
-
-
-def load_checkpoint(folder: Path, network: nn.Module, optimizer: Any, scheduler: Any) -> State | None:
-    """Restore a run in place and return its state; None where there is no checkpoint."""
-    path = folder / _FILE
-    if not path.exists():
-        return None
+    Raises:
+        AenetError: there is no room for it; what was there before is untouched.
+    """
+    # In memory first: torch's own writer answers a full disk with an unreadable error, and not always with one.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getbuffer()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged zip raises many kinds
-        raise CorruptArtifact(f"{path} is damaged: delete it to train from the beginning") from error
-    network.load_state_dict(content["network"])
-    optimizer.load_state_dict(content["optimizer"])
-    scheduler.load_state_dict(content["scheduler"])
-    return State(**content["state"])
+        with atomic_file(folder / f"step-{step:09d}.pt") as temporary, temporary.open("wb") as stream:
+            stream.write(payload)
+            stream.write(hashlib.sha256(payload).digest())
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise AenetError(_no_room(folder, step, len(payload), error)) from error
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def read_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the newest checkpoint that can be read and its content, or None where there is none.
+
+    Raises:
+        CorruptArtifact: there are some, and none can be read.
+    """
+    found = _newest_first(folder)
+    for path in found:
+        try:
+            return path, read_file(path)
+        except CorruptArtifact as error:
+            log.warning("%s", error)
+    if found:
+        raise CorruptArtifact(f"every checkpoint in {folder} is damaged: delete it to train from the beginning")
+    return None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the content of one checkpoint.
+
+    Raises:
+        CorruptArtifact: its bytes are not those that were written.
+    """
+    written = path.read_bytes()
+    payload, digest = written[:-_DIGEST], written[-_DIGEST:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise CorruptArtifact(f"{path} is damaged: the checkpoint before it is used, if there is one")
+    content: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return content
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_PATTERN), reverse=True)
+
+
+def _no_room(folder: Path, step: int, size: int, error: OSError) -> str:
+    kept = _newest_first(folder)
+    left = f"the one of step {int(kept[0].stem.split('-')[1])} is kept" if kept else "there is none before it"
+    free = shutil.disk_usage(folder).free
+    return (
+        f"no room for the checkpoint of step {step} in {folder} ({error.strerror}: it takes {size / 1e6:.1f} MB, "
+        f"{free / 1e6:.1f} MB are free); {left}: make room and run the same command, which goes on from there"
+    )

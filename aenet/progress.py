@@ -27,11 +27,22 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
 
 def _plain(label: str) -> Callable[..., None]:
     console, last = Console(highlight=False, markup=False, emoji=False), time.monotonic()
+    first: tuple[int, float] | None = None  # work that goes on does not begin at nothing
 
     def report(done: int, total: int, note: str = "") -> None:
-        nonlocal last
-        if time.monotonic() - last >= _EVERY_S:
-            last = time.monotonic()
-            console.print(f"{label}: {done}/{total} {note}".rstrip(), soft_wrap=True)
+        nonlocal last, first
+        now = time.monotonic()
+        first = first or (done, now)
+        if now - last >= _EVERY_S:
+            last = now
+            speed = (done - first[0]) / max(now - first[1], 1e-9)
+            left = f" {_duration((total - done) / speed)} left," if note and speed > 0 else ""
+            console.print(f"{label}: {done}/{total}{left} {note}".rstrip(), soft_wrap=True)
 
     return report
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

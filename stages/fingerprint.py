@@ -30,10 +30,15 @@ def fingerprint(root: Path, stage: str, variant: str | None = None) -> str:
 
 
 def training_key(root: Path, config: Any, views: Path) -> str:
-    """Return the checkpoint key of one training: its configuration, its views, and the code `train` depends on."""
+    """Return the checkpoint key of one training: its configuration, its views, and the code `train` depends on.
+
+    Args:
+        config: a configuration that may name, as `SAFEKEEPING`, keys that do not change the outcome.
+    """
+    settings = config.model_dump(mode="json", exclude=set(getattr(config, "SAFEKEEPING", ())))
     deps = [dep for dep in _spec(root, "train")["deps"] if dep.startswith("aenet/") and dep not in _AFTER_TRAINING]
     code = {dep: _digest(root / dep) for dep in deps}
-    return _sha256({"config": config.model_dump(mode="json"), "views": _digest(views), "code": code})
+    return _sha256({"config": settings, "views": _digest(views), "code": code})
 
 
 def _spec(root: Path, stage: str) -> dict[str, Any]:

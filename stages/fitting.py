@@ -1,54 +1,97 @@
-"""One training on the packed views, as `train` and every `ablate` variant do it."""
+"""One training on the packed views, as `train` and every `ablate` variant do it, in one process or in many."""
 
-from dataclasses import asdict
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pandas as pd
+from safetensors.torch import save_file
 
 from aenet import figures, tracking
 from aenet.artifacts import atomic_file, atomic_folder, folder_digest
+from aenet.card import ViewSpec
 from aenet.data.views import open_views
 from aenet.locks import wait_for
 from aenet.model import TrainedCard, save_model
 from aenet.progress import progress
-from aenet.training import Epoch, Step, TrainConfig, Trained, train
+from aenet.training import Epoch, Step, Stopped, TrainConfig, Trained, train, wait_for_all
 from stages.fingerprint import training_key
 from stages.paths import Paths
+from stages.stopping import stop_on_signals
 
 
 def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, model: Path, report: Path) -> Trained:
-    """Train, or go on from the checkpoint of the very same training; write the model folder, history and curves."""
+    """Train, or go on from the checkpoint of the very same training; write the model folder, history and curves.
+
+    Of several processes the first one locks, reports and writes, and the others wait until it has.
+    """
     key = training_key(paths.root, config, paths.views)
     train_views, val_views = open_views(paths.views, "train"), open_views(paths.views, "val")
     active.dataset("views/train", folder_digest(paths.views), str(paths.views), len(train_views), context="training")
 
     def log(epoch: Epoch) -> None:
-        active.metrics({name: float(value) for name, value in asdict(epoch).items()}, step=epoch.epoch)
+        active.metrics(epoch.numbers(), step=epoch.epoch)
 
     checkpoints = paths.state / "checkpoints" / key
     # A second training of the same thing waits, and then finds it done.
-    with wait_for(checkpoints / "lock"), progress(label) as show:
+    lock = wait_for(checkpoints / "lock") if first_process() else nullcontext()
+    try:
+        with lock, _shown(config, label) as advance, stop_on_signals() as stop:
+            trained = train(config, train_views, val_views, checkpoints, advance, log, stop)
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signal)
+    if first_process():
+        _write_model(model, config, train_views.spec, f"{paths.raw.name} ({len(train_views)} pairs)", key, trained)
+        _write_history(trained, report)
+        active.artifact(report / "history.csv", folder="history")
+        active.figure("history.png", report / "history.png")
+        active.artifact(model, folder="model")
+    wait_for_all()
+    return trained
+
+
+def first_process() -> bool:
+    """Return whether this is the only process of its job, or the first."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def _shown(config: TrainConfig, label: str) -> Iterator[Callable[[Step], None] | None]:
+    if not first_process():
+        yield None
+        return
+    with progress(label) as show:
 
         def advance(step: Step) -> None:
-            note = f"epoch {step.epoch + 1}/{config.epochs}, loss {step.loss:.3f}, {step.pairs_per_second:.0f} pairs/s"
+            note = (
+                f"epoch {step.epoch + 1}/{config.epochs}, loss {step.loss:.3f}, {step.pairs_per_second:.0f} pairs/s, "
+                f"{step.memory_bytes / 1e9:.1f} GB, several hard negatives {100 * step.several_hard:.0f} %"
+            )
             show(step.epoch * step.steps + step.step, config.epochs * step.steps, note)
 
-        trained = train(config, train_views, val_views, checkpoints, on_step=advance, on_epoch=log)
+        yield advance
+
+
+def _write_history(trained: Trained, report: Path) -> None:
+    frame = pd.DataFrame([epoch.numbers() for epoch in trained.history])
+    with atomic_file(report / "history.csv") as temporary:
+        frame.to_csv(temporary, index=False)
+    figures.history(frame, report / "history.png")
+
+
+def _write_model(folder: Path, config: TrainConfig, view: ViewSpec, source: str, key: str, trained: Trained) -> None:
     card = TrainedCard(
         model=config.model,
-        view=train_views.spec,
-        trained_on=f"{paths.raw.name} ({len(train_views)} pairs)",
+        view=view,
+        trained_on=source,
         fingerprint=key,
         epochs=config.epochs,
         best_epoch=trained.best_epoch,
     )
-    with atomic_folder(model, {"fingerprint": key}) as folder:
-        save_model(folder, card, trained.best, trained.last)
-    frame = pd.DataFrame([asdict(epoch) for epoch in trained.history])
-    with atomic_file(report / "history.csv") as temporary:
-        frame.to_csv(temporary, index=False)
-    figures.history(frame, report / "history.png")
-    active.artifact(report / "history.csv", folder="history")
-    active.figure("history.png", report / "history.png")
-    active.artifact(model, folder="model")
-    return trained
+    with atomic_folder(folder, {"fingerprint": key}) as temporary:
+        save_model(temporary, card, trained.best, trained.last)
+        if trained.ema is not None:
+            averaged = {name: tensor.clone().contiguous() for name, tensor in trained.ema.items()}
+            save_file(averaged, temporary / "ema.safetensors")

@@ -1,5 +1,6 @@
 """What every stage does at its edges: errors as sentences, progress, one tracked run."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,9 @@ def run(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except AenetError as error:
-        said = Text.assemble(("error:", "bold red"), f" {error}")
+        # Of many processes each that fails says so, and which it is: it may be the only one.
+        rank = os.environ.get("RANK", "0")
+        said = Text.assemble(("error:", "bold red"), f" {error}", "" if rank == "0" else f" (process {rank})")
         Console(stderr=True, highlight=False).print(said, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

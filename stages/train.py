@@ -1,11 +1,9 @@
 """Stage `train`: the model of params.yaml, trained on the packed views."""
 
-from dataclasses import asdict
-
 from aenet.artifacts import write_json
 from aenet.params import read_section
 from aenet.training import TrainConfig
-from stages.fitting import fit
+from stages.fitting import first_process, fit
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
@@ -16,11 +14,13 @@ def main(paths: Paths = Paths()) -> None:
     report = paths.reports / "train"
     with tracked(paths, "train", config.model_dump(mode="json")) as active:
         trained = fit(paths, config, "train", active, paths.model, report)
-        best = asdict(trained.history[trained.best_epoch])
-        write_json(report / "metrics.json", best | {"last_loss": trained.history[-1].loss})
+        if not first_process():
+            return
+        best, last = trained.history[trained.best_epoch], trained.history[-1]
+        write_json(report / "metrics.json", {"best": best.numbers(), "last": last.numbers()})
     console.print(
-        f"best epoch {trained.best_epoch + 1} of {config.epochs}: R@1 {best['val_recall_at_1']:.1f} % on validation; "
-        f"model in {paths.model}"
+        f"best epoch {trained.best_epoch + 1} of {config.epochs}: R@1 {best.val_recall_at_1:.1f} % on validation "
+        f"(last: {last.val_recall_at_1:.1f} %); model in {paths.model}"
     )
 
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,10 @@ import pytest
 import torch
 
 from aenet.card import ViewSpec
-from aenet.checkpoints import State
 from aenet.data.augment import AugmentConfig
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
+from aenet.engine.best import Best
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.nn.losses import Mhnw
 from aenet.params import read_section
@@ -118,10 +117,20 @@ def test_a_finished_training_is_not_repeated(fit: Fit) -> None:
     assert steps == []
 
 
-def test_a_damaged_checkpoint_is_refused(fit: Fit, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+    fit: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = fit("whole")
     fit("damaged")
-    file = tmp_path / "damaged" / "checkpoint.pt"
-    file.write_bytes(file.read_bytes()[:-1000])
+    before, newest = sorted((tmp_path / "damaged").glob("step-*.pt"))
+    flipped = bytearray(newest.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    newest.write_bytes(flipped)
+    again = fit("damaged")
+    assert f"{newest} is damaged" in caplog.text
+    assert _same(whole.last, again.last) and whole.history == again.history
+    for path in (before, newest):
+        path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(CorruptArtifact, match="delete it"):
         fit("damaged")
 
@@ -138,7 +147,7 @@ def test_a_loss_that_is_not_finite_stops_with_place_and_way_out(
     reckless = config.model_copy(update={"loss": Mhnw(kind="mhnw", alpha=1e38)})
     views = _views(20, 32, 64, 1)
     views.ground[:] = 0  # every ground view alike, so that every positive has nearer negatives
-    with pytest.raises(AenetError, match=r"epoch 0, step \d+: lower optimizer.lr"):
+    with pytest.raises(AenetError, match=r"3 times in a row, last at epoch 0, step 2: lower optimizer.lr"):
         train(reckless, views, _views(10, 32, 64, 2), tmp_path / "x")
 
 
@@ -148,17 +157,15 @@ def test_too_few_pairs_are_named(config: TrainConfig, tmp_path: Path) -> None:
 
 
 def test_best_epoch_is_the_first_of_the_best_on_validation() -> None:
-    network = torch.nn.Linear(1, 1)
-    epoch = Epoch(0, 1.0, 1e-3, 0.5, 40.0, 60.0, 70.0)
-    state = State().after(epoch, network)
+    network, best = torch.nn.Linear(1, 1), Best()
+    best.consider(0, [40.0, 60.0, 70.0], network)
+    first = best.weights["weight"].clone()
     with torch.no_grad():
         network.weight += 1
-    worse = state.after(replace(epoch, epoch=1), network)
-    assert worse.best_epoch == 0
-    assert not torch.equal(worse.best["weight"], network.weight)
-    better = worse.after(replace(epoch, epoch=2, val_recall_at_5=61.0), network)
-    assert better.best_epoch == 2
-    assert torch.equal(better.best["weight"], network.weight)
+    best.consider(1, [40.0, 60.0, 70.0], network)
+    assert best.epoch == 0 and torch.equal(best.weights["weight"], first)
+    best.consider(2, [40.0, 61.0, 70.0], network)
+    assert best.epoch == 2 and torch.equal(best.weights["weight"], network.weight)
 
 
 def test_the_papers_preset_takes_a_step(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""What a training computes with: network, loss, optimiser, schedule and average, on one device or many."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
+from torch import Tensor, nn
+
+from aenet.data.batches import derive_seed, steps_per_epoch
+from aenet.engine.config import TrainConfig
+from aenet.engine.ema import Ema
+from aenet.engine.guard import Guard
+from aenet.engine.processes import Processes
+from aenet.engine.step import Taken, gradient_norm
+from aenet.engine.syncnorm import synchronise
+from aenet.errors import AenetError
+from aenet.nn.branches import TwoBranch
+from aenet.nn.losses import build_loss
+from aenet.optimization import build_optimizer
+
+# The others wait for the main process: for its lock, for its validation.
+_PATIENCE = timedelta(hours=12)
+
+
+class Engine:
+    """All that changes from step to step.
+
+    Attributes:
+        network: as the loop calls it, wrapped for autocast and many processes.
+        plain: the same network itself: what is validated and saved.
+        steps: steps of the optimiser in one epoch.
+    """
+
+    def __init__(self, config: TrainConfig, pairs: int) -> None:
+        self.config = config
+        self.accelerator = accelerator = _accelerator(config)
+        self.processes = Processes(accelerator)
+        config.check_processes(self.processes.world)
+        torch.set_num_threads(config.threads)
+        torch.backends.cudnn.deterministic = config.deterministic
+        torch.backends.cudnn.benchmark = not config.deterministic
+        torch.manual_seed(config.seed)
+        network: nn.Module = TwoBranch(config.model)
+        self.loss = build_loss(config.loss).to(accelerator.device)
+        if self.processes.world > 1:
+            network = synchronise(network, accelerator.device)
+            torch.manual_seed(derive_seed(config.seed, self.processes.rank))  # dropout differs from rows to rows
+        if config.channels_last:
+            network = network.to(memory_format=torch.channels_last)
+        self.steps = math.ceil(steps_per_epoch(pairs, config.part_size, self.processes.world) / config.accumulate)
+        steps = config.epochs * self.steps
+        optimizer, self.scheduler = build_optimizer(config.optimizer, network, steps, self.loss.parameters())
+        if config.compile:
+            network.compile()
+        self.network: Any
+        self.optimizer: Any
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        self.plain: TwoBranch = accelerator.unwrap_model(self.network)
+        self.ema = None if config.ema_decay is None else Ema(config.model, self.plain, config.ema_decay)
+        self.guard = Guard(self.plain)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What is learnt, the loss's own parameters included."""
+        return [*self.network.parameters(), *self.loss.parameters()]
+
+    def update(self, finite: bool) -> Taken:
+        """Take the optimiser's step if the loss was finite and the gradient is; the schedule goes on either way."""
+        scaler, clip = self.accelerator.scaler, self.config.optimizer.clip_norm
+        self.processes.average_gradients(list(self.loss.parameters()))
+        if scaler is not None and not finite:  # let the scaler see it, which leaves the step out
+            next(p.grad for p in self.parameters if p.grad is not None).fill_(torch.nan)
+        norm = 0.0
+        if clip is not None:
+            norm = float(self.accelerator.clip_grad_norm_(self.parameters, clip))
+        elif scaler is None:
+            norm = gradient_norm(self.parameters)
+        bad = not finite or (scaler is None and not math.isfinite(norm))
+        bad = bool(self.processes.largest(int(bad)))
+        overflow = False
+        if scaler is not None or not bad:
+            self.optimizer.step()
+            overflow = scaler is not None and self.optimizer.step_was_skipped
+        # A scale below one no longer enlarges anything: what overflows then is the gradient itself.
+        bad = bad or (overflow and scaler.get_scale() < 1)
+        if bad:
+            self.optimizer.zero_grad()
+            self.guard.forget()
+        self.scheduler.step()
+        if self.ema is not None and not bad and not overflow:
+            self.ema.update(self.plain)
+        return "bad" if bad else "overflow" if overflow else "good"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next step depends on; of a step under way, what there was before it."""
+        scaler = self.accelerator.scaler
+        return {
+            "network": self.guard.before(self.plain.state_dict()),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "ema": None if self.ema is None else self.ema.network.state_dict(),
+            "streak": self.guard.streak,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was taken."""
+        self.plain.load_state_dict(state["network"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if self.ema is not None:
+            self.ema.network.load_state_dict(state["ema"])
+        self.guard.streak = list(state["streak"])
+
+    def memory_bytes(self) -> int:
+        """Return the memory of this process, on a GPU the largest amount reserved there."""
+        if self.accelerator.device.type == "cuda":
+            return torch.cuda.max_memory_reserved(self.accelerator.device)
+        return int(psutil.Process().memory_info().rss)
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    AcceleratorState._reset_state()  # or a process could train in one precision only; there is no public way
+    try:
+        return Accelerator(
+            mixed_precision=config.precision,
+            cpu=not torch.cuda.is_available(),  # without it several processes of a CPU would not know of each other
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # whatever the launcher says
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        )
+    except ValueError as error:
+        raise AenetError(f"precision {config.precision} cannot be had on this machine: {error}") from error

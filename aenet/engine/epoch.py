@@ -1,0 +1,116 @@
+"""One pass over the pairs, from wherever it was left."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from itertools import islice
+
+import numpy as np
+
+from aenet import metrics
+from aenet.data.batches import batches, derive_seed
+from aenet.data.sampling import epoch_order
+from aenet.data.views import Views
+from aenet.embed import embed_pairs
+from aenet.engine.engine import Engine
+from aenet.engine.keeper import Keeper
+from aenet.engine.position import Position
+from aenet.engine.records import Epoch, Step
+from aenet.engine.step import compute_gradient
+from aenet.engine.stopping import Stop
+from aenet.errors import AenetError
+from aenet.nn.branches import TwoBranch
+
+
+def run_epoch(
+    engine: Engine, views: Views, position: Position, keeper: Keeper, stop: Stop, on_step: Callable[[Step], None] | None
+) -> None:
+    """Take the running epoch's remaining steps.
+
+    Raises:
+        AenetError: too many steps in a row were not finite.
+        Stopped: it was asked to.
+    """
+    config, epoch, processes = engine.config, position.epoch, engine.processes
+    engine.network.train()
+    if position.order is None:
+        order = processes.from_main(lambda: _order(engine, views, epoch))
+        with stop.lock:
+            position.order = order
+    ahead = batches(
+        views, position.order, config.part_size, config.augment, config.seed, epoch,
+        start_step=position.step * config.accumulate, device=engine.accelerator.device,
+        rank=processes.rank, world=processes.world,
+    )  # fmt: skip
+    began, seen = time.monotonic(), 0
+    report = keeper.folder if processes.main else None
+    with closing(ahead):
+        while parts := list(islice(ahead, config.accumulate)):
+            engine.guard.remember()
+            gradient = compute_gradient(engine, parts)
+            with stop.lock:
+                taken = engine.update(math.isfinite(gradient.loss))
+                where = epoch, position.step
+                position.add(taken, gradient)
+                engine.guard.judge(taken, gradient, where, views, config.max_bad_steps, report)
+                engine.guard.under_way = False
+            seen += len(gradient.rows)
+            if on_step is not None:
+                speed = seen / (time.monotonic() - began)
+                several = float(np.mean(position.several or [0.0]))
+                memory = engine.memory_bytes()
+                on_step(Step(epoch, position.step, engine.steps, gradient.loss, speed, several, memory))
+            keeper.stop_if_asked()
+            done = epoch * engine.steps + position.step
+            if config.checkpoint_every and done % config.checkpoint_every == 0 and position.step < engine.steps:
+                keeper.save()
+
+
+def finish_epoch(engine: Engine, views: Views, position: Position, stop: Stop) -> Epoch:
+    """Validate, keep the best weights and begin the next epoch.
+
+    Raises:
+        AenetError: not one step of the epoch was finite.
+    """
+    if not position.losses:
+        raise AenetError(
+            f"not one of the {position.step} steps of epoch {position.epoch} had a finite loss and gradient: "
+            "lower optimizer.lr or loss.alpha"
+        )
+    candidates = [("val", engine.plain)] + ([] if engine.ema is None else [("ema", engine.ema.network)])
+    recalls: dict[str, list[float]] = engine.processes.from_main(
+        lambda: {name: _validate(network, views, engine.config.batch_size) for name, network in candidates}
+    )
+    named = {f"{name}_recall_at_{k}": v for name, row in recalls.items() for k, v in zip((1, 5, 10), row, strict=True)}
+    now = Epoch(
+        epoch=position.epoch,
+        loss=float(np.mean(position.losses)),
+        lr=float(engine.scheduler.get_last_lr()[0]),
+        several_hard=float(np.mean(position.several)),
+        skipped=position.skipped,
+        **named,
+    )
+    with stop.lock:
+        for name, network in candidates if engine.processes.main else []:
+            position.best.consider(now.epoch, recalls[name], network)
+        position.finish(now)
+    return now
+
+
+def _order(engine: Engine, views: Views, epoch: int) -> np.ndarray:
+    config = engine.config
+    return epoch_order(
+        config.sampling,
+        views.pairs,
+        epoch,
+        derive_seed(config.seed, epoch),
+        lambda: embed_pairs(engine.plain, views, config.batch_size),
+    )
+
+
+def _validate(network: TwoBranch, views: Views, batch_size: int) -> list[float]:
+    """Return recall at 1, 5 and 10, in percent."""
+    ground, aerial = embed_pairs(network, views, batch_size)
+    values = metrics.summary(metrics.ranks(ground, aerial, np.arange(len(views))), len(views))
+    return [values[f"recall_at_{k}"] for k in (1, 5, 10)]

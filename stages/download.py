@@ -32,14 +32,17 @@ def main(paths: Paths = Paths()) -> None:
     if not isinstance(config, CityConfig):
         check_source(config)
         recorded["source"] = config.shown
-    with tracked(paths, "download", recorded) as active, progress("download") as report:
-        if isinstance(config, CityConfig):
-            from aenet.data.city.dataset import generate
+    with tracked(paths, "download", recorded) as active:
+        notices: list[str] = []
+        with progress("download") as report:
+            if isinstance(config, CityConfig):
+                from aenet.data.city.dataset import generate
 
-            generate(config, paths.raw, report)
-        else:
-            for notice in ingest(config, paths, report):
-                console.print(f"note: {notice}", soft_wrap=True)
+                generate(config, paths.raw, report)
+            else:
+                notices = ingest(config, paths, report)
+        for notice in notices:
+            console.print(f"note: {notice}", soft_wrap=True)
         pairs = read_pairs(paths.raw / "pairs.parquet")
         active.metrics({f"{split}_pairs": float(n) for split, n in pairs["split"].value_counts().items()})
     counts = ", ".join(f"{split} {int((pairs['split'] == split).sum())}" for split in SPLITS)

@@ -129,6 +129,12 @@ def test_an_archive_with_a_top_folder_is_found_into(tmp_path: Path) -> None:
     assert any("CVUSA found in" in notice and notice.endswith("CVPR_subset") for notice in said)
 
 
+def test_of_two_copies_one_is_to_be_named(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        build_cvusa(tmp_path / "data" / name)
+    fails(tmp_path, cvusa(tmp_path / "data"), f"CVUSA more than once: set download.source to {tmp_path}/data/new or")
+
+
 @pytest.mark.parametrize("below", ["bingmap", "bingmap/19", "splits", "streetview/panos"])
 def test_a_root_above_the_folder_named_is_named(tmp_path: Path, below: str) -> None:
     root = build_cvusa(tmp_path / "CVPR_subset")

@@ -33,15 +33,15 @@ def find_root(source: Path, layout: Layout) -> Path:
     """Return the folder with the data set: `source` itself, or one up to two levels below it.
 
     Raises:
-        AenetError: nothing of the layout is there; where it is above `source`, the sentence names it.
+        AenetError: nothing of the layout is there (where it is above `source`, the sentence names it), or two copies.
     """
-    best, most = source, 0
-    for folder in _folders(source, _DEPTH):
-        found = sum((folder / marker).exists() for marker in layout.markers)
-        if found > most:
-            best, most = folder, found
+    marks = {folder: sum((folder / name).exists() for name in layout.markers) for folder in _folders(source, _DEPTH)}
+    most = max(marks.values())
+    best = [folder for folder, count in marks.items() if count == most]
+    if most > 1 and len(best) > 1:
+        raise AenetError(f"{source} holds {layout.name} more than once: set download.source to {best[0]} or {best[1]}")
     if most:
-        return best
+        return best[0]
     for parent in list(source.parents)[:2]:
         if sum((parent / marker).exists() for marker in layout.markers) > 1:
             raise AenetError(f"{source} lies inside the {layout.name} data set: set download.source to {parent}")

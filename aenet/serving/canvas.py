@@ -52,7 +52,9 @@ class Frame:
         return self.top - self.height * self.pixel_height
 
 
-def average(pixels: UInt8[np.ndarray, "h w 3"], valid: Bool[np.ndarray, "h w"], factors: Factors) -> Pixels:
+def average(
+    pixels: UInt8[np.ndarray, "h w 3"], valid: Bool[np.ndarray, "h w"], factors: Factors
+) -> tuple[UInt8[np.ndarray, "h2 w2 3"], Bool[np.ndarray, "h2 w2"]]:
     """Reduce by averaging blocks of `factors` pixels; invalid ones count nothing, sides are padded with such."""
     if factors == (1, 1):
         return pixels, valid

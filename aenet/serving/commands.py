@@ -20,7 +20,7 @@ Zoom = Annotated[int | None, typer.Option(help="zoom of a tile tree; default: it
 Tms = Annotated[bool, typer.Option("--tms", help="a tile tree whose y counts from the south")]
 Attribution = Annotated[str | None, typer.Option(help="who made the imagery; default: what the files say")]
 Licence = Annotated[str | None, typer.Option(help="under which terms the imagery may be used")]
-TileSize = Annotated[str | None, typer.Option(help="side of a tile, e.g. 70m; default: the model's")]
+TileSize = Annotated[str | None, typer.Option(help="side of a tile, e.g. 70m; default: the model's, or the gallery's")]
 GalleryShard = Annotated[int, typer.Option(min=1, help="tiles a shard: what a killed build may lose")]
 
 

@@ -22,6 +22,7 @@ from aenet.errors import AenetError
 from aenet.serving.canvas import Box, Frame, Pixels, check_corners
 
 _EARTH_M = (6.3e6, 6.4e6)  # every ellipsoid and sphere ever used for the Earth has its radius in here
+_OPAQUE = 128  # of alpha: more opaque than not
 _CREDIT_TAGS = ("TIFFTAG_COPYRIGHT", "TIFFTAG_ARTIST")
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
@@ -57,7 +58,7 @@ class GeoTiff:
             status = self.path.stat()
             dataset = _opened(self.path, status.st_size, status.st_mtime_ns)
             planes = dataset.read(bands, window=window, out_shape=(len(bands), *shape), resampling=how)
-            valid = dataset.dataset_mask(window=window, out_shape=shape) > 0
+            valid = dataset.dataset_mask(window=window, out_shape=shape) >= _OPAQUE
         except (RasterioIOError, FileNotFoundError) as error:
             raise AenetError(f"{self.path} is damaged around row {top}, column {left}: {error}") from error
         if self.palette is not None:

@@ -1,0 +1,101 @@
+"""How much an answer is to be believed: a probability over the gallery's tiles, from the scores of the best of them.
+
+A tile's probability is softmax(b s) of its cosine similarity s; the sharpness b is the only number that is learnt, by
+maximum likelihood on a validation split (temperature scaling: Guo et al. 2017, arXiv:1706.04599). The size of the
+gallery enters by itself, for every further tile takes its share. A search returns the best tiles only; the share of
+the others is extrapolated from how scores fall with the logarithm of the rank.
+
+From it follow the confidence (probability within `NEAR_M` of the answer), the error radius (smallest circle around
+the answer that holds 90 %) and the spread of the best tiles.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from aenet.errors import AenetError
+
+NEAR_M = 25.0  # the field's usual radius for a useful answer
+RADIUS_SHARE = 0.9
+LISTED = 256  # tiles whose scores are wanted: on ten thousand tiles the rest then holds a few per cent
+
+
+def fit_sharpness(similarity: Float[np.ndarray, "q r"], truth: Int[np.ndarray, " q"]) -> float:
+    """Return the b that makes softmax(b s) most likely to give each query's true reference.
+
+    Args:
+        similarity: cosine similarities of validation queries and references, the true ones among them.
+        truth: column of each query's true reference.
+
+    The likelihood is concave in b, so that Newton's steps from a small b find its only maximum.
+
+    Raises:
+        AenetError: the similarities say nothing of the truth: no b > 0 is better than guessing.
+    """
+    own = np.take_along_axis(similarity, truth[:, None], axis=1)[:, 0].astype(np.float64)
+    sharpness = 1.0
+    for _ in range(100):
+        weight = np.exp(sharpness * (similarity - similarity.max(1, keepdims=True)))
+        weight /= weight.sum(1, keepdims=True)
+        expected = (weight * similarity).sum(1)
+        variance = (weight * (similarity - expected[:, None]) ** 2).sum(1).mean()
+        step = (own - expected).mean() / max(float(variance), 1e-12)
+        # Never more than double: far from the maximum the curvature says little.
+        sharpness = float(np.clip(sharpness + step, sharpness / 2, 2 * sharpness))
+        if not 1e-3 < sharpness < 1e6:
+            break
+        if abs(step) < 1e-6 * sharpness:
+            return sharpness
+    raise AenetError(f"no calibration for {len(truth)} validation queries: similarity says nothing of their places")
+
+
+def probabilities(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) -> Float[np.ndarray, "q k"]:
+    """Return the probability of each listed tile, best first; a row sums to 1 less the share of unlisted tiles.
+
+    Args:
+        scores: similarities of the best tiles, descending.
+        tiles: how many tiles the gallery has.
+    """
+    weight = np.exp(sharpness * (scores.astype(np.float64) - scores[:, :1]))
+    return np.asarray(weight / (weight.sum(1) + _unlisted(scores, tiles, sharpness))[:, None])
+
+
+def _unlisted(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) -> Float[np.ndarray, " q"]:
+    """Weight of the tiles beyond the listed ones, in units of the best tile's."""
+    listed = scores.shape[1]
+    if tiles <= listed or listed < 2:
+        return np.zeros(len(scores))
+    last = scores[:, -1].astype(np.float64)
+    fall = (scores[:, listed // 2 - 1] - last) / np.log(listed / (listed // 2))  # per unit of the rank's logarithm
+    # sum over ranks r > k of exp(-b fall ln(r / k)), as an integral.
+    power = sharpness * np.maximum(fall, 0.0)
+    ratio = tiles / listed
+    near_one = np.abs(1 - power) < 1e-9
+    integral = np.where(near_one, np.log(ratio), (ratio ** (1 - power) - 1) / np.where(near_one, 1.0, 1 - power))
+    return np.asarray(np.exp(sharpness * (last - scores[:, 0])) * listed * integral)
+
+
+def within(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], metres: float = NEAR_M) -> float:
+    """Return the probability that the photo was taken within `metres` of the answer.
+
+    Args:
+        probability: of the listed tiles.
+        distance_m: of each from the answer.
+    """
+    return float(probability[distance_m <= metres].sum())
+
+
+def error_radius_m(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"]) -> float | None:
+    """Return the radius in metres around the answer that holds 90 % of the probability.
+
+    None where the listed tiles hold less: then the photo may be anywhere.
+    """
+    order = np.argsort(distance_m, kind="stable")
+    held = np.cumsum(probability[order])
+    reached = int(np.searchsorted(held, RADIUS_SHARE))
+    return float(distance_m[order][reached]) if reached < len(order) else None
+
+
+def spread_m(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"]) -> float:
+    """Return the root mean square distance in metres of the given tiles from the answer, by their probability."""
+    share = probability / probability.sum()
+    return float(np.sqrt((share * distance_m**2).sum()))

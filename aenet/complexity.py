@@ -6,9 +6,10 @@ pixels, the same on every machine. What depends on the machine is in `latency`.
 Two counts of multiply-accumulates (MACs), each of both branches for one pair of images:
 
 - exact: every convolution and matrix product that torch carries out, whatever module it came from.
-- hook-counted: by those rules of thop, the counter of many papers, that matter here. Hooks on modules whose class is exactly Conv2d (outputs x
-  input channels / groups x kernel), Linear (outputs x inputs) or BatchNorm2d (4 an element). Subclasses do not count,
-  and timm's EfficientNetV2-S has some: its five `Conv2dSame` and all its `BatchNormAct2d`. That leaves 7.08 of 7.44.
+- hook-counted: by those rules of thop, the counter of many papers, that matter here: hooks on modules whose class is
+  exactly Conv2d (outputs x input channels / groups x kernel), Linear (outputs x inputs) or BatchNorm2d (4 an element).
+  Subclasses do not count, and timm's EfficientNetV2-S has some: its five `Conv2dSame` and all its `BatchNormAct2d`.
+  That leaves 7.08 of 7.44.
 """
 
 from collections.abc import Callable, Mapping

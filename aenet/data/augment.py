@@ -7,11 +7,13 @@ holds a part of the batch applies its part: two processes see what one would hav
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from pydantic import Field
 from torch import Tensor
 
 from aenet.params import Config
+
+Pixels = UInt8[Tensor, "n h w 3"] | Float[Tensor, "n h w 3"]
 
 
 class AugmentConfig(Config):
@@ -37,7 +39,8 @@ class AugmentConfig(Config):
 class _Drawn:
     """What was drawn for each pair of a batch; None where the configuration asks for nothing."""
 
-    columns: Int64[Tensor, "n w"]  # source column of each target column
+    mirrored: Bool[Tensor, " n"] | None
+    turn: Int64[Tensor, " n"] | None  # column that comes first
     colour: list[tuple[Float[Tensor, "n 1 1 1"], Float[Tensor, "n 1 1 3"]]]  # contrast and gain, by view
     erased: Float[Tensor, "5 n 1 1"] | None  # chance, top, left, height, width, each in 0..1
     arc: Float[Tensor, "2 n 1 1"] | None  # azimuth and width, each in 0..1
@@ -50,8 +53,10 @@ def augment(
     generator: torch.Generator,
     total: int | None = None,
     first: int = 0,
-) -> tuple[Float[Tensor, "n h w 3"], Float[Tensor, "n h w 3"]]:
-    """Return both views as floats in 0..255, augmented; a pure function of the generator's state.
+) -> tuple[Pixels, Pixels]:
+    """Return both views, augmented; a pure function of the generator's state.
+
+    They stay uint8 where nothing but their geometry changes: the network makes the floats, four times as large.
 
     Args:
         generator: on the CPU, whatever the views' device.
@@ -60,17 +65,16 @@ def augment(
     """
     part = slice(first, first + len(ground))
     drawn = _draw(len(ground) if total is None else total, ground.shape[2], config, generator)
-    columns = drawn.columns[part].to(ground.device)
-    views = [_take_columns(view, columns).float() for view in (ground, aerial)]
+    views: list[Tensor] = [_turn(view, drawn, part) for view in (ground, aerial)]
     if drawn.colour:
         views = [
             _colour(view, contrast[part].to(view.device), gain[part].to(view.device))
             for view, (contrast, gain) in zip(views, drawn.colour, strict=True)
         ]
     if drawn.erased is not None:
-        views[0] = _erase(views[0], config.erase, drawn.erased[:, part].to(ground.device))
+        views[0] = _erase(views[0].float(), config.erase, drawn.erased[:, part].to(ground.device))
     if drawn.arc is not None:
-        views[0] = _narrow(views[0], config.fov_deg / 360, drawn.arc[:, part].to(ground.device))
+        views[0] = _narrow(views[0].float(), config.fov_deg / 360, drawn.arc[:, part].to(ground.device))
     return views[0], views[1]
 
 
@@ -83,44 +87,43 @@ def _draw(n: int, width: int, config: AugmentConfig, generator: torch.Generator)
     def factor(channels: int) -> Tensor:
         return 1 + config.colour * (2 * even(n, 1, 1, channels) - 1)
 
-    columns = _columns(n, width, config, generator)
+    mirrored = even(n) < 0.5 if config.flip else None
+    turn = torch.randint(width, (n,), generator=generator) if config.roll else None
     # Ground first; of each view contrast, brightness, channels.
     colour = [(factor(1), factor(1) * factor(3)) for _ in range(2)] if config.colour > 0 else []
     erased = torch.stack([even(n, 1, 1) for _ in range(5)]) if config.erase > 0 else None
     arc = torch.stack([even(n, 1, 1) for _ in range(2)]) if config.fov_deg < 360 else None
-    return _Drawn(columns, colour, erased, arc)
+    return _Drawn(mirrored, turn, colour, erased, arc)
 
 
-def _columns(n: int, width: int, config: AugmentConfig, generator: torch.Generator) -> Int64[Tensor, "n w"]:
-    """Source column of each target column; column 0 looks South, so a mirror maps j to -j."""
-    columns = torch.arange(width).expand(n, width)
-    if config.flip:
-        mirrored = torch.rand((n, 1), generator=generator) < 0.5
-        columns = torch.where(mirrored, -columns, columns)
-    if config.roll:
-        columns = columns + torch.randint(width, (n, 1), generator=generator)
-    return columns % width
-
-
-def _take_columns(view: Tensor, columns: Tensor) -> Tensor:
-    """Rearrange each image's columns by itself."""
-    if view.is_cuda:  # one kernel for all; the index is a view of [n, w], not eight times the images' bytes
+def _turn(view: Tensor, drawn: _Drawn, part: slice) -> Tensor:
+    """Mirror and turn each image; column 0 looks South, so a mirror maps j to -j."""
+    n, _, width, _ = view.shape
+    if drawn.mirrored is None and drawn.turn is None:
+        return view
+    mirrored = torch.zeros(n, dtype=torch.bool) if drawn.mirrored is None else drawn.mirrored[part]
+    turn = torch.zeros(n, dtype=torch.int64) if drawn.turn is None else drawn.turn[part]
+    if view.is_cuda:  # one kernel for all images; the index is a view of [n, w], not eight times the images' bytes
+        signs, starts = (values.to(view.device)[:, None] for values in (torch.where(mirrored, -1, 1), turn))
+        columns = (starts + signs * torch.arange(width, device=view.device)) % width
         return view.gather(2, columns[:, None, :, None].expand(view.shape))
-    # Copying pixel by pixel is what `gather` does on a CPU, and twice as slow.
-    return torch.stack([image.index_select(1, order) for image, order in zip(view, columns, strict=True)])
+    # On a CPU runs of bytes: eight times as fast as pixel by pixel.
+    turns = zip(view, mirrored.tolist(), turn.tolist(), strict=True)
+    return torch.stack([image.flip(1).roll(k + 1, 1) if flip else image.roll(-k, 1) for image, flip, k in turns])
 
 
 def _colour(view: Tensor, contrast: Tensor, gain: Tensor) -> Tensor:
     """Scale contrast about the image's mean, then brightness and channels: one multiplication and one addition."""
     n, height, width, channels = view.shape
-    mean = view.mean((1, 2, 3), keepdim=True)
+    pixels = view.float()
+    mean = pixels.mean((1, 2, 3), keepdim=True)
     # Written out over a row of pixels, because a CPU's inner loop over three channels is five times slower.
     offset, scale = (
         value.expand(n, 1, width, channels).reshape(n, 1, width * channels)
         for value in (mean * (1 - contrast) * gain, contrast * gain)
     )
-    changed = torch.addcmul(offset, view.reshape(n, height, width * channels), scale)
-    return changed.clamp_(0, 255).reshape(view.shape)
+    pixels = pixels.reshape(n, height, width * channels)
+    return torch.addcmul(offset, pixels, scale, out=pixels).clamp_(0, 255).reshape(view.shape)
 
 
 def _erase(view: Tensor, probability: float, drawn: Tensor) -> Tensor:

@@ -40,14 +40,14 @@ class Batch:
         step: place in the epoch, from 0.
         rows: rows in the views of the whole batch, of all processes, ascending.
         part: which of `rows` this process holds.
-        ground, aerial: this process's augmented views, 0..255.
+        ground, aerial: this process's augmented views, 0..255: floats, or uint8 where no colour changes.
     """
 
     step: int
     rows: Int[np.ndarray, " n"]
     part: slice
-    ground: Float[Tensor, "p h w 3"]
-    aerial: Float[Tensor, "p h w 3"]
+    ground: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
+    aerial: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
 
 
 def derive_seed(*parts: int) -> int:
@@ -85,7 +85,7 @@ def batches(
         order: rows of the views in the order of the epoch; cut into batches, each then read in ascending order.
         batch_size: pairs of all processes together.
         rank, world: which of how many processes this is.
-        prefetch: batches read ahead; each takes its pixels as uint8 on the host and as floats on the device.
+        prefetch: batches read ahead; each takes its pixels as uint8 on the host and as `Batch` has them on the device.
 
     Raises:
         AenetError: the order is not one of these views, or the batch has fewer pairs than there are processes.

@@ -9,9 +9,9 @@ from aenet.data.archive.config import Progress, check_source
 from aenet.data.city.config import CityConfig
 from aenet.data.cvact import CvactConfig, list_cvact
 from aenet.data.cvusa import CvusaConfig, list_cvusa
-from aenet.data.dataset import write_dataset
 from aenet.data.own import OwnConfig, list_own
 from aenet.data.pairs import SPLITS, read_pairs
+from aenet.data.rawfolder import write_dataset
 from aenet.data.source import open_source
 from aenet.params import read_section
 from aenet.progress import progress

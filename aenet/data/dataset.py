@@ -1,9 +1,5 @@
-"""From the list of a data set's pairs to the finished raw folder: pair table, manifest, list of what was left out.
+"""What every reader of a data set is told (its settings) and answers (the list of its pairs)."""
 
-The images stay where they lie: a hundred thousand files are no output of a stage.
-"""
-
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +8,11 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from aenet.artifacts import atomic_folder
-from aenet.data.archive.config import Progress, SourceConfig
-from aenet.data.pairs import check_pairs, write_pairs
-from aenet.data.verification import POINTER, Seen, Verify, inspect, listing_digest
-from aenet.errors import AenetError
+from aenet.data.archive.config import SourceConfig
+from aenet.data.verification import Verify
 
-SKIPPED = "skipped.csv"
 SKIPPED_COLUMNS = ("pair_id", "split", "file", "reason")
 VIEWS = ("ground", "aerial")
-_SAME_SHAPE = 0.01  # of the ratio of sides
-# Settings that change how the work is done, not what comes of it.
-_HOW = {"threads", "timeout_s", "retries", "backoff_s", "max_bytes", "max_unpacked_bytes", "max_members"}
 
 
 class DatasetConfig(SourceConfig):
@@ -72,118 +61,3 @@ class Listing:
 def left_out(pairs: pd.DataFrame, reason: str) -> pd.DataFrame:
     """Rows of the list of what was left out, one a pair."""
     return pairs.assign(file=pairs["ground"], reason=reason)[list(SKIPPED_COLUMNS)]
-
-
-def write_dataset(
-    config: DatasetConfig,
-    kind: str,
-    listing: Listing,
-    origin: Mapping[str, Any],
-    out: Path,
-    progress: Progress | None = None,
-) -> list[str]:
-    """Look at every image and write the finished folder `out`; return what the user should read.
-
-    Raises:
-        AenetError: an impossible pair table, Git-LFS pointers, more unusable pairs than `max_skipped` allows, none
-            left, or anything at all under `strict`; `out` is then left as it was.
-    """
-    pairs = check_pairs(listing.pairs, str(listing.root))
-    seen = inspect(listing.root, [*pairs["ground"], *pairs["aerial"]], config.verify, config.threads, progress)
-    skipped = _unusable(pairs, seen, listing)
-    kept = pairs[~pairs["pair_id"].isin(skipped["pair_id"])].reset_index(drop=True)
-    departures = [*listing.departures, *_resized(kept, seen, listing)]
-    if len(skipped):
-        _check_share(config, listing, kept, skipped)
-        lost = len(pairs) - len(kept)
-        departures.append(
-            f"{lost} of {len(pairs)} pairs are left out ({_first(skipped)}): see {SKIPPED} beside the pair table"
-        )
-    if config.strict and departures:
-        raise AenetError(f"{listing.root}: download.strict is set, and {'; '.join(departures)}")
-    skipped = pd.concat([listing.set_aside, skipped], ignore_index=True)
-    notices = [*departures, *listing.notices]
-    meta = {
-        "kind": kind,
-        "config": config.model_dump(mode="json", exclude=_HOW) | {"source": config.shown},
-        "source": dict(origin),
-        "images": _images(listing.root, kept, seen),
-        "view": dict(listing.view),
-        "protocol": dict(listing.protocol),
-        "pairs": {split: int(n) for split, n in kept["split"].value_counts(sort=False).items()},
-        "skipped": len(skipped),
-        "notices": notices,
-    }
-    with atomic_folder(out, meta) as folder:
-        write_pairs(folder / "pairs.parquet", kept)
-        skipped.to_csv(folder / SKIPPED, index=False)
-    return notices
-
-
-def _unusable(pairs: pd.DataFrame, seen: Mapping[str, Seen], listing: Listing) -> pd.DataFrame:
-    """One row for every file that keeps its pair out."""
-    if pointers := [name for name, file in seen.items() if file.problem == POINTER]:
-        raise AenetError(
-            f"{len(pointers)} of {len(seen)} images are Git-LFS pointers, not images ({pointers[0]}): "
-            f"run `git lfs pull` in {listing.root}"
-        )
-    rows = []
-    for view in VIEWS:
-        for pair_id, split, name in zip(pairs["pair_id"], pairs["split"], pairs[view], strict=True):
-            if problem := seen[name].problem or _shape_problem(view, seen[name].size, listing.sizes[view]):
-                rows.append((pair_id, split, name, problem))
-    return pd.DataFrame(rows, columns=list(SKIPPED_COLUMNS))
-
-
-def _shape_problem(view: str, size: tuple[int, int] | None, published: tuple[int, int] | None) -> str | None:
-    """A panorama of another shape shows another part of the world; a tile must be square."""
-    if size is None:
-        return None
-    (height, width), (full_height, full_width) = size, published or size
-    if view == "aerial" and height != width:
-        return f"{width} x {height} px: a satellite tile must be square"
-    if abs(width * full_height / (height * full_width) - 1) > _SAME_SHAPE:
-        return f"{width} x {height} px is not the shape of {full_width} x {full_height}"
-    return None
-
-
-def _resized(kept: pd.DataFrame, seen: Mapping[str, Seen], listing: Listing) -> list[str]:
-    said = []
-    for view in VIEWS:
-        sizes = [seen[name].size for name in kept[view]]
-        other = [size for size in sizes if size is not None and size != (listing.sizes[view] or size)]
-        if other:
-            (height, width), (full_height, full_width) = max(set(other), key=other.count), listing.sizes[view] or (0, 0)
-            said.append(
-                f"{len(other)} of {len(sizes)} {view} images are resized: most to {width} x {height} px, published are "
-                f"{full_width} x {full_height}"
-            )
-    return said
-
-
-def _check_share(config: DatasetConfig, listing: Listing, kept: pd.DataFrame, skipped: pd.DataFrame) -> None:
-    total = len(listing.pairs)
-    lost = total - len(kept)
-    if lost > config.max_skipped * total or kept.empty:
-        way_out = f" ({listing.ask})" if listing.ask else ""
-        if not kept.empty:
-            way_out += f", or set download.max_skipped to {math.ceil(1000 * lost / total) / 1000} to do without them"
-        raise AenetError(
-            f"{listing.root}: {lost} of {total} pairs cannot be used, {config.max_skipped:.0%} may be left out "
-            f"({_first(skipped)}): complete the copy{way_out}"
-        )
-
-
-def _first(skipped: pd.DataFrame) -> str:
-    row = skipped.iloc[0]
-    return f"{len(skipped)} files, first {row['file']}: {row['reason']}"
-
-
-def _images(root: Path, kept: pd.DataFrame, seen: Mapping[str, Seen]) -> dict[str, Any]:
-    used = {name: seen[name] for view in VIEWS for name in kept[view]}
-    return {
-        "root": str(root),
-        "files": len(used),
-        "bytes": sum(file.bytes for file in used.values()),
-        "sha256_of_listing": listing_digest(used.items()),
-    }

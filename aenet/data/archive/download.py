@@ -10,13 +10,12 @@ import socket
 import ssl
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from typing import Any, cast
 
 from aenet.data.archive.config import Progress, SourceConfig
-from aenet.data.archive.credentials import HINT, authorization, same_host
+from aenet.data.archive.credentials import HINT
 from aenet.data.archive.part import Part
+from aenet.data.archive.request import open_request
 from aenet.errors import AenetError
 
 _CHUNK = 64 * 1024
@@ -56,7 +55,7 @@ def _attempt(config: SourceConfig, part: Part, progress: Progress | None) -> Non
     if size and size == said.get("total"):
         return  # killed between the last byte and the rename
     try:
-        response = _open(config, size, said.get("validator"))
+        response = open_request(config, size, said.get("validator"))
     except urllib.error.HTTPError as error:
         _refused(config, part, error)
         return
@@ -75,44 +74,6 @@ def _attempt(config: SourceConfig, part: Part, progress: Progress | None) -> Non
                     progress(size, total or 0, "download")
     if total is not None and size < total:
         raise _Dropped(f"the connection ended at {size} of {total} bytes")
-
-
-def _open(config: SourceConfig, size: int, validator: str | None) -> http.client.HTTPResponse:
-    headers = {"User-Agent": "aenet", "Accept-Encoding": "identity"}
-    if size:
-        headers["Range"] = f"bytes={size}-"
-        if validator is not None:
-            headers["If-Range"] = validator
-    opener = urllib.request.OpenerDirector()  # build_opener would bring file:, ftp: and data: along
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        _HttpRedirects(),
-    ):
-        opener.add_handler(handler)
-    request = urllib.request.Request(config.source, headers=headers)  # noqa: S310  the scheme is checked by the config
-    if (credentials := authorization(config.source)) is not None:
-        request.add_unredirected_header("Authorization", credentials)
-    response = opener.open(request, timeout=config.timeout_s)
-    return cast(http.client.HTTPResponse, response)  # typeshed allows for file: and ftp: answers
-
-
-class _HttpRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow redirects to http and https only, for urllib alone would also follow ftp; credentials stay at home."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if not newurl.startswith(("http://", "https://")):
-            raise urllib.error.HTTPError(newurl, code, f"Redirection to url '{newurl}' is not allowed", headers, fp)
-        request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        credentials = req.get_header("Authorization")
-        if request is not None and credentials is not None and same_host(req.full_url, newurl):
-            request.add_unredirected_header("Authorization", credentials)
-        return request
 
 
 def _place(response: http.client.HTTPResponse, part: Part, size: int) -> tuple[int, int | None]:

@@ -16,6 +16,7 @@ from aenet.errors import AenetError
 from aenet.nn.attention import BAM, CBAM, Bam, Cbam, NoAttention, Triplet, TripletAttention, ZPoolGate, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.branches import Branch, ModelConfig, TwoBranch
+from aenet.nn.losses import Contrastive, Dbl, Hertl, InfoNCE, LossConfig, Mhnw, SoftTriHard, build_loss
 
 SMALL = "test_efficientnet"
 CUBE = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]]])
@@ -309,6 +310,36 @@ def test_descriptors_have_length_one_unless_a_loss_wants_their_lengths() -> None
         assert torch.allclose(unit.norm(dim=1), torch.ones(2))
         assert torch.allclose(long / long.norm(dim=1, keepdim=True), unit, atol=1e-6)
     assert torch.equal(raw[0], flat)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Mhnw(kind="mhnw"),
+        SoftTriHard(kind="soft_trihard"),
+        Dbl(kind="dbl"),
+        Dbl(kind="dbl", form="pair"),
+        Hertl(kind="hertl"),
+        Contrastive(kind="contrastive"),
+        InfoNCE(kind="infonce"),
+    ],
+    ids=lambda loss: loss.kind,
+)
+def test_every_loss_trains_the_network(loss: LossConfig) -> None:
+    """A few steps on one batch: every weight gets a finite gradient, and the loss falls."""
+    torch.manual_seed(3)
+    network, module = TwoBranch(config(head="gem")), build_loss(loss)
+    pixels = torch.randint(0, 256, (2, 6, 32, 64, 3), dtype=torch.uint8)
+    parameters = [*network.parameters(), *module.parameters()]
+    optimizer, values = torch.optim.AdamW(parameters, lr=1e-2), []
+    for _ in range(6):
+        value = module(*network(*pixels, unit=module.unit))
+        optimizer.zero_grad()
+        value.backward()
+        assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in parameters)
+        optimizer.step()
+        values.append(value.item())
+    assert min(values[1:]) < values[0]
 
 
 def test_shared_branches_are_one() -> None:

@@ -1,21 +1,19 @@
 """Part of the horizon, and which part: comparing descriptor maps over windows and shifts of azimuth.
 
-**Conventions.** A view of W columns and a map of w features cover the whole circle. Column 0 begins in the south, W/4
-is west, the centre W/2 north, 3W/4 east, so azimuth = 180 + 360 column / W, clockwise; feature i covers the view's
-columns i W/w to (i + 1) W/w. A *shift* s is a number of features by which the query's map has to be moved to the right
-to lie on the reference: query[x] shows what reference[(x + s) mod w] shows, and the query's centre looks towards
-**heading = 360 s / w** degrees. So a photo taken towards the east (90), whose centre column shows the east, has s =
-w / 4. Maps are [n, C, h, w], a `flatten` head's descriptors reshaped in C order.
+**Conventions.** Maps are [n, C, h, w]: a `flatten` head's descriptors reshaped in C order, their w features around the
+horizon as the view's columns are (`aenet.fieldofview`). A *shift* s is the number of features by which the query's
+map has to be moved to the right to lie on the reference: query[x] shows what reference[(x + s) mod w] shows, and the
+query's centre looks towards **heading = 360 s / w** degrees, clockwise from north. So a panorama whose centre column
+shows the east (90) has s = w / 4.
 
-Limited field of view: the view keeps its width, columns that were not seen are painted in the network's mean colour,
-and the comparison weighs each feature by the share of its columns that was seen. Both sides are normalised over that
-same window: a cosine, in -1..1. The correlation over shifts is DSM's (Shi et al., CVPR 2020, arXiv:2005.03860, eq. 3)
-with the reference normalised over the window at each shift, computed by FFT: one product of [queries x C h] by
-[C h x references] for each of the w / 2 + 1 frequencies takes the place of one over C h w for each of w shifts.
+A comparison weighs each feature by the share of it that was seen, and normalises both sides over that same window: a
+cosine, in -1..1. The correlation over shifts is DSM's (Shi et al., CVPR 2020, arXiv:2005.03860, eq. 3) with the
+reference normalised under the window at each shift, computed by FFT: one product of [queries x C h] by
+[C h x references] for each of the w // 2 + 1 frequencies takes the place of one over C h w for each of w shifts.
 """
 
 import numpy as np
-from jaxtyping import Bool, Complex64, Float, Int, UInt8
+from jaxtyping import Complex64, Float
 
 from aenet.errors import AenetError
 
@@ -36,41 +34,6 @@ def as_maps(descriptors: Float[np.ndarray, "n d"], shape: tuple[int, int, int]) 
     return descriptors.reshape(len(descriptors), *shape)
 
 
-def seen(width: int, fov_deg: float, centre: int) -> Bool[np.ndarray, " width"]:
-    """Return which of `width` columns a field of view around column `centre` keeps: fov / 360 of them, at least one.
-
-    An even number of columns extends as far to the left of the boundary before `centre` as to its right.
-    """
-    kept = min(width, max(1, round(fov_deg / 360 * width)))
-    out = np.zeros(width, dtype=bool)
-    out[(centre - kept // 2 + np.arange(kept)) % width] = True
-    return out
-
-
-def feature_weights(columns: Bool[np.ndarray, " width"], features: int) -> Float[np.ndarray, " w"]:
-    """Return the share of each feature's columns that were seen, in 0..1."""
-    edges = np.linspace(0, len(columns), features + 1)
-    total = np.interp(edges, np.arange(len(columns) + 1), np.concatenate([[0], np.cumsum(columns)]))
-    return np.asarray(np.diff(total) * features / len(columns), dtype=np.float32)
-
-
-def look(
-    views: UInt8[np.ndarray, "n h width 3"],
-    turns: Int[np.ndarray, " n"],
-    columns: Bool[np.ndarray, "#n width"],
-    fill: UInt8[np.ndarray, "3"],
-) -> UInt8[np.ndarray, "n h width 3"]:
-    """Return views turned so that what stood `turns` columns right of the centre stands in it, unseen columns filled.
-
-    A north-centred panorama turned by W / 4 is that of a camera headed east: 360 turn / W degrees.
-    """
-    rows = np.arange(len(views))[:, None]
-    places = (np.arange(views.shape[2]) + turns[:, None]) % views.shape[2]
-    turned = np.moveaxis(views, 2, 1)[rows, places]
-    turned[np.broadcast_to(~columns, places.shape)] = fill
-    return np.ascontiguousarray(np.moveaxis(turned, 1, 2))
-
-
 def compare(
     query: Maps, reference: Float[np.ndarray, "m c h w"], weights: Float[np.ndarray, "#n w"]
 ) -> Float[np.ndarray, "n m"]:
@@ -81,7 +44,13 @@ def compare(
     weighted = (query * weights[:, None, None]).reshape(len(query), -1)
     product = weighted @ reference.reshape(len(reference), -1).T
     window = np.broadcast_to(weights, (len(query), weights.shape[1])) @ energy(reference).T
-    return product / np.maximum(_window_norm(query, weights)[:, None] * np.sqrt(window), _SMALL)
+    return np.asarray(product / np.maximum(_window_norm(query, weights)[:, None] * np.sqrt(window), _SMALL))
+
+
+def compare_pairs(query: Maps, reference: Maps, weights: Float[np.ndarray, "#n w"]) -> Float[np.ndarray, " n"]:
+    """Return what `compare` does for query i and reference i only."""
+    product = np.einsum("nchw,nchw,nw->n", query, reference, np.broadcast_to(weights, (len(query), weights.shape[1])))
+    return np.asarray(product / np.maximum(_window_norm(query, weights) * _window_norm(reference, weights), _SMALL))
 
 
 def energy(maps: Maps) -> Float[np.ndarray, "n w"]:
@@ -105,6 +74,13 @@ def correlate(
     """
     shifts = window_energy(reference, weights)
     return correlate_spectra(window_spectra(query, weights), spectra(reference), np.sqrt(shifts))
+
+
+def correlate_pairs(query: Maps, reference: Maps, weights: Float[np.ndarray, " w"]) -> Float[np.ndarray, "n w"]:
+    """Return what `correlate` does for query i and reference i only."""
+    product = np.einsum("fnk,fnk->nf", np.conj(window_spectra(query, weights)), spectra(reference))
+    norm = np.maximum(np.sqrt(window_energy(reference, weights)), _SMALL)
+    return np.asarray(np.fft.irfft(product, n=len(weights), axis=1) / norm)
 
 
 def window_spectra(query: Maps, weights: Float[np.ndarray, " w"]) -> Complex64[np.ndarray, "f n k"]:

@@ -1,7 +1,7 @@
 """Evaluate descriptors of one split: who is found, at which rank, how far off in metres. No torch here."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ class EvaluateConfig(Config):
         unknown_heading: whether to evaluate queries whose heading is not known, too (several times the work).
         phases: rolls within one column of the feature map that a query of unknown heading is described at.
         seed: draws the headings.
+        unseen: what stands in a query's columns outside its field of view: the network's mean colour, or the nearest
+            column inside it.
     """
 
     batch_size: int = Field(ge=1)
@@ -42,6 +44,7 @@ class EvaluateConfig(Config):
     unknown_heading: bool = False
     phases: int = Field(default=4, ge=1)
     seed: int = 0
+    unseen: Literal["mean", "edge"] = "mean"
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,27 @@ def recall_curve(curves: dict[str, pd.DataFrame], chance: float, path: Path) -> 
     _save(figure, path)
 
 
+def headings(frame: pd.DataFrame, chance: float, path: Path) -> None:
+    """Draw recall at 1 over the field of view, and, where headings were to be found, how far off they are."""
+    known, unknown = (frame[frame["heading"] == kind].sort_values("fov_deg") for kind in ("known", "unknown"))
+    panels, width = (1, 4.6) if unknown.empty else (2, 9.0)
+    figure, axes = _subplots(1, panels, (width, 3.6), squeeze=False)
+    left, right = axes[0, 0], axes[0, -1]
+    for rows, colour in ((known, BLUE), (unknown, ORANGE)):
+        if not rows.empty:
+            label = f"{rows['heading'].iloc[0]} heading"
+            left.plot(rows["fov_deg"], rows["recall_at_1"], "o-", color=colour, label=label)
+    left.axhline(chance, color=GREY, linestyle="--", label="chance")
+    left.set(xlabel="field of view, degrees", ylabel="R@1, %", ylim=(0, 102), xticks=known["fov_deg"])
+    if not unknown.empty:
+        right.plot(unknown["fov_deg"], unknown["median_heading_error_deg"], "o-", color=ORANGE)
+        right.axhline(90, color=GREY, linestyle="--")
+        right.set(xlabel="field of view, degrees", ylabel="median heading error, degrees", ylim=(0, 102))
+        right.set_xticks(unknown["fov_deg"])
+    figure.legend(frameon=False, loc="outside lower center", ncols=3)
+    _save(figure, path)
+
+
 def dots(labels: Sequence[str], values: Sequence[Sequence[float]], xlabel: str, path: Path) -> None:
     """Draw one line per label: a dot for each value, a bar up to their mean, and the mean in figures."""
     figure, ((axis,),) = _subplots(1, 1, (6.4, 0.5 * len(labels) + 1), squeeze=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aenet import azimuth
+from aenet import azimuth, fieldofview
 from aenet.errors import AenetError
 
 MEAN = np.array([9, 9, 9], np.uint8)
@@ -11,7 +11,7 @@ ALL = np.ones((1, 16), bool)
 
 
 def seen(width: int, fov_deg: float, centre: int) -> np.ndarray:
-    return np.asarray(azimuth.seen(width, float(fov_deg), centre))  # the type checks of the tests take no int
+    return np.asarray(fieldofview.seen(width, float(fov_deg), centre))  # the type checks of the tests take no int
 
 
 def maps(n: int, seed: int, shape: tuple[int, int, int] = (5, 3, 8)) -> np.ndarray:
@@ -41,36 +41,48 @@ def test_ninety_degrees_to_the_north_keep_the_middle_and_to_the_south_the_ends()
 )
 def test_features_count_by_their_share_of_columns_seen(fov_deg: float, centre: int, expected: list[float]) -> None:
     """256 columns, 8 features of 45 degrees each; north is between features 3 and 4."""
-    weights = azimuth.feature_weights(seen(256, fov_deg, centre), 8)
+    weights = fieldofview.feature_weights(seen(256, fov_deg, centre), 8)
     assert weights.tolist() == expected
 
 
 def test_features_that_do_not_divide_the_view() -> None:
-    weights = azimuth.feature_weights(seen(10, 180, 5), 4)  # columns 3..7; features of 2.5 columns
+    weights = fieldofview.feature_weights(seen(10, 180, 5), 4)  # columns 3..7; features of 2.5 columns
     assert weights.tolist() == pytest.approx([0, 2 / 2.5, 2.5 / 2.5, 0.5 / 2.5])
 
 
 def test_a_camera_headed_east_has_the_east_in_its_centre() -> None:
     view = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3)  # each column its own number
-    east = azimuth.look(view, np.array([4]), ALL, MEAN)
+    east = fieldofview.look(view, np.array([4]), ALL, MEAN)
     assert east[0, 0, 8].tolist() == [12, 12, 12]  # 3W/4 is east
-    part = azimuth.look(view, np.array([4]), seen(16, 90, 8)[None], MEAN)
+    part = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], MEAN)
     assert part[0, 0, :, 0].tolist() == [9] * 6 + [10, 11, 12, 13] + [9] * 6
     assert view[0, 0, 0, 0] == 0  # the input is as it was
+
+
+def test_the_nearest_column_seen_is_repeated_around_the_circle() -> None:
+    columns = seen(16, 90, 0)  # 14, 15, 0, 1
+    expected = [0, 1, 1, 1, 1, 1, 1, 1, 14, 14, 14, 14, 14, 14, 14, 15]
+    expected[7:9] = [1, 14]  # 7 is six from 1 and seven from 14; 8 is six from 14
+    assert fieldofview.nearest_seen(columns[None])[0].tolist() == expected
+    view = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3)
+    painted = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], None)
+    assert painted[0, 0, :, 0].tolist() == [10] * 7 + [11, 12] + [13] * 7  # 15 is six from 9 and seven from 6
+    everything = fieldofview.look(view, np.array([0]), ALL, None)
+    assert np.array_equal(everything, view)
 
 
 def test_looking_is_the_inverse_of_turning_north() -> None:
     from aenet.data.views import turn_north
 
     view = np.random.default_rng(0).integers(0, 255, (1, 2, 16, 3)).astype(np.uint8)
-    assert np.array_equal(turn_north(azimuth.look(view, np.array([4]), ALL, MEAN)[0], 90.0), view[0])
+    assert np.array_equal(turn_north(fieldofview.look(view, np.array([4]), ALL, MEAN)[0], 90.0), view[0])
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, 7])
 @pytest.mark.parametrize("fov_deg", [360, 180, 90])
 def test_a_map_rolled_by_k_features_is_found_at_shift_k(k: int, fov_deg: float) -> None:
     reference = maps(4, 1)
-    weights = azimuth.feature_weights(seen(64, fov_deg, 32), 8)
+    weights = fieldofview.feature_weights(seen(64, fov_deg, 32), 8)
     query = np.roll(reference, -k, axis=3)  # query[x] = reference[x + k]
     hidden = np.where(weights > 0, query, np.float32(7))  # nothing outside the window counts
     scores = azimuth.correlate(hidden, reference, weights)
@@ -96,6 +108,10 @@ def test_fft_equals_the_loop_over_shifts(shape: tuple[int, int, int]) -> None:
     assert np.allclose(azimuth.correlate(query, reference, weights), expected, atol=1e-6)
     known = azimuth.compare(query, reference, weights[None])
     assert np.allclose(known, expected[:, :, 0], atol=1e-6)
+    diagonal = np.arange(3)
+    pairs = azimuth.correlate_pairs(query, reference[:3], weights)
+    assert np.allclose(pairs, expected[diagonal, diagonal], atol=1e-6)
+    assert np.allclose(azimuth.compare_pairs(query, reference[:3], weights[None]), pairs[:, 0], atol=1e-6)
 
 
 def test_a_known_heading_and_the_whole_circle_is_plain_ranking() -> None:
@@ -132,7 +148,7 @@ def test_phases_find_headings_between_features(turn: int, fov_deg: float) -> Non
     scores = []
     for phase in range(phases):
         step = phase * 256 // 8 // phases
-        weights = azimuth.feature_weights(np.roll(seen(256, fov_deg, 128), -step), 8)
+        weights = fieldofview.feature_weights(np.roll(seen(256, fov_deg, 128), -step), 8)
         query = features(np.roll(panorama, -(turn + step), axis=3))
         scores.append(azimuth.correlate(query, features(panorama), weights))
     fine = azimuth.interleave(np.stack(scores))

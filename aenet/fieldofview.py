@@ -1,0 +1,61 @@
+"""A limited field of view on the full-width view that networks with fixed inputs take.
+
+**Conventions.** A view of W columns covers the whole circle: column 0 begins in the south, W/4 is west, the centre W/2
+north, 3W/4 east; azimuth = 180 + 360 column / W, clockwise. Feature i of a map of w covers the columns i W/w to
+(i + 1) W/w. Columns that were not seen are painted, in the network's mean colour (which normalisation makes zero) or
+as the nearest column that was seen, and the comparison (`aenet.azimuth`) leaves their features out.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+
+def seen(width: int, fov_deg: float, centre: int) -> Bool[np.ndarray, " width"]:
+    """Return which of `width` columns a field of view around column `centre` keeps: fov / 360 of them, at least one.
+
+    An even number of columns reaches as far to the left of the edge before column `centre` as to its right.
+    """
+    kept = min(width, max(1, round(fov_deg / 360 * width)))
+    out = np.zeros(width, dtype=bool)
+    out[(centre - kept // 2 + np.arange(kept)) % width] = True
+    return out
+
+
+def feature_weights(columns: Bool[np.ndarray, " width"], features: int) -> Float[np.ndarray, " w"]:
+    """Return the share of each feature's columns that were seen, in 0..1."""
+    edges = np.linspace(0, len(columns), features + 1)
+    total = np.interp(edges, np.arange(len(columns) + 1), np.concatenate([[0], np.cumsum(columns)]))
+    return np.asarray(np.diff(total) * features / len(columns), dtype=np.float32)
+
+
+def look(
+    views: UInt8[np.ndarray, "n h width 3"],
+    turns: Int[np.ndarray, " n"],
+    columns: Bool[np.ndarray, "#n width"],
+    paint: UInt8[np.ndarray, "3"] | None,
+) -> UInt8[np.ndarray, "n h width 3"]:
+    """Return views turned so that what stood `turns` columns right of the centre stands in it, unseen columns painted.
+
+    A north-centred panorama turned by W / 4 is that of a camera headed east: 360 turn / W degrees.
+
+    Args:
+        columns: which columns of the result were seen.
+        paint: the colour of the others; None repeats the nearest column that was seen.
+    """
+    width = views.shape[2]
+    source = np.arange(width) if paint is not None else nearest_seen(columns)
+    places = np.broadcast_to((source + turns[:, None]) % width, (len(views), width))
+    turned = np.moveaxis(views, 2, 1)[np.arange(len(views))[:, None], places]
+    if paint is not None:
+        turned[np.broadcast_to(~columns, places.shape)] = paint
+    return np.ascontiguousarray(np.moveaxis(turned, 1, 2))
+
+
+def nearest_seen(columns: Bool[np.ndarray, "n width"]) -> Int[np.ndarray, "n width"]:
+    """Return the nearest seen column of each, around the circle; the left one of two as near."""
+    width = columns.shape[1]
+    around, place = np.tile(columns, 3), np.arange(3 * width)
+    left = np.maximum.accumulate(np.where(around, place, -width), axis=1)
+    right = np.minimum.accumulate(np.where(around, place, 4 * width)[:, ::-1], axis=1)[:, ::-1]
+    nearest = np.where(place - left <= right - place, left, right)
+    return np.asarray(nearest[:, width : 2 * width] % width)

@@ -1,14 +1,15 @@
 """Decode strangers' photos: what `aenet.images` opens, HEIC where its extra is installed, and large ones within bounds.
 
 A photo of 20,000 px is decoded for a view of some hundred columns. A JPEG can be decoded at 1/2, 1/4 or 1/8 of its
-size, which averages blocks of pixels as resizing would; the other formats cannot: of those, one large one is decoded
-at a time.
+size, which averages blocks of pixels as resizing would. The other formats cannot: of those, one large one is decoded
+at a time, and averaged at once.
 """
 
 import io
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -52,7 +53,7 @@ def open_image(content: bytes) -> Image.Image:
 
 
 def decode_photo(content: bytes, min_width: int = 0, min_height: int = 0) -> UInt8[np.ndarray, "h w 3"]:
-    """Return upright RGB pixels, of a JPEG possibly at 1/2, 1/4 or 1/8 of its size.
+    """Return upright RGB pixels, of a JPEG or a large picture possibly at a fraction of its size.
 
     Args:
         min_width, min_height: of the upright picture; a reduced one has at least these. 0 in both: never reduced.
@@ -62,29 +63,45 @@ def decode_photo(content: bytes, min_width: int = 0, min_height: int = 0) -> UIn
     """
     if is_heic(content):
         return _decode_heic(content)
-    width, height, orientation, reducible, bounded = _look(content)
-    least = (min_height, min_width) if orientation in (5, 6, 7, 8) else (min_width, min_height)
-    halves = reducible and any(least) and width >= 2 * least[0] and height >= 2 * least[1]
-    with _bound(width * height, halves and bounded):
-        if halves:
-            try:
+    file = _look(content)
+    turned = file.orientation in (5, 6, 7, 8)
+    least = (min_height, min_width) if turned else (min_width, min_height)
+    factor = min(file.width // max(least[0], 1), file.height // max(least[1], 1)) if any(least) else 1
+    pixels = file.width * file.height
+    with _bound(pixels, file.lines and factor > 1):
+        try:
+            if factor > 1 and file.jpeg:
                 small = simplejpeg.decode_jpeg(content, "RGB", min_width=least[0], min_height=least[1])
-                return _upright(np.asarray(small), orientation)
-            except ValueError:
-                pass  # damaged: the door's own sentence says how
+                return _upright(np.asarray(small), file.orientation)
+            if factor > 1 and file.plain and pixels > LARGE_PIXELS:
+                with open_image(content) as image:
+                    return np.asarray(ImageOps.exif_transpose(image.reduce(factor)).convert("RGB"))
+        except Exception:  # noqa: BLE001, S110  many kinds; damaged: the door's own sentence says how
+            pass
         return decode_bytes(content, "")
 
 
-def _look(content: bytes) -> tuple[int, int, int, bool, bool]:
-    """Stored width and height, orientation, whether it is an RGB JPEG, and whether that is decoded line by line."""
+class _File(NamedTuple):
+    """Stored size and orientation; whether it is 8-bit colour or grey, a JPEG of that, and one decoded by lines."""
+
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    plain: bool = False
+    jpeg: bool = False
+    lines: bool = False
+
+
+def _look(content: bytes) -> _File:
     try:
         with open_image(content) as image:
-            jpeg = image.format == "JPEG" and image.mode == "RGB"
-            orientation = Image.Image.getexif(image).get(_ORIENTATION, 1) if jpeg else 1
+            plain = image.mode in ("RGB", "L")
+            jpeg = plain and image.format == "JPEG"
+            orientation = int(Image.Image.getexif(image).get(_ORIENTATION, 1)) if jpeg else 1
             # A progressive JPEG's coefficients are held whole, at twice the size of its pixels.
-            return image.width, image.height, orientation, jpeg, not image.info.get("progressive")
+            return _File(*image.size, orientation, plain, jpeg, jpeg and not image.info.get("progressive"))
     except Exception:  # noqa: BLE001  Pillow raises eight kinds; `decode_bytes` says what is wrong
-        return 0, 0, 1, False, False
+        return _File()
 
 
 def _bound(pixels: int, small: bool) -> AbstractContextManager[object]:

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 
 from aenet.images import read_gps
-from aenet.serving.decoding import is_heic, open_image
+from aenet.serving.decoding import open_image
 from aenet.serving.xmp import find_packet
 
 _EXIF_IFD, _GPS_IFD, _ORIENTATION, _TIFF_XMP = 0x8769, 0x8825, 0x0112, 700
@@ -45,7 +45,8 @@ def _tags(image: Image.Image, content: bytes) -> tuple[dict[int, Any], dict[int,
         # Pillow's own `getexif` of a PNG decodes its pixels; the base class looks at what is read already.
         exif = Image.Image.getexif(image)
         tags = dict(exif) | dict(exif.get_ifd(_EXIF_IFD))
-        gps = dict(exif.get_ifd(_GPS_IFD)) if is_heic(content) else read_gps(content)
+        late = image.format == "PNG" and "exif" not in image.info and b"eXIf" in content  # behind the pixels
+        gps = read_gps(content) if late else dict(exif.get_ifd(_GPS_IFD))
     except Exception as error:  # noqa: BLE001  as above
         return {}, {}, f"EXIF is damaged ({type(error).__name__})"
     return tags, gps, None

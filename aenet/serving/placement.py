@@ -19,6 +19,7 @@ from aenet.serving.coverage import Coverage, Lens, Strip, Whole
 FILL = (124, 116, 104)  # ImageNet's mean colour: zero once normalised
 _FINER = 4  # times finer than the canvas, then averaged
 _SAME = 0.01  # of the vertical field: cameras round
+_FAR = 8.0  # widths or heights beside the photo: outside, and small enough for remap's integers
 
 
 class Placed(NamedTuple):
@@ -112,15 +113,16 @@ def _render(
     spec: ViewSpec,
     centre_deg: float,
     span: tuple[float, float],
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The canvas, sampled finer than its own grid and averaged; rows the photo does not reach get FILL."""
+    size = pixels.shape[0], pixels.shape[1]
     pixels = _thinned(pixels, covers, spec, span)
-    x, y = _look_up(covers, _grid(spec, centre_deg, span, _FINER), pixels.shape[:2])
+    u, v = _look_up(covers, _grid(spec, centre_deg, span, _FINER), size)
+    x, y = u * np.float32(pixels.shape[1]) - np.float32(0.5), v * np.float32(pixels.shape[0]) - np.float32(0.5)
     fine = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     canvas = resize(np.asarray(fine, dtype=np.uint8), spec.height, spec.width)
-    x, y = _look_up(covers, _grid(spec, centre_deg, span, 1), pixels.shape[:2])
-    seen = (x >= -0.5) & (x <= pixels.shape[1] - 0.5) & (y >= -0.5) & (y <= pixels.shape[0] - 0.5)
-    canvas[~seen] = FILL
+    u, v = _look_up(covers, _grid(spec, centre_deg, span, 1), size)
+    canvas[~((u >= 0) & (u <= 1) & (v >= 0) & (v <= 1))] = FILL
     return canvas
 
 
@@ -135,27 +137,28 @@ def _grid(
 
 
 def _look_up(
-    covers: Strip | Lens, grid: tuple[Float32[np.ndarray, "1 w"], Float32[np.ndarray, "h 1"]], size: tuple[int, ...]
+    covers: Strip | Lens,
+    grid: tuple[Float32[np.ndarray, "1 w"], Float32[np.ndarray, "h 1"]],
+    size: tuple[int, int],
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Where in the photo (of `size` height, width) each direction is seen, in pixel centres; far outside if nowhere."""
+    """Where in the photo (of `size` height, width) each direction is seen: 0 to 1 from the left and from the top."""
     azimuth, elevation = grid
-    height, width = size
     if isinstance(covers, Strip):
-        x = np.degrees(azimuth) / covers.width_deg * width + width / 2
-        y = (covers.top_deg - np.degrees(elevation)) / (covers.top_deg - covers.bottom_deg) * height
+        u = np.degrees(azimuth) / covers.width_deg + 0.5
+        v = (covers.top_deg - np.degrees(elevation)) / (covers.top_deg - covers.bottom_deg)
     else:
-        focal = width / 2 / math.tan(math.radians(covers.fov_deg) / 2)
+        focal = 0.5 / math.tan(math.radians(covers.fov_deg) / 2)  # in widths
         ahead = np.cos(azimuth)
-        # Behind the camera nothing is seen; near 90 degrees the plane is infinitely far.
-        x = np.where(ahead > 1e-3, focal * np.tan(azimuth) + width / 2, -1e6)
-        y = height / 2 - focal * np.tan(np.clip(elevation, -1.57, 1.57)) / np.maximum(ahead, 1e-3)
-    x, y = np.broadcast_arrays(x - 0.5, y - 0.5)
-    return np.clip(x, -1e6, 1e6).astype(np.float32), np.clip(y, -1e6, 1e6).astype(np.float32)
+        # Behind the camera nothing is seen; at right angles to it the plane is infinitely far.
+        u = np.where(ahead > 1e-3, focal * np.tan(azimuth) + 0.5, -_FAR)
+        v = 0.5 - size[1] / size[0] * focal * np.tan(np.clip(elevation, -1.57, 1.57)) / np.maximum(ahead, 1e-3)
+    u, v = np.broadcast_arrays(np.clip(u, -_FAR, _FAR), np.clip(v, -_FAR, _FAR))
+    return u.astype(np.float32), v.astype(np.float32)
 
 
 def _thinned(
     pixels: UInt8[np.ndarray, "h w 3"], covers: Strip | Lens, spec: ViewSpec, span: tuple[float, float]
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Average a photo down to the fine grid's density: sampling it sparsely would pick noise."""
     height, width = pixels.shape[:2]
     dense = _FINER * spec.width / 360, _FINER * spec.height / (span[0] - span[1])  # fine pixels a degree

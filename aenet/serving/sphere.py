@@ -42,7 +42,8 @@ def read_sphere(properties: Mapping[str, str], width: int, height: int) -> tuple
         return None, f"GPano projection {projection!r}: only equirectangular is read"
     given = [number(properties.get(f"GPano:{name}")) for name in _FIELDS]
     if all(value is None for value in given):
-        return (Sphere(0.0, 360.0, 90.0, -90.0), None) if _near(width, 2 * height) else (None, "GPano without sizes")
+        whole = _near(float(width), 2.0 * height)
+        return (Sphere(0.0, 360.0, 90.0, -90.0), None) if whole else (None, "GPano without sizes")
     full_width, full_height, crop_width, crop_height, left, top = given
     # What is not said is whole, as the format has it.
     full_width = full_width or crop_width or float(width)

@@ -1,0 +1,292 @@
+"""What photos say of themselves: position, heading and its reference, field of view; and what strangers write."""
+
+import io
+import math
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import IFDRational
+
+from aenet.errors import AenetError
+from aenet.serving.declination import declination_deg
+from aenet.serving.pose import Photo, Told, read_account
+from aenet.serving.xmp import MAX_BYTES, read_properties
+
+GPS = {1: "N", 2: (47.0, 39.0, 36.0), 3: "E", 4: (9.0, 10.0, 12.0)}  # 47.66, 9.17
+GPANO = "http://ns.google.com/photos/1.0/panorama/"
+RDF = (
+    "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+    "{}</rdf:RDF></x:xmpmeta>"
+)
+
+
+def picture(
+    width: int = 80,
+    height: int = 60,
+    gps: dict[int, object] | None = None,
+    exif: dict[int, object] | None = None,
+    xmp: bytes | None = None,
+    format_: str = "JPEG",
+) -> bytes:
+    """An image file with metadata; `exif` may hold 0x8769 as a mapping of its own."""
+    block = Image.Exif()
+    for tag, value in (exif or {}).items():
+        if isinstance(value, dict):
+            block.get_ifd(tag).update(value)
+        else:
+            block[tag] = value
+    if gps:
+        block.get_ifd(0x8825).update(gps)
+    out = io.BytesIO()
+    pixels = Image.fromarray(np.full((height, width, 3), 90, np.uint8))
+    options: dict[str, object] = {"exif": block.tobytes()}
+    if xmp is not None and format_ == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    elif xmp is not None and format_ == "TIFF":
+        block[700] = xmp
+        options["exif"] = block.tobytes()
+    elif xmp is not None:
+        options["xmp"] = xmp
+    pixels.save(out, format_, **options)
+    return out.getvalue()
+
+
+def gpano(**values: object) -> bytes:
+    attributes = " ".join(f'GPano:{name}="{value}"' for name, value in values.items())
+    return RDF.format(f"<rdf:Description xmlns:GPano='{GPANO}' {attributes}/>").encode()
+
+
+def camera(**tags: object) -> dict[int, object]:
+    numbers = {"width": 0xA002, "height": 0xA003, "film": 0xA405, "focal": 0x920A, "density": 0xA20E, "unit": 0xA210}
+    return {0x8769: {numbers[name]: value for name, value in tags.items()}}
+
+
+# Test values published with the models: WMM2010, 2015v2, 2020 (PDF tables) and WMM2025_TestValues.txt, all of NOAA.
+@pytest.mark.parametrize(
+    ("year", "altitude_km", "latitude", "longitude", "declination"),
+    [
+        (2010.0, 0, 80, 0, -6.13), (2010.0, 100, 0, 120, 0.94), (2012.5, 0, -80, 240, 70.04),
+        (2015.0, 0, 80, 0, -3.90), (2017.5, 100, 0, 120, 0.36), (2017.5, 0, -80, 240, 69.59),
+        (2020.0, 0, 80, 0, -1.28), (2022.5, 100, -80, 240, 68.55), (2020.0, 0, 90, 180, -176.34),
+        (2020.0, 0, -90, -90, 59.26), (2025.0, 28, 89, -121, -99.77), (2025.0, 65, 43, 93, 0.50),
+        (2025.5, 44, 33, -118, 11.10), (2026.0, 33, -3, -147, 9.71), (2026.5, 12, -79, 115, -137.58),
+        (2027.0, 57, -43, 50, -48.27), (2028.0, 75, 79, 125, -18.59), (2029.0, 41, 42, -19, -4.13),
+        (2029.5, 93, -2, 158, 7.09),
+    ],
+)  # fmt: skip
+def test_declination_is_the_published_one(
+    year: float, altitude_km: int, latitude: int, longitude: int, declination: float
+) -> None:
+    assert declination_deg(float(latitude), float(longitude), year, float(altitude_km)) == pytest.approx(
+        declination, abs=0.0051
+    )
+
+
+@pytest.mark.parametrize("year", [2009.9, 2030.1, math.nan])
+def test_declination_outside_its_years_is_refused(year: float) -> None:
+    with pytest.raises(AenetError, match="known from 2010 to 2030"):
+        declination_deg(47.0, 9.0, year)
+
+
+def test_a_photo_without_a_word_has_no_account() -> None:
+    account = read_account(picture())
+    assert (account.width, account.height) == (80, 60)
+    assert math.isnan(account.latitude) and account.notes == ()
+    assert (account.heading_deg, account.fov_deg, account.sphere, account.position_from) == (None,) * 4
+    assert account.pose.heading_deg == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "heading", "source"), [("T", 100.0, "exif true"), ("M", 103.64, "exif magnetic")]
+)
+def test_heading_is_true_or_corrected(reference: str, heading: float, source: str) -> None:
+    """In Konstanz a compass points 3.64 degrees east of north in the middle of 2025 (by the model's own calculator)."""
+    dated = {0x8769: {0x9003: "2025:07:01 12:00:00"}}
+    account = read_account(picture(gps=GPS | {16: reference, 17: 100.0}, exif=dated))
+    assert account.heading_deg == pytest.approx(heading, abs=0.01) and account.heading_from == source
+    assert any("corrected by a declination of +3.6" in note for note in account.notes) == (reference == "M")
+
+
+@pytest.mark.parametrize(
+    ("gps", "date", "note"),
+    [
+        (GPS | {17: 100.0}, "2025:07:01", "says neither true nor magnetic"),
+        (GPS | {16: "X", 17: 100.0}, "2025:07:01", "says neither true nor magnetic"),
+        (
+            GPS | {16: "M", 17: 100.0},
+            None,
+            r"magnetic heading 100: not corrected, treated as unknown \(there is no date",
+        ),
+        (GPS | {16: "M", 17: 100.0}, "1999:07:01", r"not corrected, .* from 2010 to 2030, not for 1999\.5"),
+        (GPS | {16: "M", 17: 100.0}, "0000:00:00", "there is no date"),
+        ({16: "M", 17: 100.0}, "2025:07:01", "there is no position"),
+        (GPS | {16: "T", 17: 361.0}, "2025:07:01", "is no heading"),
+        (GPS | {16: "T", 17: IFDRational(0, 0)}, "2025:07:01", "is no heading"),
+    ],
+)
+def test_a_heading_that_cannot_be_known_is_unknown(gps: dict[int, object], date: str | None, note: str) -> None:
+    dated = {0x8769: {0x9003: f"{date} 12:00:00"}} if date else {}
+    account = read_account(picture(gps=gps, exif=dated))
+    assert account.heading_deg is None and account.heading_from is None
+    assert len(account.notes) == 1 and re.search(note, account.notes[0]), account.notes
+
+
+@pytest.mark.parametrize(
+    ("gps", "note"),
+    [
+        (GPS | {2: (95.0, 0.0, 0.0)}, "95, 9.17 is no place on Earth"),
+        (GPS | {4: (200.0, 0.0, 0.0)}, "is no place on Earth"),
+        (GPS | {2: (IFDRational(0, 0), 0.0, 0.0)}, "latitude is no number"),
+        (GPS | {4: (9.0, IFDRational(5, 0), 0.0)}, "longitude is no number"),
+        ({2: GPS[2], 4: GPS[4]}, "names no hemisphere"),
+        (GPS | {1: "Q"}, "names no hemisphere"),
+        ({1: "N", 2: GPS[2]}, "longitude is no number"),
+        (GPS | {2: (0.0, 0.0, 0.0), 4: (0.0, 0.0, 0.0)}, "before their first fix"),
+    ],
+)
+def test_impossible_gps_is_absent_with_a_reason(gps: dict[int, object], note: str) -> None:
+    account = read_account(picture(gps=gps))
+    assert math.isnan(account.latitude) and math.isnan(account.longitude) and account.position_from is None
+    assert len(account.notes) == 1 and note in account.notes[0], account.notes
+
+
+def test_xmp_gives_the_position_exif_lacks() -> None:
+    body = (
+        "<rdf:Description xmlns:e='http://ns.adobe.com/exif/1.0/' e:GPSLatitude='47,39.6S' "
+        "e:GPSLongitude='9,10,12E' e:GPSImgDirection='9000/100' e:GPSImgDirectionRef='T'/>"
+    )
+    account = read_account(picture(xmp=RDF.format(body).encode()))
+    assert (account.latitude, account.longitude) == (pytest.approx(-47.66), pytest.approx(9.17))
+    assert (account.position_from, account.heading_deg, account.heading_from) == ("xmp", 90.0, "xmp true")
+    account = read_account(picture(gps=GPS, xmp=RDF.format(body).encode()))
+    assert account.position_from == "exif" and account.latitude == pytest.approx(47.66)
+
+
+def test_the_table_overrides_the_file() -> None:
+    content = picture(gps=GPS | {16: "T", 17: 10.0}, exif=camera(film=28))
+    account = read_account(content, Told(1.0, 2.0, -90.0, 45.0))
+    assert (account.latitude, account.longitude, account.heading_deg, account.fov_deg) == (1.0, 2.0, 270.0, 45.0)
+    assert {account.position_from, account.heading_from, account.fov_from} == {"table"}
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_panorama_metadata_in_every_format(format_: str) -> None:
+    xmp = gpano(ProjectionType="equirectangular", UsePanoramaViewer="True", PoseHeadingDegrees="350.5")
+    account = read_account(picture(160, 80, GPS, xmp=xmp, format_=format_))
+    assert account.heading_deg == 350.5 and account.heading_from == "gpano"
+    assert account.sphere is not None and account.sphere.width_deg == 360 and account.sphere.top_deg == 90
+    assert account.latitude == pytest.approx(47.66)
+
+
+def test_properties_as_elements_under_another_prefix() -> None:
+    body = f"<rdf:Description xmlns:p='{GPANO}'><p:PoseHeadingDegrees> 12.5 </p:PoseHeadingDegrees></rdf:Description>"
+    assert read_account(picture(xmp=RDF.format(body).encode())).heading_deg == 12.5
+
+
+def test_a_cropped_panorama_says_where_it_lies() -> None:
+    """A quarter to the right of the middle, 45 degrees up and 30 down, in a file resized to a tenth."""
+    xmp = gpano(
+        ProjectionType="equirectangular", FullPanoWidthPixels=8000, FullPanoHeightPixels=4000,
+        CroppedAreaImageWidthPixels=2000, CroppedAreaImageHeightPixels=1667,
+        CroppedAreaLeftPixels=4000, CroppedAreaTopPixels=1000,
+    )  # fmt: skip
+    sphere = read_account(picture(200, 167, xmp=xmp)).sphere
+    assert sphere is not None
+    assert (sphere.left_deg, sphere.width_deg, sphere.top_deg) == (180.0, 90.0, 45.0)
+    assert sphere.bottom_deg == pytest.approx(-30.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        ({"ProjectionType": "cylindrical"}, "only equirectangular"),
+        ({"ProjectionType": "equirectangular"}, "without sizes"),
+        (
+            {"ProjectionType": "equirectangular", "FullPanoWidthPixels": 100, "CroppedAreaImageWidthPixels": 300},
+            "lies outside",
+        ),
+        ({"ProjectionType": "equirectangular", "FullPanoWidthPixels": 160}, "another shape"),
+        ({"PoseHeadingDegrees": "north"}, "is no number"),
+        ({"PoseHeadingDegrees": "nan"}, "is no number"),
+    ],
+)
+def test_panorama_metadata_that_contradict_the_picture_are_left_aside(values: dict[str, object], note: str) -> None:
+    account = read_account(picture(80, 60, xmp=gpano(**values)))
+    assert account.sphere is None and account.heading_deg is None
+    assert len(account.notes) == 1 and note in account.notes[0], account.notes
+
+
+_LAUGHS = "<!DOCTYPE a [<!ENTITY l 'lol'>" + "".join(f"<!ENTITY l{n} '{'&l;' * 9}'>" for n in range(9)) + "]>"
+
+
+@pytest.mark.parametrize(
+    ("packet", "sentence"),
+    [
+        (f"{_LAUGHS}<a>&l8;</a>", "document type: refused"),
+        ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "document type: refused"),
+        ("<!DOCTYPE a SYSTEM 'http://127.0.0.1:9/a.dtd'><a/>", "document type: refused"),
+        ("<a><b></a>", "not well-formed"),
+        ("", "not well-formed"),
+        ("<a>" * 100 + "</a>" * 100, "deeper than 64"),
+        ("<a>" + " " * MAX_BYTES + "</a>", "the limit is 1,048,576"),
+    ],
+)
+def test_hostile_xmp_is_refused_and_costs_only_itself(packet: str, sentence: str) -> None:
+    with pytest.raises(AenetError, match=sentence):
+        read_properties(packet.encode())
+    if 0 < len(packet) < 60_000:  # what fits into a JPEG's segment
+        account = read_account(picture(gps=GPS, xmp=packet.encode()))
+        assert account.latitude == pytest.approx(47.66) and sentence in account.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "tags", "fov"),
+    [
+        ((3600, 2400), {"film": 18}, 90.0),  # full frame: 36 mm wide
+        ((2400, 3600), {"film": 18}, 67.38),  # the same upright: 24 mm wide
+        ((360, 240), {"film": 18, "width": 3600, "height": 2400}, 90.0),  # resized since
+        ((4000, 3000), {"film": 26}, 67.3),  # a phone: equal diagonals, 4:3
+        # 18 mm on a sensor of 36 mm with 3,600 px: 100 px a mm, 2,540 an inch
+        ((3600, 2400), {"focal": 18.0, "density": 2540.0, "unit": 2, "width": 3600, "height": 2400}, 90.0),
+        ((1800, 1200), {"focal": 18.0, "density": 1000.0, "unit": 3, "width": 3600, "height": 2400}, 90.0),
+        ((3600, 2400), {"focal": 18.0}, None),  # which sensor?
+        ((3600, 2400), {"film": 0}, None),
+    ],
+)
+def test_field_of_view_from_the_lens(size: tuple[int, int], tags: dict[str, float], fov: float | None) -> None:
+    account = read_account(picture(*size, exif=camera(**tags)))
+    assert account.fov_deg == (None if fov is None else pytest.approx(fov, abs=0.1))
+
+
+def test_a_cropped_or_fisheye_photo_has_no_field_of_view() -> None:
+    cropped = read_account(picture(2400, 2400, exif=camera(film=18, width=3600, height=2400)))
+    assert cropped.fov_deg is None and "EXIF says 3600 x 2400 px, it has 2400 x 2400" in cropped.notes[0]
+    fisheye = read_account(picture(3600, 2400, exif=camera(film=8)))
+    assert fisheye.fov_deg is None and "no ordinary one" in fisheye.notes[0]
+
+
+def test_turned_files_count_upright() -> None:
+    account = read_account(picture(400, 300, exif={0x0112: 6, **camera(film=26)}))
+    assert (account.width, account.height) == (300, 400)
+    assert account.fov_deg == pytest.approx(53.1, abs=0.1)  # the narrow side of 67.3
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_damage_to_the_header_is_ever_a_crash(seed: int) -> None:
+    """Flipped bytes, cut ends: an account or nothing, never an exception."""
+    generator = np.random.default_rng(seed)
+    format_ = ("JPEG", "PNG", "TIFF", "WEBP")[seed % 4]
+    good = picture(64, 48, GPS | {16: "M", 17: 12.0}, camera(film=28), gpano(PoseHeadingDegrees=1), format_)
+    content = np.frombuffer(good, np.uint8).copy()
+    content[generator.integers(0, min(len(content), 700), 12)] = generator.integers(0, 256, 12)
+    account = read_account(content.tobytes()[: int(generator.integers(1, len(good)))])
+    assert isinstance(account, Photo) and (math.isnan(account.latitude) or abs(account.latitude) <= 90)
+    assert account.heading_deg is None or 0 <= account.heading_deg < 360
+
+
+def test_what_is_no_image_has_no_account() -> None:
+    assert "no readable header" in read_account(b"").notes[0] and read_account(b"\xff\xd8\xff").width == 0

@@ -17,7 +17,7 @@ from aenet.serving.gallerymanifest import MANIFEST, GalleryManifest, read_galler
 from aenet.serving.galleryoptions import GalleryOptions, GallerySummary, SourceOptions
 from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource, open_source
-from aenet.serving.tileshards import build_shards, writing
+from aenet.serving.tileshards import build_shards, sweep, writing
 from aenet.serving.views import model_digest
 
 __all__ = ["GalleryOptions", "GallerySummary", "build_gallery"]
@@ -51,7 +51,8 @@ def build_gallery(
     tiles = open_source(source, tile_size, options.spacing_m, options)
     spacing = options.spacing_m if tiles.gridded else None
     key = source_key(tiles, card, tile_size, spacing, options, [options.shard_size, options.dtype])
-    with hold(out / ".lock", f"gallery {out}"), writing(out):
+    with writing(out), hold(out / ".lock", f"gallery {out}"):
+        sweep(out)
         if finished := _prepare(out, key, options.overwrite):
             return GallerySummary(out, finished, 0, len(finished.shards), finished.embedded_on, card.view.tile_size_m)
         branch = Branch(model, "aerial", options.provider, options.threads, options.batch_size)

@@ -26,7 +26,7 @@ from aenet.serving.galleryoptions import AddOptions, GallerySummary
 from aenet.serving.overview import Overview
 from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource, open_source
-from aenet.serving.tileshards import build_shards, writing
+from aenet.serving.tileshards import build_shards, sweep, writing
 
 __all__ = ["AddOptions", "add_to_gallery"]
 
@@ -69,14 +69,15 @@ def add_to_gallery(
     """
     card = read_card(model)
     read_gallery(folder)  # before a lock would make the folder
-    with hold(folder / ".lock", f"gallery {folder}"), writing(folder):
+    with writing(folder), hold(folder / ".lock", f"gallery {folder}"):
+        sweep(folder)
         gallery = _open(folder, card, options)
         before = gallery.manifest
         tiles = open_source(source, before.tile_size_m, before.spacing_m or 1.0, options)
         _check_kind(folder, before, tiles)
         key = source_key(tiles, card, before.tile_size_m, before.spacing_m, options, [options.shard_size, before.dtype])
         if key in {known.key for known in before.sources}:
-            (folder / ADD_PLAN).unlink(missing_ok=True)
+            _tidy(folder, before)
             return _summary(folder, before, card)
         new = _prepare(gallery, tiles, key, options)
         if not new.shards:
@@ -135,7 +136,7 @@ def _prepare(gallery: Gallery, tiles: TileSource, key: str, options: AddOptions)
     first = 1 + max(int(name.rpartition("-")[2]) for name in gallery.manifest.shards)
     shards = shard_paths(folder, first, len(rest), options.shard_size)
     if not shards:
-        plan.unlink()
+        plan.unlink()  # nothing to go on with
     return _Addition(tiles, key, shards, int(known.sum()))
 
 
@@ -147,11 +148,16 @@ def _publish(gallery: Gallery, new: _Addition, card: ModelCard, options: AddOpti
     backdrop = _backdrop(folder, before, new, plain.coverage)
     after = plain.model_copy(update={"backdrop": backdrop})
     write_json(folder / MANIFEST, after.model_dump(mode="json"))
-    (folder / ADD_PLAN).unlink()
-    for picture in folder.glob("backdrop*.jpg"):
-        if backdrop is None or picture.name != backdrop.file:
-            picture.unlink()
+    _tidy(folder, after)
     return after
+
+
+def _tidy(folder: Path, manifest: GalleryManifest) -> None:
+    """Remove what a published addition needs no more."""
+    for picture in folder.glob("backdrop*.jpg"):
+        if manifest.backdrop is None or picture.name != manifest.backdrop.file:
+            picture.unlink()
+    (folder / ADD_PLAN).unlink(missing_ok=True)
 
 
 def _backdrop(

@@ -95,22 +95,26 @@ def build_shard(
         (folder / "thumbnails.bin").write_bytes(b"".join(thumbnails))
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong with the disk into a sentence. To be used by who holds the gallery's lock: sweeps first.
-
-    Raises:
-        AenetError: the disk is full, or does not let us write.
-    """
-    for orphan in folder.glob(".*.tmp"):  # of killed runs: whoever wrote there would hold the lock
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left half-written. For who holds the gallery's lock: nobody else can be writing there."""
+    for orphan in folder.glob(".*.tmp"):
         if orphan.is_dir():
             rmtree(orphan, ignore_errors=True)
         else:
             orphan.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with the disk into a sentence.
+
+    Raises:
+        AenetError: the disk is full, or does not let us write.
+    """
     try:
         yield
     except OSError as error:
-        free = disk_usage(folder).free
+        free = disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
         raise AenetError(
             f"{folder} cannot be written ({error.strerror or error}; {free / 1e9:.3f} GB free on its disk): finished "
             "shards are kept; make room and run the same command again to go on"

@@ -158,7 +158,7 @@ def test_a_palette_is_looked_up_and_never_averaged(tmp_path: Path) -> None:
 
 def test_transparent_parts_are_no_map(tmp_path: Path) -> None:
     bands = np.full((4, 64, 64), 77, np.uint8)
-    bands[3, :, 32:] = 0
+    bands[3, :, :32], bands[3, :, 32:] = 255, 0
     path = _write_bands(
         tmp_path / "a.tif", bands, [*(getattr(ColorInterp, c) for c in ("red", "green", "blue", "alpha"))]
     )

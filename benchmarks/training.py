@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 from decoding import DecodeEveryEpoch
+from speedreport import report
 from stepping import AUGMENT, WAYS, Task
 
 from aenet.card import ViewSpec
@@ -35,11 +36,6 @@ from aenet.data.city.dataset import generate
 from aenet.data.views import Views, open_views, pack
 
 RESULTS = Path(__file__).parent / "results"
-# Dense bf16 TFLOP/s by the makers' data sheets; the first name found in the device's name counts.
-PEAK_TFLOPS = {
-    "H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "H200": 989, "GH200": 989, "B200": 2250, "A100": 312,
-    "L40S": 362, "L40": 181, "L4": 121, "A10G": 70, "A10": 125, "RTX 4090": 165, "RTX 3090": 71,
-}  # fmt: skip
 
 
 def main() -> None:
@@ -57,7 +53,7 @@ def main() -> None:
         if options.sweep:
             sizes = (options.batch_size * factor // 2 for factor in (2, 4, 6, 8, 12, 16, 24, 32, 48, 64))
             result["sweep"] = list(_until_full(options, folder, sizes))
-    text = _report(result)
+    text = report(result)
     print(text)
     if options.write:
         name = f"training-{result['hardware'].lower().replace(' ', '-')}-{datetime.now(UTC):%Y-%m-%d}"
@@ -166,61 +162,6 @@ def _hardware(device: str) -> str:
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     return f"{model} {usable_cores()} cores"
-
-
-def _report(result: dict[str, Any]) -> str:
-    """Return the Markdown of a result."""
-    peak = next((tflops for name, tflops in PEAK_TFLOPS.items() if name in result["hardware"]), None)
-    loader = result["loader"]
-    view = f"{result['height']} x {4 * result['height']}"
-    lines = [
-        f"# Training speed on {result['hardware']}",
-        "",
-        f"`python benchmarks/training.py`, {datetime.now(UTC):%Y-%m-%d}, PyTorch {result['torch']}, "
-        f"{result['threads']} thread(s), {result['backbone']} with triplet attention and MHNW at {view}, "
-        f"{result['pairs']} pairs of a generated town ({result['tile_px']} px tiles, "
-        f"{result['panorama'][0]} x {result['panorama'][1]} panoramas). Pairs a second, best of {result['rounds']} "
-        f"rounds of {result['seconds']:g} s; every row comes from this one run.",
-        "",
-        "| loader alone, one reading thread | pairs/s | times the reference |",
-        "|---|---:|---:|",
-        *(f"| {name} | {speed:,.0f} | {speed / loader['decoding']:.1f} |" for name, speed in loader.items()),
-        "",
-        "`decoding` is the reference: Pillow, resize, polar transform of every pair in every epoch, not augmented.",
-        "",
-        *_table(result["ways"], loader["decoding"], peak),
-    ]
-    if result.get("sweep"):
-        lines += ["", "Batch sizes up to the largest that fits, bf16 channels_last:", ""]
-        lines += _table(result["sweep"], loader["decoding"], peak)
-    return "\n".join(lines) + "\n"
-
-
-def _table(rows: list[dict[str, Any]], decoding: float, peak: float | None) -> list[str]:
-    """One line per way: three throughputs, memory, and on a known GPU the share of its bf16 peak."""
-    head = "| way | batch | compute only | joint | joint/compute | times fp32 NCHW | behind the reference | RSS MiB |"
-    cuda = any(row.get("cuda_mib") for row in rows)
-    lines = [head + (" GPU MiB | GPU busy % | bf16 peak % |" if cuda else "")]
-    lines.append("|---|" + "---:|" * (lines[0].count("|") - 2))
-    base = rows[0].get("joint", float("nan")) if rows[0]["way"] == "fp32 NCHW" else float("nan")
-    for row in rows:
-        if "joint" not in row:
-            lines.append(f"| {row['way']} | {row['batch_size']} | does not fit |")
-            continue
-        joint = row["joint"]
-        both = 1 / (1 / row["compute"] + 1 / decoding)  # decoding in the training process, as with no workers
-        cells = [row["way"], row["batch_size"], f"{row['compute']:,.1f}", f"{joint:,.1f}"]
-        cells += [
-            f"{100 * joint / row['compute']:.1f} %",
-            f"{joint / base:.2f}",
-            f"{both:,.1f}",
-            f"{row['rss_mib']:,.0f}",
-        ]
-        if cuda:
-            share = "-" if peak is None else f"{joint * row['flop_per_pair'] / peak / 1e10:.1f}"
-            cells += [f"{row['cuda_mib']:,.0f}", f"{row['utilisation']:.0f}", share]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    return lines
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Stated(NamedTuple):
 def panorama_heading(properties: Mapping[str, str]) -> Stated | None:
     """Return GPano's PoseHeadingDegrees (true north, of the panorama's centre); None where it is not there.
 
-    Photo Sphere XMP Metadata, https://developers.google.com/streetview/spherical-metadata.
+    Photo Sphere XMP Metadata, https://developers.google.com/streetview/spherical-metadata: cropping leaves it as it
+    is, so it counts for the centre of the whole panorama.
     """
     text = properties.get("GPano:PoseHeadingDegrees")
     if text is None:

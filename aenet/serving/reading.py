@@ -20,7 +20,7 @@ from aenet.card import ViewSpec
 from aenet.cores import usable_cores
 from aenet.errors import AenetError
 from aenet.params import Config
-from aenet.serving.coverage import Whole, coverage
+from aenet.serving.coverage import Strip, Whole, coverage
 from aenet.serving.decoding import decode_photo
 from aenet.serving.placement import Placed, place
 from aenet.serving.pose import Photo, Pose, Told, read_account
@@ -125,7 +125,10 @@ def _placed(content: bytes, account: Photo, view: ViewSpec, options: PhotoOption
             f"not a 360-degree panorama: {width} x {height} px that cover about {degrees:.0f} degrees, "
             "photos that show part of the horizon are not placed here"
         )
-    return place(pixels, covers, view, account.heading_deg, options.vertical_deg)
+    heading = account.heading_deg
+    if heading is not None and isinstance(covers, Strip) and account.heading_from != "gpano":
+        heading -= covers.centre_deg  # a table and EXIF mean the picture's middle, GPano the whole panorama's
+    return place(pixels, covers, view, heading, options.vertical_deg)
 
 
 def _content(path: Path, size: int) -> bytes:

@@ -305,3 +305,13 @@ def test_a_cropped_panorama_is_placed(tmp_path: Path) -> None:
     reading = read(path, PLACE)
     assert reading.placed is not None and (reading.placed.start_deg, reading.placed.width_deg) == (270.0, 180.0)
     assert "that cover about 180 degrees" in (read(path).reason or "")
+
+
+def test_whose_middle_a_heading_counts_for(tmp_path: Path) -> None:
+    """The eastern quarter of a panorama: its middle is 90 degrees right of the whole's, which GPano's heading means."""
+    crop = {"ProjectionType": "equirectangular", "FullPanoWidthPixels": 800, "FullPanoHeightPixels": 400}
+    crop |= {"CroppedAreaImageWidthPixels": 200, "CroppedAreaImageHeightPixels": 200}
+    crop |= {"CroppedAreaLeftPixels": 500, "CroppedAreaTopPixels": 100}
+    path = put(tmp_path / "a.jpg", picture(200, 200, xmp=gpano(**crop, PoseHeadingDegrees=10)))
+    assert read(path, PLACE).heading_deg == 100.0
+    assert read(path, PLACE, Told(heading_deg=10.0)).heading_deg == 10.0

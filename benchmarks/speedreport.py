@@ -35,7 +35,7 @@ def report(result: dict[str, Any]) -> str:
     if result["device"] == "cuda":
         lines += [
             "",
-            "Convolutions in fp32 use TF32, as PyTorch has it; a step's operations count as 3 forward passes.",
+            "Convolutions in fp32 use TF32, as PyTorch has it; a step counts as 3 forward passes.",
         ]
     if result.get("sweep"):
         lines += ["", "Batch sizes up to the largest that fits, bf16 channels_last:", ""]

@@ -130,6 +130,7 @@ def _loaders(options: argparse.Namespace, source: Path, views: Views) -> dict[st
         for name, stream in zip(best, streams, strict=True):
             with closing(stream):
                 best[name] = max(best[name], rate(stream))
+    torch.cuda.empty_cache()  # leaves the device to the processes that follow; nothing without one
     return best
 
 

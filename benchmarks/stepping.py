@@ -120,7 +120,7 @@ def _step(task: Task, device: torch.device) -> tuple[Callable[[Batch], None], Ca
     def flop(batch: Batch) -> float:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             value(network, batch)
-        return 3.0 * counter.get_total_flops()  # the backward pass twice the forward: the usual count
+        return float(3 * counter.get_total_flops())  # the backward pass twice the forward: the usual count
 
     return step, flop
 

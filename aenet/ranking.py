@@ -32,10 +32,10 @@ def rank(
     A rank is the number of references, right answers aside, at least as similar as the query's best right answer;
     0 is best, and a tie counts against the query, so that collapsed descriptors rank last instead of first.
 
-    Extra memory, whatever the number of rows: about 64 MiB beside arrays in memory (one tile of similarities and
-    what sorts it; one chunk of right answers). Mapped arrays (`np.load(mmap_mode="r")`) are never held whole: 1 GiB
-    of queries, 128 MiB of references and 64 MiB of pages and tiles at most, and the references are read once per GiB
-    of queries.
+    Extra memory, whatever the number of rows: under 100 MiB beside arrays in memory (a tile of similarities, what
+    sorts it, a chunk of right answers). Mapped arrays (`np.load(mmap_mode="r")`) are never held whole: 1 GiB of
+    queries, 128 MiB of references and 32 MiB of pages at most on top, and the references are read once per GiB of
+    queries. `benchmarks/ranking.py` measures both.
 
     Raises:
         AenetError: descriptors that are not finite, or shapes that do not fit.

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from aenet.errors import AenetError
 
-PIPELINE = ("torch", "timm", "accelerate", "onnx", "dvc", "mlflow", "prefect", "filelock", "psutil")
+PIPELINE = ("torch", "timm", "accelerate", "onnx", "dvc", "mlflow", "prefect", "filelock", "psutil", "scipy")
 
 
 def install(extra: str = "pipeline") -> str:

@@ -97,7 +97,9 @@ def _sentence(error: ValidationError, type_: type[BaseModel], section: str, sour
         elif detail["type"] == "missing":
             problems.append(f"missing key '{where}'")
         else:
-            problems.append(f"'{where}': {detail['msg']} (found {detail['input']!r})")
+            # Of a whole mapping only the message: its values need not all be for everybody's eyes.
+            found = "" if isinstance(detail["input"], dict) else f" (found {detail['input']!r})"
+            problems.append(f"'{where}': {detail['msg']}{found}")
     return f"{source}: " + "; ".join(problems)
 
 

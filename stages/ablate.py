@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from aenet.artifacts import atomic_file, read_manifest, write_json
+from aenet.complexity import complexity
 from aenet.data.views import open_views
 from aenet.embed import embed_pairs
 from aenet.errors import AenetError
@@ -58,7 +59,9 @@ def main(variant: str, paths: Paths = Paths()) -> None:
         config = base.model_copy(update={**changed, "seed": seed})
         values[str(seed)] = _one_seed(variant, row.label, config, paths)
     out = paths.reports / "ablate" / variant
-    content = {"data": _data(paths), "epochs": changed["epochs"], "network": {}, "seeds": values}
+    view = open_views(paths.views, "test").spec
+    network = complexity(model, view.height, view.width).row()
+    content = {"data": _data(paths), "epochs": changed["epochs"], "network": network, "seeds": values}
     write_json(out / "metrics.json", content)
     histories = [pd.read_csv(out / "seeds" / seed / "history.csv").assign(seed=seed) for seed in values]
     with atomic_file(out / "history.csv") as temporary:

@@ -1,30 +1,23 @@
 """The real thing, small: `dvc repro` on a miniature town in a clone, then photos placed with what it exported."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from project import commit, copy_project, run_in
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).resolve().parents[1]
 TEST_PLACES = 16
 TOWN = {"width_m": 520.0, "height_m": 420.0, "places": {"train": 48, "val": 8, "test": TEST_PLACES}}
 
 
 def _clone(folder: Path) -> Path:
-    """Copy the tracked files, with a git of their own and a miniature of the default parameters."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)
+    """Copy the project with a miniature of the default parameters."""
+    copy_project(folder)
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     params["download"] |= TOWN
@@ -35,8 +28,7 @@ def _clone(folder: Path) -> Path:
     for variant in ("bam", "cbam", "ta_wsmr"):
         del params["ablate"]["variants"][variant]
     yaml.dump(params, folder / "params.yaml")
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "t"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    commit(folder)
     return folder
 
 
@@ -51,27 +43,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def flow_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Another of the same parameters, made by the Prefect flow in another folder."""
     folder = _clone(tmp_path_factory.mktemp("flow"))
-    _run(folder, sys.executable, "-m", "flows.pipeline")
+    run_in(folder, sys.executable, "-m", "flows.pipeline")
     yield folder
     shutil.rmtree(folder)
 
 
-def _run(folder: Path, *command: str, status: int = 0) -> str:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(folder),
-        "OMP_NUM_THREADS": "1",
-    }
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def repro(clone: Path) -> str:
-    return _run(clone, "dvc", "repro")
+    return run_in(clone, "dvc", "repro")
 
 
 def test_every_stage_leaves_what_it_promises(clone: Path, repro: str) -> None:
@@ -91,7 +70,7 @@ def test_every_stage_leaves_what_it_promises(clone: Path, repro: str) -> None:
 
 
 def test_a_second_repro_runs_nothing(clone: Path, repro: str) -> None:
-    again = _run(clone, "dvc", "repro")
+    again = run_in(clone, "dvc", "repro")
     assert again.count("didn't change, skipping") == 8
     assert "Running stage" not in again
 
@@ -100,7 +79,7 @@ def test_an_edited_attention_module_reruns_training_and_what_follows(clone: Path
     module = clone / "aenet/nn/attention.py"
     original = module.read_text()
     module.write_text(original + "\n# touched\n")
-    status = json.loads(_run(clone, "dvc", "status", "--json"))
+    status = json.loads(run_in(clone, "dvc", "status", "--json"))
     module.write_text(original)
     assert "download" not in status and "polar_transform" not in status
     assert {"train", "ablate@baseline", "ablate@ta_mhnw"} <= set(status)
@@ -114,11 +93,13 @@ ids = [e.experiment_id for e in client.search_experiments(filter_string="name = 
 runs = client.search_runs(ids)
 print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.data.metrics] for r in runs]))
 """
-    runs = json.loads(_run(clone, sys.executable, "-c", listing).strip().splitlines()[-1])
+    runs = json.loads(run_in(clone, sys.executable, "-c", listing).strip().splitlines()[-1])
     named = {name: (parent, metrics) for name, parent, metrics in runs}
     assert len(named) == len(runs), "a stage has two runs for one fingerprint"
-    assert {"download", "train", "evaluate", "ablate-baseline", "ablate-ta_mhnw", "export_onnx"} <= set(named)
-    assert named["ablate-baseline"][0] == named["ablate-ta_mhnw"][0] is not None
+    assert {"download", "train", "evaluate", "ablate-baseline-seed-0", "ablate-ta_mhnw-seed-0", "export_onnx"} <= set(
+        named
+    )
+    assert named["ablate-baseline-seed-0"][0] == named["ablate-ta_mhnw-seed-0"][0] is not None
     assert "val_recall_at_1" in named["train"][1]
 
 
@@ -133,7 +114,7 @@ def test_the_flow_leaves_the_lock_of_a_plain_repro_and_the_same_numbers(
 
 def test_the_demo_adds_places_to_what_is_up_to_date(flow_clone: Path) -> None:
     lock = (flow_clone / "dvc.lock").read_bytes()
-    printed = _run(flow_clone, "aenet", "demo")
+    printed = run_in(flow_clone, "aenet", "demo")
     assert (flow_clone / "dvc.lock").read_bytes() == lock
     assert printed.count("Unchanged") >= 8, "the flow ran stages that DVC holds to be up to date"
     metrics = json.loads((flow_clone / "reports/evaluate/metrics.json").read_text())["aenet"]
@@ -145,15 +126,15 @@ def test_the_demo_adds_places_to_what_is_up_to_date(flow_clone: Path) -> None:
 
 
 def test_the_exported_model_scores_as_the_trained_one(clone: Path, repro: str) -> None:
-    exported = json.loads(_run(clone, "aenet", "evaluate", "--json").split("\n\n")[-1])
+    exported = json.loads(run_in(clone, "aenet", "evaluate", "--json").split("\n\n")[-1])
     trained = json.loads((clone / "reports/evaluate/metrics.json").read_text())["aenet"]
     assert exported == pytest.approx(trained)
 
 
-def test_a_stage_without_its_input_says_what_to_run(clone: Path, tmp_path: Path) -> None:
+def test_a_stage_without_its_input_says_what_torun_in(clone: Path, tmp_path: Path) -> None:
     for name in ("params.yaml", "dvc.yaml", "aenet", "stages"):
         (tmp_path / name).symlink_to(clone / name)
-    printed = _run(tmp_path, sys.executable, "-m", "stages.train", status=2)
+    printed = run_in(tmp_path, sys.executable, "-m", "stages.train", status=2)
     assert "data/views" in printed and "run the stage" in printed
     assert "Traceback" not in printed
 
@@ -163,6 +144,6 @@ def test_a_corrupt_view_is_refused(clone: Path, repro: str) -> None:
     original = file.read_bytes()
     file.chmod(0o644)
     file.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
-    printed = _run(clone, sys.executable, "-m", "stages.evaluate", status=2)
+    printed = run_in(clone, sys.executable, "-m", "stages.evaluate", status=2)
     file.write_bytes(original)
     assert "ground.npy has SHA-256" in printed and "make it again" in printed

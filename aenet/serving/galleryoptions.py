@@ -100,6 +100,13 @@ class GallerySummary:
         if made.tile_size_m != self.trained_tile_size_m:
             trained = f"{self.trained_tile_size_m:g} m"
             lines.append(f"warning: the model was trained on tiles of {trained}; recall falls with other sizes")
+        rows = made.view.height
+        lines += [
+            f"warning: tiles of {source.name} have {source.tile_px} pixels a side, and the model's views {rows} rows for "
+            "half of that: the map is too coarse for this model"
+            for source in made.sources
+            if source.tile_px < 2 * rows
+        ]
         done = f"{self.computed} of {self.shards} shards" if self.computed else "nothing (it was finished)"
         lines.append(f"computed {done}; ran on {self.runs_on}")
         return lines

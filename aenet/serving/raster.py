@@ -55,6 +55,9 @@ class RasterSource:
             raise AenetError(
                 f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
             )
+        self._tile_height, self._tile_width = (
+            2 * float(self.tiles[f"half_{side}_px"].max()) for side in ("height", "width")
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -63,7 +66,7 @@ class RasterSource:
 
     def tile_px(self, spec: ViewSpec) -> int:
         """Return the side in pixels of the tiles that views are cut from: the map's resolution, within reason."""
-        return max(1, round(2 * float(self.tiles["half_height_px"].max()) / self._factors(spec)[0]))
+        return max(1, round(self._tile_height / self._factors(spec)[0]))
 
     def cut(self, start: int, stop: int, spec: ViewSpec) -> Iterator[Cut]:
         """Yield what is cut for the candidates `start` to `stop`, but for those that are mostly without map.
@@ -75,8 +78,7 @@ class RasterSource:
         matrices = ground_to_grid(
             self.crs, part["latitude"].to_numpy(), part["longitude"].to_numpy(), self._tile_size_m / 2
         )
-        width = 2 * float(self.tiles["half_width_px"].max())
-        strip_px = max(4 * width, _STRIP_BYTES / (4 * 2 * float(self.tiles["half_height_px"].max())))
+        strip_px = max(4 * self._tile_width, _STRIP_BYTES / (4 * self._tile_height))
         strips: dict[tuple[float, float], list[int]] = {}
         for row, y, x in zip(range(start, stop), part["row_px"], part["column_px"], strict=True):
             strips.setdefault((y, x // strip_px), []).append(row)
@@ -90,9 +92,7 @@ class RasterSource:
     def _factors(self, spec: ViewSpec) -> Factors:
         """How many pixels of the map make one that is sampled."""
         most = 2 * spec.height * _PX_PER_ROW
-        sides = (2 * float(self.tiles[f"half_{side}_px"].max()) for side in ("height", "width"))
-        down, across = (max(1, round(side / most)) for side in sides)
-        return down, across
+        return max(1, round(self._tile_height / most)), max(1, round(self._tile_width / most))
 
     def _cut_strip(
         self, rows: list[int], matrices: list[Float64[np.ndarray, "2 2"]], factors: Factors, spec: ViewSpec

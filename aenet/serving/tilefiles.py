@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -38,6 +39,7 @@ def cut_files(files: Sequence[Path], shares: Sequence[float], start: int, spec: 
         tile = np.ascontiguousarray(tile[edge : tile.shape[0] - edge, edge : tile.shape[1] - edge])
         return tile_view(tile, spec), resize(tile, THUMBNAIL_PX, THUMBNAIL_PX)
 
+    cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
     with ThreadPoolExecutor(usable_cores()) as pool:
         for first in range(0, len(files), _AHEAD):
             part = slice(first, first + _AHEAD)

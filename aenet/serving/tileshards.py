@@ -1,6 +1,8 @@
 """Write the shards of a gallery: tiles, descriptors, thumbnails."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage, rmtree
@@ -12,6 +14,7 @@ from aenet.artifacts import atomic_folder, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.images import encode_jpeg
 from aenet.serving.geoparquet import write_points
+from aenet.serving.polarcut import Cut
 from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource
 
@@ -77,7 +80,7 @@ def build_shard(
 
     descriptors: list[np.ndarray] = []
     views: list[UInt8[np.ndarray, "h w 3"]] = []
-    for cut in tiles.cut(start, stop, branch.card.view):
+    for cut in _ahead(tiles.cut(start, stop, branch.card.view), 2 * batch_size):
         rows.append(cut.row)
         thumbnails.append(encode_jpeg(cut.thumbnail, quality=80))
         views.append(cut.view)
@@ -93,6 +96,15 @@ def build_shard(
         write_points(folder / "tiles.parquet", table)
         np.save(folder / "descriptors.npy", np.concatenate([nothing.astype(dtype), *descriptors]), allow_pickle=False)
         (folder / "thumbnails.bin").write_bytes(b"".join(thumbnails))
+
+
+def _ahead(cuts: Iterator[Cut], depth: int) -> Iterator[Cut]:
+    """Yield what `cuts` does, with up to `depth` more being made meanwhile in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = deque(pool.submit(next, cuts, None) for _ in range(depth))
+        while (cut := pending.popleft().result()) is not None:
+            pending.append(pool.submit(next, cuts, None))
+            yield cut
 
 
 def sweep(folder: Path) -> None:
@@ -115,7 +127,8 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         free = disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+        reason = error.strerror or f"a write came short: {error}"
         raise AenetError(
-            f"{folder} cannot be written ({error.strerror or error}; {free / 1e9:.3f} GB free on its disk): finished "
+            f"{folder} cannot be written ({reason}; {free / 1e9:.3f} GB free on its disk): finished "
             "shards are kept; make room and run the same command again to go on"
         ) from error

@@ -27,8 +27,9 @@ from aenet.images import decode_bytes, encode_jpeg
 from aenet.serving.build import GalleryOptions, build_gallery
 from aenet.serving.floor import grid_floor
 from aenet.serving.gallery import Gallery
-from aenet.serving.index import search
 from aenet.serving.galleryoptions import SourceOptions
+from aenet.serving.index import search
+from aenet.serving.job import plan
 from aenet.serving.mosaic import Mosaic
 from aenet.serving.raster import RasterSource
 from aenet.serving.session import Branch
@@ -208,7 +209,10 @@ def test_a_disguised_vrt_is_refused(small_world: World, tmp_path: Path) -> None:
         ({"crs": None}, "no coordinate system.*gdal_edit"),
         ({"transform": Affine.rotation(10) @ from_origin(0, 0, 0.5, 0.5)}, "rotated.*gdalwarp"),
         ({"crs": 'LOCAL_CS["site",UNIT["metre",1]]'}, "without a place on Earth"),
-        ({"pixels": np.zeros((640, 800, 2), np.uint8), "photometric": "minisblack", "alpha": "no"}, "2 bands without colours"),
+        (
+            {"pixels": np.zeros((640, 800, 2), np.uint8), "photometric": "minisblack", "alpha": "no"},
+            "2 bands without colours",
+        ),
         ({"pixels": np.zeros((640, 800, 3), np.uint16)}, "uint16.*gdal_translate"),
         ({"pixels": np.zeros((100, 800, 3), np.uint8)}, r"400\.\d x 50\.\d m, too little for one tile of 60 m"),
     ],
@@ -226,6 +230,9 @@ def test_a_gallery_of_another_model_is_refused(small_world: World, tmp_path: Pat
     other = world.make_model(tmp_path / "other", seed=1)
     with pytest.raises(AenetError, match=r"embedded by model .* build the gallery again"):
         Gallery.open(small_world.gallery, read_card(other))
+    with pytest.raises(AenetError, match=r"embedded by model .* build the gallery again"):
+        plan(small_world.photos, small_world.gallery, other, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_shard_is_refused_and_built_again(small_world: World, tmp_path: Path) -> None:

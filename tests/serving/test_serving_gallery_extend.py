@@ -25,6 +25,7 @@ from aenet.serving.build import GalleryOptions, build_gallery
 from aenet.serving.extend import AddOptions, add_to_gallery, near
 from aenet.serving.gallery import Gallery
 from aenet.serving.projection import Projection
+from aenet.serving.reporttext import footer
 
 FAST = {"provider": "cpu", "threads": 1}
 WEST, EAST = 450, 260  # columns of the map at which the halves end and begin: they overlap
@@ -67,7 +68,7 @@ def test_an_added_source_is_searched_with_the_first(
     np.testing.assert_array_equal(
         np.concatenate(after.descriptors)[: len(before.tiles)], np.concatenate(before.descriptors)
     )
-    assert made.credits == ["West", "East - CC0"]
+    assert made.credits == ["West", "East - CC0"] and "Imagery: West; East - CC0." in footer(after)
     assert made.coverage[2] > before.manifest.coverage[2] and made.coverage[0] == before.manifest.coverage[0]
     assert made.area_km2 == pytest.approx(made.tiles * 400 / 1e6)
     # A thumbnail of the added part shows the map at its tile's position.

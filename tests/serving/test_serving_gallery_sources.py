@@ -221,15 +221,15 @@ def test_no_byte_of_another_file_gets_into_a_gallery(small_world: World, tmp_pat
     marker = bytes(range(200, 256)) * 4000
     (tmp_path / "secret.bin").write_bytes(marker)
     vrt = (
-        '<VRTDataset rasterXSize="{0}" rasterYSize="{0}"><SRS>EPSG:32632</SRS>'
-        "<GeoTransform>500000,0.5,0,5300000,0,-0.5</GeoTransform>{1}</VRTDataset>"
+        '<VRTDataset rasterXSize="400" rasterYSize="320"><SRS>EPSG:32632</SRS>'
+        "<GeoTransform>500000,0.5,0,5300000,0,-0.5</GeoTransform>{0}</VRTDataset>"
     )
     band = (
         '<VRTRasterBand dataType="Byte" band="{0}" subClass="VRTRawRasterBand"><SourceFilename relativetoVRT="0">'
         + str(tmp_path / "secret.bin")
         + "</SourceFilename></VRTRasterBand>"
     )
-    disguised = vrt.format(200, "".join(band.format(number) for number in (1, 2, 3)))
+    disguised = vrt.format("".join(band.format(number) for number in (1, 2, 3)))
     folder = tmp_path / "maps"
     folder.mkdir()
     (folder / "a.tif").write_text(disguised)
@@ -240,7 +240,7 @@ def test_no_byte_of_another_file_gets_into_a_gallery(small_world: World, tmp_pat
     assert not (tmp_path / "gallery").exists()
     (folder / "a.tif").unlink()
     for sibling in ("b.tif.ovr", "b.tif.msk"):
-        (folder / sibling).write_text(vrt.format(320, "".join(band.format(number) for number in (1, 2, 3))))
+        (folder / sibling).write_text(vrt.format("".join(band.format(number) for number in (1, 2, 3))))
     pixels, valid = Mosaic(folder, [folder / "b.tif"]).read((0, 0, 640, 800), (2, 2))
     want = small_world.pixels.reshape(320, 2, 400, 2, 3).mean(axis=(1, 3))
     assert valid.all() and np.abs(pixels - want).max() <= 1
@@ -415,6 +415,13 @@ def test_the_manifest_says_what_the_gallery_is_and_whose(small_world: World, tmp
     assert made.view == SPEC
     table = json.loads((tmp_path / "g" / "manifest.json").read_text())
     assert table["sources"][0]["attribution"] == "Survey of Town, 2024"
+
+
+def test_a_map_too_coarse_for_the_model_is_said(small_world: World, tmp_path: Path) -> None:
+    coarse = np.ascontiguousarray(small_world.pixels[::5, ::5])
+    path = world.write_map(tmp_path / "map.tif", coarse, transform=from_origin(world.EAST, world.NORTH, 2.5, 2.5))
+    summary = build_gallery(path, tmp_path / "g", small_world.model, GalleryOptions(spacing_m=40.0, **FAST))
+    assert any("24 pixels a side" in line and "too coarse" in line for line in summary.lines())
 
 
 def test_tiles_are_geoparquet(small_world: World) -> None:

@@ -1,10 +1,9 @@
 """The table of places in the formats of geographic information systems: GeoJSON, GeoPackage and KML."""
 
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from aenet.artifacts import atomic_file
@@ -47,7 +46,7 @@ def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
     return path
 
 
-def _placemarks(table: pd.DataFrame) -> pd.DataFrame:
+def _placemarks(table: Any) -> Any:
     """Rows with a place, under the two names KML has for text."""
     placed = table[table["latitude"].notna()]
     return placed.assign(Name=placed["photo"], Description=placed["status"])

@@ -125,7 +125,8 @@ class Ivf:
     ) -> Int64[np.ndarray, "q c"]:
         """Return the row numbers of each query's candidates, -1 where its lists hold fewer."""
         faiss.omp_set_num_threads(threads or os.cpu_count() or 1)
-        parameters = faiss.SearchParametersIVF(nprobe=min(options.probes, self.meta.lists))
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = min(options.probes, self.meta.lists)
         count = min(options.candidates, self.meta.tiles)
         rows: np.ndarray = self._index.search(queries, count, params=parameters)[1]
         return rows.astype(np.int64)

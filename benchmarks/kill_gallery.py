@@ -6,6 +6,7 @@ then goes on. Once both commands came through, the gallery must equal an undistu
 
 import argparse
 import json
+import math
 import random
 import shutil
 import signal
@@ -15,9 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from pyproj import CRS, Transformer
+
 from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.serving.gallery import Gallery
+from aenet.serving.mosaic import Mosaic
 
 MANIFEST = "manifest.json"
 
@@ -90,6 +94,16 @@ class Killer:
         return [sys.executable, "-m", "aenet", "gallery", command, *words, *common]
 
 
+def halves(path: Path, side_m: float) -> tuple[str, str]:
+    """Return what is built and what is added: west,south,east,north of both halves of a square in a map's middle."""
+    frame = Mosaic(path, [path]).frame
+    to_wgs84 = Transformer.from_crs(CRS.from_wkt(frame.crs), CRS.from_epsg(4326), always_xy=True)
+    x, y = to_wgs84.transform((frame.left + frame.right) / 2, (frame.bottom + frame.top) / 2)
+    up = side_m / 2 / 111_200
+    across = up / math.cos(math.radians(y))
+    return f"{x - across},{y - up},{x},{y + up}", f"{x},{y - up},{x + across},{y + up}"
+
+
 def main() -> None:
     """Read the arguments, kill until enough were killed, print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,9 +112,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("models/onnx"))
     parser.add_argument("--spacing", default="20m")
     parser.add_argument("--shard-size", type=int, default=64)
-    parser.add_argument("--area", nargs=2, required=True, metavar="W,S,E,N", help="what is built, and what is added")
+    parser.add_argument(
+        "--side", type=float, default=400.0, help="metres: a square in the map's middle; west half, east half"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    arguments.area = halves(arguments.map, arguments.side)
     with tempfile.TemporaryDirectory() as work:
         killer, cycles = Killer(arguments, Path(work)), 0
         while sum(killer.kills.values()) < arguments.kills:

@@ -1,6 +1,7 @@
 """What a training computes with: network, loss, optimiser, schedule and average, on one device or many."""
 
 import math
+import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -48,6 +49,8 @@ class Engine:
         network: nn.Module = TwoBranch(config.model)
         self.loss = build_loss(config.loss).to(accelerator.device)
         if self.processes.world > 1:
+            # A view of depthwise weights has two names for one layout; averaging them is none the slower.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
             network = synchronise(network, accelerator.device)
             torch.manual_seed(derive_seed(config.seed, self.processes.rank))  # dropout differs from rows to rows
         if config.channels_last:
@@ -91,10 +94,16 @@ class Engine:
         if bad:
             self.optimizer.zero_grad()
             self.guard.forget()
-        self.scheduler.step()
+        self._step_schedule()
         if self.ema is not None and not bad and not overflow:
             self.ema.update(self.plain)
         return "bad" if bad else "overflow" if overflow else "good"
+
+    def _step_schedule(self) -> None:
+        with warnings.catch_warnings():
+            # The schedule goes by steps; that the optimiser has not taken the first of them is meant.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            self.scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything the next step depends on; of a step under way, what there was before it."""
@@ -130,10 +139,13 @@ class Engine:
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     AcceleratorState._reset_state()  # or a process could train in one precision only; there is no public way
+    with_gpu = torch.cuda.is_available()
+    if config.precision == "fp16" and not with_gpu:  # Accelerate would train in fp32 and say nothing
+        raise AenetError("precision fp16 needs a GPU, and this machine has none: use bf16 or no")
     try:
         return Accelerator(
             mixed_precision=config.precision,
-            cpu=not torch.cuda.is_available(),  # without it several processes of a CPU would not know of each other
+            cpu=not with_gpu,  # without it several processes of a CPU would not know of each other
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),  # whatever the launcher says
             kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from aenet import metrics
 from aenet.data.batches import batches, derive_seed
-from aenet.data.sampling import epoch_order
+from aenet.data.sampling import Mined, epoch_order
 from aenet.data.views import Views
 from aenet.embed import embed_pairs
 from aenet.engine.engine import Engine
@@ -20,6 +20,7 @@ from aenet.engine.records import Epoch, Step
 from aenet.engine.step import compute_gradient
 from aenet.engine.stopping import Stop
 from aenet.errors import AenetError
+from aenet.mining import describe_pairs
 from aenet.nn.branches import TwoBranch
 
 
@@ -35,7 +36,7 @@ def run_epoch(
     config, epoch, processes = engine.config, position.epoch, engine.processes
     engine.network.train()
     if position.order is None:
-        order = processes.from_main(lambda: _order(engine, views, epoch))
+        order = processes.from_main(lambda: _order(engine, views, epoch, position.mined))
         with stop.lock:
             position.order = order
     ahead = batches(
@@ -98,14 +99,15 @@ def finish_epoch(engine: Engine, views: Views, position: Position, stop: Stop) -
     return now
 
 
-def _order(engine: Engine, views: Views, epoch: int) -> np.ndarray:
+def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray:
     config = engine.config
     return epoch_order(
         config.sampling,
         views.pairs,
         epoch,
         derive_seed(config.seed, epoch),
-        lambda: embed_pairs(engine.plain, views, config.batch_size),
+        lambda: describe_pairs(engine.plain, views, config.batch_size),
+        mined,
     )
 
 

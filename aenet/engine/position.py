@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
+from aenet.data.sampling import Mined
 from aenet.engine.best import Best
 from aenet.engine.records import Epoch
 from aenet.engine.step import Gradient, Taken
+
+_RUNNING = ("step", "losses", "several", "skipped")
 
 
 @dataclass
@@ -18,6 +22,7 @@ class Position:
 
     Attributes:
         order: in which the running epoch takes the pairs; kept, because it may come from weights that are gone.
+        mined: the look-alikes it was made of, for the epochs that make another order of them.
         step: steps of the running epoch that are done, of any kind.
         losses, several: of its good steps, one by one, so that a mean has the same bits after a kill.
         skipped: its bad steps.
@@ -26,6 +31,7 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     order: Int[np.ndarray, " n"] | None = None
+    mined: Mined = field(default_factory=Mined)
     step: int = 0
     losses: list[float] = field(default_factory=list)
     several: list[float] = field(default_factory=list)
@@ -51,13 +57,22 @@ class Position:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` takes."""
-        order = None if self.order is None else torch.from_numpy(self.order)
-        running = {name: getattr(self, name) for name in ("step", "losses", "several", "skipped")}
-        return {"history": self.history, "best": self.best.state_dict(), "order": order, **running}
+        rows = {"order": _stored(self.order), "neighbours": _stored(self.mined.neighbours)}
+        running = {name: getattr(self, name) for name in _RUNNING}
+        return {"history": self.history, "best": self.best.state_dict(), **rows, **running}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore."""
-        self.history, self.order = state["history"], None if state["order"] is None else state["order"].numpy()
+        self.history, self.order = state["history"], _loaded(state["order"])
+        self.mined.neighbours = _loaded(state["neighbours"])
         self.best.load_state_dict(state["best"])
-        for name in ("step", "losses", "several", "skipped"):
+        for name in _RUNNING:
             setattr(self, name, state[name])
+
+
+def _stored(rows: np.ndarray | None) -> Tensor | None:
+    return None if rows is None else torch.from_numpy(rows)
+
+
+def _loaded(rows: Tensor | None) -> np.ndarray | None:
+    return None if rows is None else rows.numpy()

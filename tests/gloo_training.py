@@ -1,0 +1,75 @@
+"""One training, run by the test alone and by `torchrun` as two processes: `python gloo_training.py OUT.pt`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from aenet.card import ViewSpec  # noqa: E402  after the path above
+from aenet.data.batches import batches  # noqa: E402
+from aenet.data.pairs import COLUMNS  # noqa: E402
+from aenet.data.views import Views  # noqa: E402
+from aenet.engine.engine import Engine  # noqa: E402
+from aenet.engine.step import compute_gradient  # noqa: E402
+from aenet.engine.syncnorm import synchronise  # noqa: E402
+from aenet.params import read_section  # noqa: E402
+from aenet.training import TrainConfig, train  # noqa: E402
+
+EPOCHS = 10
+PAIRS = 45  # of two batches of 24 the second has 21: ten for one process, eleven for the other
+
+
+def make_views(n: int, height: int, width: int, seed: int) -> Views:
+    """Return pairs whose two views show the same random layout in other colours."""
+    rng = np.random.default_rng(seed)
+    layout = rng.integers(0, 256, (n, height // 8, width // 8, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    table = pd.DataFrame({column: np.arange(n, dtype=float) for column in COLUMNS})
+    table["pair_id"] = [f"pair-{row}" for row in range(n)]
+    return Views(
+        "train", table, layout, 255 - layout[..., ::-1], ViewSpec(height=height, width=width, tile_size_m=70.0)
+    )
+
+
+def settings(**changes: Any) -> TrainConfig:
+    """Return the town's configuration, changed."""
+    return read_section(ROOT / "params.yaml", "train", TrainConfig).model_copy(update=changes)
+
+
+def first_gradient(config: TrainConfig, shared_norm: bool = False) -> dict[str, Any]:
+    """Return loss, gradients and running statistics of the first batch.
+
+    Args:
+        shared_norm: let one process compute its normalisation as many do; the built-in one rounds worse on a CPU.
+    """
+    engine = Engine(config, PAIRS)
+    if shared_norm:
+        synchronise(engine.plain, torch.device("cpu"))
+    engine.network.train()
+    views, processes = make_views(PAIRS, 32, 128, 1), engine.processes
+    ahead = batches(
+        views, np.arange(PAIRS), config.batch_size, config.augment, config.seed, 0,
+        rank=processes.rank, world=processes.world,
+    )  # fmt: skip
+    found = compute_gradient(engine, [next(ahead)])
+    gradients = {name: p.grad.clone() for name, p in engine.plain.named_parameters() if p.grad is not None}
+    buffers = {name: buffer.clone() for name, buffer in engine.plain.named_buffers()}
+    return {"loss": found.loss, "several": found.several, "gradients": gradients, "buffers": buffers}
+
+
+def main(out: Path) -> None:
+    """Write what the test compares."""
+    config = settings(batch_size=24, epochs=EPOCHS)
+    first = first_gradient(config)
+    trained = train(config, make_views(PAIRS, 32, 128, 1), make_views(20, 32, 128, 2), out.with_suffix(".checkpoints"))
+    if trained.best:
+        torch.save({**first, "history": [epoch.numbers() for epoch in trained.history], "last": trained.last}, out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

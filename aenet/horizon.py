@@ -29,8 +29,9 @@ from aenet.rowblocks import check_block, rows_within, slices, take
 from aenet.tally import Tally
 
 _NO_MAP_PHASES = 4
-# At once, at most: spectra of queries at all phases, references (and as much again in spectra), and rows of either.
-_QUERY_BYTES, _REFERENCE_BYTES = 256 * 2**20, 64 * 2**20
+# At once, at most: queries at all phases (half of it their spectra), references (and as much again in spectra), and
+# rows of either. Every block of queries transforms all references again: the larger, the less that costs.
+_QUERY_BYTES, _REFERENCE_BYTES = 512 * 2**20, 64 * 2**20
 _QUERIES, _REFERENCES = 256, 512
 
 
@@ -72,7 +73,9 @@ class Horizon:
 
     def references(self, rows: slice | Int[np.ndarray, " m"]) -> azimuth.Maps:
         """Return maps of references."""
-        return azimuth.as_maps(take(self.aerial, rows), self.shape)
+        descriptors = take(self.aerial, rows)
+        check_block(descriptors, self.aerial, "reference")
+        return azimuth.as_maps(descriptors, self.shape)
 
     def query_blocks(self) -> Iterator[slice]:
         """Cut the queries so that a block's spectra fit."""

@@ -56,7 +56,9 @@ class Tally:
         query, reference = self.positives.pairs(rows)
         inside = (reference >= columns.start) & (reference < columns.stop)
         similarity[query[inside] - rows.start, reference[inside] - columns.start] = -np.inf
-        self.rank[rows] += np.count_nonzero(similarity >= self._own[rows, None] - _TIE, axis=1)
+        # What is not worse counts, rather than what is as good: NaN must not look like a good rank.
+        worse = np.count_nonzero(similarity < self._own[rows, None] - _TIE, axis=1)
+        self.rank[rows] += similarity.shape[1] - worse
 
 
 def first_k(values: Float[np.ndarray, "q r"], k: int) -> Int[np.ndarray, "q k2"]:

@@ -13,6 +13,7 @@ from aenet import figures, headings, horizon, metrics
 from aenet.card import ViewSpec
 from aenet.data.views import Views
 from aenet.embed import embed, embed_pairs, map_shape
+from aenet.errors import AenetError
 from aenet.evaluation import EvaluateConfig, score
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.rowblocks import is_mapped
@@ -110,6 +111,16 @@ def test_a_collapsed_network_finds_nothing(views: Views, known: bool) -> None:
     setting = horizon.open_horizon(model, views, same, config())
     tally = horizon.known_heading(setting, 180.0) if known else horizon.unknown_heading(setting, 180.0)[0]
     assert set(tally.rank) == {PLACES - 1}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_descriptors_that_are_not_finite_are_refused(views: Views, known: bool) -> None:
+    model = network()
+    aerial = embed(model.aerial, views.aerial, 4)
+    aerial[3, 5] = np.nan
+    setting = horizon.open_horizon(model, views, aerial, config())
+    with pytest.raises(AenetError, match=f"1 of {PLACES} reference descriptors hold NaN"):
+        horizon.known_heading(setting, 180.0) if known else horizon.unknown_heading(setting, 180.0)
 
 
 def test_the_same_seed_looks_the_same_way(views: Views) -> None:

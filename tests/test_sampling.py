@@ -9,7 +9,7 @@ import torch
 
 from aenet import mining
 from aenet.card import ViewSpec
-from aenet.data.neighbours import ground_neighbours, group_neighbours, positions
+from aenet.data.neighbours import ground_neighbours, group_neighbours, joined, positions
 from aenet.data.pairs import COLUMNS
 from aenet.data.sampling import (
     Descriptors,
@@ -142,6 +142,20 @@ def test_groups_by_hand() -> None:
     neighbours = np.array([[1, 2], [0, 3], [3, 0], [2, 1]])
     groups = group_neighbours(np.array([2, 1, 0, 3]), neighbours, 2)
     assert [group.tolist() for group in groups] == [[2, 3], [1, 0]]
+
+
+def test_groups_stay_whole_in_batches_of_a_multiple_of_their_size() -> None:
+    """Nine whole groups of four among short ones: each lies within one batch of eight."""
+    sizes = [4, 3, 4, 4, 1, 4, 4, 2, 4, 4, 1, 4, 4]
+    cuts = np.cumsum(sizes)
+    groups = [np.arange(end - size, end) for end, size in zip(cuts, sizes, strict=True)]
+    for seed in range(5):
+        order = joined(groups, 4, np.random.default_rng(seed))
+        assert sorted(order) == list(range(cuts[-1]))
+        batches = [set(order[start : start + 8]) for start in range(0, len(order), 8)]
+        for group in groups:
+            assert len(group) < 4 or any(set(group) <= batch for batch in batches)
+    assert joined([np.array([2, 0])], 4, np.random.default_rng(0)).tolist() == [2, 0], "fewer pairs than a group"
 
 
 def test_only_the_last_group_on_the_ground_is_smaller() -> None:

@@ -27,6 +27,19 @@ def group_neighbours(
     return groups
 
 
+def joined(groups: list[Int[np.ndarray, " _"]], size: int, generator: np.random.Generator) -> Int[np.ndarray, " n"]:
+    """Return all groups in a row, shuffled; the smaller ones are joined to whole ones, and what is left ends the row.
+
+    With one size for all, a batch of a multiple of it cuts no group in two. One small group early in the epoch would
+    shift all that follow.
+    """
+    rest = np.concatenate([np.empty(0, np.int64), *(group for group in groups if len(group) < size)])
+    even = [group for group in groups if len(group) == size]
+    even += [rest[start : start + size] for start in range(0, len(rest) - size + 1, size)]
+    last = rest[len(rest) // size * size :]
+    return np.concatenate([*(even[number] for number in generator.permutation(len(even))), last])
+
+
 def ground_neighbours(
     xyz_m: Float[np.ndarray, "n 3"], size: int, generator: np.random.Generator
 ) -> list[Int[np.ndarray, " g"]]:

@@ -4,6 +4,8 @@ A batch of strangers soon holds no hard negative; pairs that look alike, put int
 network can tell what looks alike, neighbours on the ground are the next best: they share streets and roofs
 (Sample4Geo, Deuser et al., ICCV 2023, arXiv:2303.11851).
 
+Groups lie in a row: make `batch_size` a multiple of `group`, or batches cut them.
+
 An order that was mined depends on weights that are gone an epoch later. A training that can be interrupted keeps the
 running epoch's order in its checkpoint and, where `every` is above 1, the `Mined` neighbours too. Several processes
 take the order that one of them found.
@@ -18,7 +20,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from aenet.data.neighbours import ground_neighbours, group_neighbours, positions
+from aenet.data.neighbours import ground_neighbours, group_neighbours, joined, positions
 from aenet.errors import AenetError
 from aenet.metrics import best_match
 from aenet.params import Config
@@ -112,7 +114,7 @@ def epoch_order(
             groups = group_neighbours(order, _look_alikes(config, epoch, describe, mined or Mined()), config.group)
         case _:
             assert_never(config)
-    return np.concatenate([groups[number] for number in generator.permutation(len(groups))])
+    return joined(groups, config.group, generator)
 
 
 def _look_alikes(

@@ -1,5 +1,6 @@
 """The picture of a gallery's area that reports draw on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,28 @@ def write_backdrop(picture: Overview | None, folder: Path, file: str = BACKDROP)
     return Backdrop(
         file=file, crs=picture.crs, left=left, bottom=bottom, right=right, top=top, width_px=width, height_px=height
     )
+
+
+def extend_backdrop(
+    folder: Path,
+    backdrop: Backdrop | None,
+    coverage: tuple[float, float, float, float],
+    overview: Callable[[int], Overview | None],
+    file: str,
+) -> Backdrop | None:
+    """Return a backdrop that shows all of `coverage`, or None where there is none.
+
+    Args:
+        folder: the gallery.
+        backdrop: its own; its file stays untouched for the manifest that names it.
+        coverage: west, south, east, north of the centres in degrees.
+        overview: makes a picture, of so many pixels a side at most, of what came.
+        file: name of the new picture, if one is needed.
+    """
+    if backdrop is None or shows(current := read_backdrop(folder, backdrop), coverage):
+        return backdrop
+    picture = overview(MAX_PX)
+    return write_backdrop(join(current, picture), folder, file) if picture is not None else None
 
 
 def read_backdrop(folder: Path, backdrop: Backdrop) -> Overview:

@@ -9,28 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
-
 from aenet.artifacts import write_json
 from aenet.card import ModelCard, read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
-from aenet.serving.backdrop import MAX_PX, join, read_backdrop, shows, write_backdrop
+from aenet.serving.backdrop import extend_backdrop
 from aenet.serving.build import ADD_PLAN, shard_paths, source_key
 from aenet.serving.describe import Made, describe, record_source
+from aenet.serving.duplicates import near
 from aenet.serving.gallery import Gallery
-from aenet.serving.gallerymanifest import MANIFEST, Backdrop, GalleryManifest, check_model, read_gallery
+from aenet.serving.gallerymanifest import MANIFEST, GalleryManifest, check_model, read_gallery
 from aenet.serving.galleryoptions import AddOptions, GallerySummary
-from aenet.serving.overview import Overview
 from aenet.serving.session import Branch
 from aenet.serving.sources import TileSource, open_source
 from aenet.serving.tileshards import build_shards, sweep, writing
 
 __all__ = ["AddOptions", "add_to_gallery"]
 
-_EARTH_M = 6371000.0
 _SAME_PLACE_M = 1.0  # tiles with positions of their own that are nearer than this are the same tile
 
 
@@ -145,7 +140,8 @@ def _publish(gallery: Gallery, new: _Addition, card: ModelCard, options: AddOpti
     record = record_source(new.tiles, new.key, new.shards, card, options, new.duplicates)
     made = Made(before.key, card, before.tile_size_m, before.spacing_m, before.dtype, before.embedded_on)
     plain = describe(folder, made, [*before.sources, record], None)
-    backdrop = _backdrop(folder, before, new, plain.coverage)
+    number = new.shards[0].name.rpartition("-")[2]
+    backdrop = extend_backdrop(folder, before.backdrop, plain.coverage, new.tiles.overview, f"backdrop-{number}.jpg")
     after = plain.model_copy(update={"backdrop": backdrop})
     write_json(folder / MANIFEST, after.model_dump(mode="json"))
     _tidy(folder, after)
@@ -158,35 +154,6 @@ def _tidy(folder: Path, manifest: GalleryManifest) -> None:
         if manifest.backdrop is None or picture.name != manifest.backdrop.file:
             picture.unlink()
     (folder / ADD_PLAN).unlink(missing_ok=True)
-
-
-def _backdrop(
-    folder: Path, before: GalleryManifest, new: _Addition, coverage: tuple[float, float, float, float]
-) -> Backdrop | None:
-    """Return a picture that shows the old and the new; the old file stays untouched for the old manifest."""
-    if before.backdrop is None:
-        return None
-    current = read_backdrop(folder, before.backdrop)
-    if shows(current, coverage):
-        return before.backdrop
-    picture: Overview | None = new.tiles.overview(MAX_PX)
-    if picture is None:
-        return None
-    number = new.shards[0].name.rpartition("-")[2]
-    return write_backdrop(join(current, picture), folder, f"backdrop-{number}.jpg")
-
-
-def near(known: Float[np.ndarray, "n 2"], asked: Float[np.ndarray, "m 2"], reach_m: float) -> Bool[np.ndarray, " m"]:
-    """Return which of the places `asked` lie nearer than `reach_m` to one that is known; latitude, longitude."""
-    distance, _ = cKDTree(_points(known)).query(_points(asked), distance_upper_bound=reach_m)
-    return np.asarray(np.isfinite(distance), np.bool_)
-
-
-def _points(places: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
-    """Return places on a sphere of the Earth's size, in metres: chords of a few metres are off by 0.3 % at most."""
-    latitude, longitude = np.radians(places).T
-    across = np.cos(latitude)
-    return _EARTH_M * np.stack([across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)], axis=-1)
 
 
 def _summary(folder: Path, manifest: GalleryManifest, card: ModelCard, duplicates: int = 0) -> GallerySummary:

@@ -102,8 +102,8 @@ class GallerySummary:
             lines.append(f"warning: the model was trained on tiles of {trained}; recall falls with other sizes")
         rows = made.view.height
         lines += [
-            f"warning: tiles of {source.name} have {source.tile_px} pixels a side, the model's views {rows} rows for half "
-            "of that: the map is too coarse for this model"
+            f"warning: tiles of {source.name} have {source.tile_px} pixels a side, the model's views {rows} rows for "
+            "half of that: the map is too coarse for this model"
             for source in made.sources
             if source.tile_px < 2 * rows
         ]

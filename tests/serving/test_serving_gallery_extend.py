@@ -22,7 +22,8 @@ from aenet.geodesy import distance_m
 from aenet.images import decode, decode_bytes
 from aenet.locks import hold
 from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.extend import AddOptions, add_to_gallery, near
+from aenet.serving.duplicates import near
+from aenet.serving.extend import AddOptions, add_to_gallery
 from aenet.serving.gallery import Gallery
 from aenet.serving.projection import Projection
 from aenet.serving.reporttext import footer
@@ -100,6 +101,20 @@ def test_near_is_measured_in_metres() -> None:
     )
     assert near(known, asked, 10.0).tolist() == [True, False, True, False]
     assert near(known, np.array([[-33.0, -179.99999]]), 10.0).tolist() == [True]  # across the antimeridian
+
+
+@pytest.mark.parametrize(("latitude", "reach"), [(0.0, 10.0), (51.5, 10.0), (-89.9, 10.0), (70.0, 300.0)])
+def test_near_is_what_all_distances_say(latitude: float, reach: float) -> None:
+    generator = np.random.default_rng(int(reach + abs(latitude)))
+    step = 20 * reach / 111_000
+    span = np.array([step, min(step / max(np.cos(np.radians(latitude)), 1e-3), 300.0)])
+    known, asked = (generator.uniform(-1, 1, (count, 2)) * span + [latitude, 180.0] for count in (400, 300))
+    known[:, 1], asked[:, 1] = ((places[:, 1] + 180) % 360 - 180 for places in (known, asked))
+    rows, columns = (axis.ravel() for axis in np.mgrid[:300, :400])
+    every = distance_m(asked[rows, 0], asked[rows, 1], known[columns, 0], known[columns, 1]).reshape(300, 400)
+    want = every.min(axis=1) < reach
+    assert 0 < want.sum() < 300
+    np.testing.assert_array_equal(near(known, asked, reach), want)
 
 
 def test_the_same_source_again_adds_nothing(small_world: World, halves: tuple[Path, Path, Path], gallery: Path) -> None:

@@ -118,25 +118,34 @@ def _compare(folder: Path, kills: int, epochs: int, seed: int, fork: bool) -> in
     Attempt(folder / "whole", epochs, fork).wait(None)
     longest = time.monotonic() - begun
     whole = json.loads((folder / "whole/result.json").read_text())
-    print(f"undisturbed: {epochs * PAIRS // BATCH} steps in {longest:.1f} s")
-    moments, done, steps = random.Random(seed), 0, []  # noqa: S311  moments, no secrets
-    killed = folder / "killed"
-    while done < kills:
-        trial = Attempt(killed, epochs, fork)
-        begun_from = 0.0 if fork else 4.0  # most of an interpreter's start is not training
-        trial.wait(begun_from * moments.random() + moments.uniform(0.0, 2.5 * longest / kills))
+    print(f"undisturbed: {epochs * PAIRS // BATCH} steps in {longest:.1f} s", flush=True)
+    moments, same = random.Random(seed), True  # noqa: S311  moments, no secrets
+    trainings = 0
+    while kills > 0:  # a machine that has become faster may finish before the last kill: then another is begun
+        killed, trainings = folder / f"killed-{trainings}", trainings + 1
+        steps = _kill(killed, kills, epochs, fork, moments, 2.5 * longest / kills)
+        kills -= len(steps)
+        result = json.loads((killed / "result.json").read_text())
+        same &= result == whole
+        print(f"killed {len(steps)} times, with checkpoints at steps {steps}")
+        for name, digest in whole.items():
+            print(f"{name:8} {digest} undisturbed\n{'':8} {result[name]} killed {len(steps)} times")
+    print("identical" if same else "DIFFERENT")
+    return 0 if same else 1
+
+
+def _kill(folder: Path, kills: int, epochs: int, fork: bool, moments: random.Random, longest_s: float) -> list[int]:
+    """Kill up to `kills` attempts, then let one end; return the newest checkpoint's step at each kill."""
+    steps: list[int] = []
+    start_s = 0.0 if fork else 4.0  # an interpreter's start is not training
+    while len(steps) < kills:
+        trial = Attempt(folder, epochs, fork)
+        trial.wait(start_s * moments.random() + moments.uniform(0.0, longest_s))
         if not trial.kill():
-            print(f"the training ended before kill {done + 1}: give more --epochs")
-            return 1
-        done += 1
-        steps.append(max((int(path.stem[5:]) for path in killed.glob("checkpoints/step-*.pt")), default=0))
-    Attempt(killed, epochs, fork).wait(None)
-    result = json.loads((killed / "result.json").read_text())
-    print(f"killed {done} times, with checkpoints at steps {steps}")
-    for name, digest in whole.items():
-        print(f"{name:8} {digest} undisturbed\n{'':8} {result[name]} killed {done} times")
-    print("identical" if result == whole else "DIFFERENT")
-    return 0 if result == whole else 1
+            return steps
+        steps.append(max((int(path.stem[5:]) for path in folder.glob("checkpoints/step-*.pt")), default=0))
+    Attempt(folder, epochs, fork).wait(None)
+    return steps
 
 
 if __name__ == "__main__":

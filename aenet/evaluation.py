@@ -1,7 +1,7 @@
 """Evaluate descriptors of one split: who is found, at which rank, how far off in metres. No torch here."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from aenet import metrics
 from aenet.data.views import Views
+from aenet.fieldofview import Paint
 from aenet.geodesy import distance_m
 from aenet.params import Config
 from aenet.positives import Positives, identity, within
@@ -32,8 +33,8 @@ class EvaluateConfig(Config):
         unknown_heading: whether to evaluate queries whose heading is not known, too (several times the work).
         phases: rolls within one column of the feature map that a query of unknown heading is described at.
         seed: draws the headings.
-        unseen: what stands in a query's columns outside its field of view: the network's mean colour, or the nearest
-            column inside it.
+        unseen: what stands in a query's columns outside its field of view (`aenet.fieldofview.Paint`); `view_mean`
+            suits networks trained with `train.augment.fov_deg` below 360.
     """
 
     batch_size: int = Field(ge=1)
@@ -44,7 +45,7 @@ class EvaluateConfig(Config):
     unknown_heading: bool = False
     phases: int = Field(default=4, ge=1)
     seed: int = 0
-    unseen: Literal["mean", "edge"] = "mean"
+    unseen: Paint = "network_mean"
 
 
 @dataclass(frozen=True)

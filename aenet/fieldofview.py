@@ -2,12 +2,17 @@
 
 **Conventions.** A view of W columns covers the whole circle: column 0 begins in the south, W/4 is west, the centre W/2
 north, 3W/4 east; azimuth = 180 + 360 column / W, clockwise. Feature i of a map of w covers the columns i W/w to
-(i + 1) W/w. Columns that were not seen are painted, in the network's mean colour (which normalisation makes zero) or
-as the nearest column that was seen, and the comparison (`aenet.azimuth`) leaves their features out.
+(i + 1) W/w. Columns that were not seen are painted, and the comparison (`aenet.azimuth`) leaves their features out.
 """
+
+from typing import Literal, assert_never
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
+
+Paint = Literal["network_mean", "view_mean", "edge"]
+"""What stands where nothing was seen: the colour that normalisation makes zero, the mean of what the view shows (as
+augmentation paints it in training), or the nearest column that was seen."""
 
 
 def seen(width: int, fov_deg: float, centre: int) -> Bool[np.ndarray, " width"]:
@@ -32,7 +37,8 @@ def look(
     views: UInt8[np.ndarray, "n h width 3"],
     turns: Int[np.ndarray, " n"],
     columns: Bool[np.ndarray, "#n width"],
-    paint: UInt8[np.ndarray, "3"] | None,
+    paint: Paint,
+    network_mean: UInt8[np.ndarray, "3"],
 ) -> UInt8[np.ndarray, "n h width 3"]:
     """Return views turned so that what stood `turns` columns right of the centre stands in it, unseen columns painted.
 
@@ -40,14 +46,24 @@ def look(
 
     Args:
         columns: which columns of the result were seen.
-        paint: the colour of the others; None repeats the nearest column that was seen.
+        network_mean: the colour of `paint: network_mean`.
     """
-    width = views.shape[2]
-    source = np.arange(width) if paint is not None else nearest_seen(columns)
-    places = np.broadcast_to((source + turns[:, None]) % width, (len(views), width))
-    turned = np.moveaxis(views, 2, 1)[np.arange(len(views))[:, None], places]
-    if paint is not None:
-        turned[np.broadcast_to(~columns, places.shape)] = paint
+    count, height, width = views.shape[:3]
+    source = nearest_seen(columns) if paint == "edge" else np.arange(width)
+    places = np.broadcast_to((source + turns[:, None]) % width, (count, width))
+    turned = np.moveaxis(views, 2, 1)[np.arange(count)[:, None], places]  # [n, width, h, 3]
+    hidden = np.broadcast_to(~columns, places.shape)
+    match paint:
+        case "network_mean":
+            turned[hidden] = network_mean
+        case "view_mean":
+            total = np.einsum("nwhc,nw->nc", turned, (~hidden).astype(np.float32))
+            mean = np.rint(total / (height * (~hidden).sum(1, keepdims=True))).astype(np.uint8)
+            turned[hidden] = np.broadcast_to(mean[:, None, None], turned.shape)[hidden]
+        case "edge":
+            pass  # taken from there
+        case _:
+            assert_never(paint)
     return np.ascontiguousarray(np.moveaxis(turned, 1, 2))
 
 

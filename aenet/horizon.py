@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 from aenet import azimuth, fieldofview
 from aenet.data.views import Views
@@ -44,7 +44,7 @@ class Horizon:
         shape: (C, h, w) of a descriptor's map.
         turns: columns of the view by which each query looks clockwise of north.
         phases: turns within one feature at which a query of unknown heading is described.
-        paint: the colour of what was not seen; None repeats the nearest column that was.
+        paint: what stands where nothing was seen.
     """
 
     branch: Branch
@@ -55,7 +55,7 @@ class Horizon:
     turns: Int[np.ndarray, " n"]
     phases: int
     batch_size: int
-    paint: UInt8[np.ndarray, "3"] | None
+    paint: fieldofview.Paint
 
     @property
     def width(self) -> int:
@@ -66,7 +66,8 @@ class Horizon:
         self, rows: slice, turns: Int[np.ndarray, " n"], columns: Bool[np.ndarray, "#n width"]
     ) -> azimuth.Maps:
         """Return maps of the queries `rows`, turned, and painted where `columns` were not seen."""
-        pixels = fieldofview.look(np.asarray(self.views.ground[rows]), turns, columns, self.paint)
+        mean = np.rint(self.branch.mean.cpu().numpy().ravel()).clip(0, 255).astype(np.uint8)
+        pixels = fieldofview.look(np.asarray(self.views.ground[rows]), turns, columns, self.paint, mean)
         descriptors = embed(self.branch, pixels, self.batch_size, self.branch.mean.device)
         check_block(descriptors, descriptors, "query")
         return azimuth.as_maps(descriptors, self.shape)
@@ -93,9 +94,7 @@ def open_horizon(network: TwoBranch, views: Views, aerial: Float[np.ndarray, "n 
     turns = np.random.default_rng(config.seed).integers(0, width, len(views))
     positives = right_answers(views, config.positives_within_m)
     phases = min(phases, max(1, width // shape[2]))  # a turn is a whole number of columns
-    mean = np.rint(network.ground.mean.cpu().numpy().ravel()).clip(0, 255).astype(np.uint8)
-    paint = mean if config.unseen == "mean" else None
-    return Horizon(network.ground, views, aerial, positives, shape, turns, phases, config.batch_size, paint)
+    return Horizon(network.ground, views, aerial, positives, shape, turns, phases, config.batch_size, config.unseen)
 
 
 def known_heading(horizon: Horizon, fov_deg: float) -> Tally:

@@ -52,9 +52,9 @@ def test_features_that_do_not_divide_the_view() -> None:
 
 def test_a_camera_headed_east_has_the_east_in_its_centre() -> None:
     view = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3)  # each column its own number
-    east = fieldofview.look(view, np.array([4]), ALL, MEAN)
+    east = fieldofview.look(view, np.array([4]), ALL, "network_mean", MEAN)
     assert east[0, 0, 8].tolist() == [12, 12, 12]  # 3W/4 is east
-    part = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], MEAN)
+    part = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], "network_mean", MEAN)
     assert part[0, 0, :, 0].tolist() == [9] * 6 + [10, 11, 12, 13] + [9] * 6
     assert view[0, 0, 0, 0] == 0  # the input is as it was
 
@@ -65,9 +65,11 @@ def test_the_nearest_column_seen_is_repeated_around_the_circle() -> None:
     expected[7:9] = [1, 14]  # 7 is six from 1 and seven from 14; 8 is six from 14
     assert fieldofview.nearest_seen(columns[None])[0].tolist() == expected
     view = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3)
-    painted = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], None)
+    painted = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], "edge", MEAN)
     assert painted[0, 0, :, 0].tolist() == [10] * 7 + [11, 12] + [13] * 7  # 15 is six from 9 and seven from 6
-    everything = fieldofview.look(view, np.array([0]), ALL, None)
+    own = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], "view_mean", MEAN)
+    assert own[0, 0, :, 0].tolist() == [12] * 6 + [10, 11, 12, 13] + [12] * 6  # the mean is 11.5, rounded to even
+    everything = fieldofview.look(view, np.array([0]), ALL, "edge", MEAN)
     assert np.array_equal(everything, view)
 
 
@@ -75,7 +77,9 @@ def test_looking_is_the_inverse_of_turning_north() -> None:
     from aenet.data.views import turn_north
 
     view = np.random.default_rng(0).integers(0, 255, (1, 2, 16, 3)).astype(np.uint8)
-    assert np.array_equal(turn_north(fieldofview.look(view, np.array([4]), ALL, MEAN)[0], 90.0), view[0])
+    assert np.array_equal(
+        turn_north(fieldofview.look(view, np.array([4]), ALL, "network_mean", MEAN)[0], 90.0), view[0]
+    )
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, 7])

@@ -76,7 +76,7 @@ def test_phases_sharpen_the_heading(views: Views) -> None:
     assert np.median(errors[8]) < np.median(errors[1])
 
 
-@pytest.mark.parametrize("unseen", ["mean", "edge"])
+@pytest.mark.parametrize("unseen", ["network_mean", "view_mean", "edge"])
 def test_the_whole_circle_with_known_heading_is_plain_evaluation(views: Views, unseen: str) -> None:
     model = network()
     ground, aerial = embed_pairs(model, views, 4)

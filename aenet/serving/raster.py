@@ -1,25 +1,29 @@
 """A map as a source of tiles on a regular grid: views are cut from it window by window, without tile files."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import ClassVar
 
+import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float64
+import pandas as pd
+from jaxtyping import Bool, Float
 
 from aenet.card import ViewSpec
+from aenet.cores import usable_cores
 from aenet.errors import AenetError
-from aenet.images import resize
 from aenet.serving.canvas import Box, Factors
 from aenet.serving.grid import Grid
 from aenet.serving.overview import Canvas, Overview, overview
-from aenet.serving.polarcut import THUMBNAIL_PX, Cut, cut_view, ground_to_grid
+from aenet.serving.polarcut import Cut, ground_to_grid
+from aenet.serving.strips import MARGIN_PX, Strip
 
 MIN_VALID = 0.5  # a tile with less map than this is left out
 # CVACT's tiles have 4.7 pixels to a row of their views; finer ones, sampled bilinearly, would only alias.
 _PX_PER_ROW = 1200 / 256
 _STRIP_BYTES = 256 << 20  # of raster in memory at once
-_MARGIN_PX = 2  # around a tile, for its edge to be sampled
+_PLACE = ["row_px", "column_px", "half_height_px", "half_width_px"]
 
 
 class RasterSource:
@@ -74,16 +78,23 @@ class RasterSource:
         Raises:
             AenetError: the map is damaged.
         """
-        factors, part = self._factors(spec), self.tiles.iloc[start:stop]
+        part = self.tiles.iloc[start:stop]
         matrices = ground_to_grid(
             self.crs, part["latitude"].to_numpy(), part["longitude"].to_numpy(), self._tile_size_m / 2
         )
         strip_px = max(4 * self._tile_width, _STRIP_BYTES / (4 * self._tile_height))
         strips: dict[tuple[float, float], list[int]] = {}
-        for row, y, x in zip(range(start, stop), part["row_px"], part["column_px"], strict=True):
-            strips.setdefault((y, x // strip_px), []).append(row)
-        for rows in strips.values():
-            yield from self._cut_strip(rows, [matrices[row - start] for row in rows], factors, spec)
+        for at, (y, x) in enumerate(zip(part["row_px"], part["column_px"], strict=True)):
+            strips.setdefault((y, x // strip_px), []).append(at)
+        places = list(part[_PLACE].itertuples(index=False, name=None))
+        cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for rows in strips.values():
+                strip = self._read(part.iloc[rows], spec)
+                numbers = [start + at for at in rows]
+                for cut in pool.map(strip.cut, numbers, [places[at] for at in rows], matrices[rows]):
+                    if cut is not None:
+                        yield cut
 
     def overview(self, max_px: int) -> Overview:
         """Return the whole map reduced to at most `max_px` a side."""
@@ -94,46 +105,27 @@ class RasterSource:
         most = 2 * spec.height * _PX_PER_ROW
         return max(1, round(self._tile_height / most)), max(1, round(self._tile_width / most))
 
-    def _cut_strip(
-        self, rows: list[int], matrices: list[Float64[np.ndarray, "2 2"]], factors: Factors, spec: ViewSpec
-    ) -> Iterator[Cut]:
-        strip = self._window(rows, factors)
-        pixels, valid = self._canvas.read(strip, factors)
-        frame = self._canvas.frame
-        # Units of the system to pixels as read: right is east, down is south.
-        to_px = np.array([[1 / frame.pixel_width / factors[1]], [-1 / frame.pixel_height / factors[0]]])
-        for row, matrix in zip(rows, matrices, strict=True):
-            y, x = (self.tiles[f"{side}_px"].iloc[row] for side in ("row", "column"))
-            centre = (y - strip[0]) / factors[0], (x - strip[1]) / factors[1]
-            (top, height), (left, width) = (
-                _extent(at, self.tiles[f"half_{side}_px"].iloc[row] / factor, size)
-                for at, side, factor, size in zip(centre, ("height", "width"), factors, valid.shape, strict=True)
-            )
-            box = (slice(top, top + height), slice(left, left + width))
-            if valid[box].mean() < self._min_valid:
-                continue
-            first = max(top - _MARGIN_PX, 0), max(left - _MARGIN_PX, 0)
-            around = pixels[first[0] : top + height + _MARGIN_PX, first[1] : left + width + _MARGIN_PX]
-            view = cut_view(
-                np.ascontiguousarray(around),
-                (centre[0] - first[0], centre[1] - first[1]),
-                matrix * to_px,
-                spec,
-                self._tile_size_m,
-                self.tile_px(spec),
-            )
-            yield Cut(row, view, resize(np.ascontiguousarray(pixels[box]), THUMBNAIL_PX, THUMBNAIL_PX))
+    def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> Strip:
+        """Read the map around some tiles once."""
+        factors, frame = self._factors(spec), self._canvas.frame
+        box = self._window(tiles, factors)
+        pixels, valid = self._canvas.read(box, factors)
+        units_to_px = (1 / frame.pixel_width / factors[1], -1 / frame.pixel_height / factors[0])
+        corner = (box[0], box[1])
+        return Strip(
+            pixels, valid, corner, factors, units_to_px, self._tile_size_m, self.tile_px(spec), self._min_valid, spec
+        )
 
-    def _window(self, rows: list[int], factors: Factors) -> Box:
+    def _window(self, tiles: pd.DataFrame, factors: Factors) -> Box:
         """Return the part of the map that holds these tiles and a margin, on whole blocks of `factors` pixels."""
-        part, frame, sides = self.tiles.iloc[rows], self._canvas.frame, []
+        frame, sides = self._canvas.frame, []
         for side, half, factor, size in (
             ("row_px", "half_height_px", factors[0], frame.height),
             ("column_px", "half_width_px", factors[1], frame.width),
         ):
-            margin = _MARGIN_PX * factor
-            first = max(0, int((part[side] - part[half]).min() - margin) // factor * factor)
-            last = min(size, -(-int((part[side] + part[half]).max() + margin + 1) // factor) * factor)
+            margin = MARGIN_PX * factor
+            first = max(0, int((tiles[side] - tiles[half]).min() - margin) // factor * factor)
+            last = min(size, -(-int((tiles[side] + tiles[half]).max() + margin + 1) // factor) * factor)
             sides.append((first, last - first))
         (top, height), (left, width) = sides
         return top, left, height, width
@@ -149,9 +141,3 @@ class RasterSource:
         after = np.searchsorted(rights, columns - half_width, side="right")
         touches = (after < len(spans)) & (lefts[np.minimum(after, len(spans) - 1)] < columns + half_width)
         return np.asarray(touches, np.bool_)
-
-
-def _extent(centre: float, half: float, size: int) -> tuple[int, int]:
-    """Return first pixel and count of a tile's side, in whole pixels inside `size`."""
-    count = min(max(1, round(2 * half)), size)
-    return min(max(round(centre - half), 0), size - count), count

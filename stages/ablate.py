@@ -83,7 +83,8 @@ def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> di
         fit(paths, config, f"ablate {name}", active, folder, report)
         torch.set_num_threads(settings.threads)
         views = open_views(paths.views, "test")
-        values = score(*embed_pairs(load_model(folder)[0], views, settings.batch_size), views).values
+        pairs = embed_pairs(load_model(folder)[0], views, settings.batch_size, paths.state)
+        values = score(*pairs, views, settings.positives_within_m).values
         active.metrics({f"test/{key}": value for key, value in values.items()})
     return values
 

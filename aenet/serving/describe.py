@@ -76,7 +76,7 @@ def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: B
         duplicates=sum(source.duplicates for source in sources),
         descriptor_dim=dim,
         dtype=made.dtype,
-        storage=_storage(dim, made.dtype, spacing),
+        storage=storage_of(dim, made.dtype, spacing),
         area_km2=len(kept) * spacing**2 / 1e6 if spacing else None,
         coverage=(longitude.min(), latitude.min(), longitude.max(), latitude.max()),
         backdrop=backdrop,
@@ -86,7 +86,8 @@ def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: B
     )
 
 
-def _storage(dim: int, dtype: str, spacing: float | None) -> Storage:
+def storage_of(dim: int, dtype: str, spacing: float | None) -> Storage:
+    """Return what descriptors of `dim` numbers take, one every `spacing` metres."""
     tiles_per_km2 = 1e6 / spacing**2 if spacing else None
     choices = {name: dim * size * tiles_per_km2 / 1e9 for name, size in _BYTES.items()} if tiles_per_km2 else None
     return Storage(

@@ -57,9 +57,9 @@ def _coverage(made: GalleryManifest) -> str:
 def _storage(made: GalleryManifest) -> str:
     total = made.storage.bytes_per_tile * made.tiles / 1e9
     if made.storage.choices_gb_per_km2 is None:
-        return f"{total:,.3f} GB"
+        return f"{total:,.3g} GB"
     choices = ", ".join(f"{name} {size:,.3g}" for name, size in made.storage.choices_gb_per_km2.items())
-    return f"{total:,.3f} GB; GB a km2: {choices}; this one: {made.dtype}"
+    return f"{total:,.3g} GB; GB a km2: {choices}; this one: {made.dtype}"
 
 
 def _source(number: int, source: SourceRecord) -> list[str]:

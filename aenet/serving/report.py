@@ -13,17 +13,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from aenet.artifacts import write_bytes
 from aenet.serving import reporttext
-from aenet.serving.curve import error_curve
+from aenet.serving.curve import error_curve, recall_bars
 from aenet.serving.gallery import Gallery
 from aenet.serving.job import Job
-from aenet.serving.reportdata import data_uri, report_data
+from aenet.serving.reasons import reason_table
+from aenet.serving.reliability import calibration, score_histogram
+from aenet.serving.reportdata import prepare, report_data
+from aenet.serving.reportpictures import data_uri
 from aenet.serving.summary import Summary
-from aenet.serving.trust import trust_bars
+from aenet.serving.trust import risk_coverage, trust_bars
+
+_SCRIPTS = ("base.js", "map.js", "strip.js", "list.js", "keys.js")  # one script: later ones use what earlier ones name
 
 
 def write_report(
@@ -39,19 +45,18 @@ def write_report(
         gallery: what the photos were placed in.
         summary: what it came to.
     """
-    rows = places.to_pandas()
+    rows = prepare(places.to_pandas())
     data, pictures = report_data(rows, photos, gallery, job.options.thumbnails, job.options.decoders)
-    style, script = (_template(name) for name in ("report.css", "report.js"))
+    style = _template("report.css")
+    script = '"use strict";\n(() => {\n' + "".join(map(_template, _SCRIPTS)) + "})();\n"
     values = {
         "title": f"{summary.ok:,} of {summary.photos:,} photos placed",
         "lede": reporttext.lede(gallery),
         "facts": reporttext.facts(job, gallery, summary),
         "numbers": reporttext.numbers(summary),
         "notice": reporttext.notice(summary),
-        "curve": error_curve(rows["error_m"].dropna().to_numpy(dtype=float), gallery.manifest.spacing_m),
-        "trust": trust_bars(rows["margin"].to_numpy(dtype=float), rows["error_m"].to_numpy(dtype=float)),
-        "reasons": reporttext.reasons(rows),
-        "pictures": html.escape(reporttext.pictures(pictures, summary)),
+        "charts": _charts(rows, gallery.manifest.spacing_m),
+        "pictures": html.escape(reporttext.pictures(pictures, int(rows["latitude"].notna().sum()))),
         "footer": reporttext.footer(gallery),
         "backdrop": _backdrop(gallery),
         "data": _json(data),
@@ -62,6 +67,22 @@ def write_report(
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], _template("report.html"))
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
+
+
+def _charts(rows: pd.DataFrame, spacing_m: float | None) -> str:
+    """Every chart that these rows can fill."""
+    ok = (rows["status"] == "ok").to_numpy()
+    errors, margins, scores = (rows[name].to_numpy(dtype=float) for name in ("error_m", "margin", "score"))
+    placed = errors[ok & np.isfinite(errors)]
+    parts = [error_curve(placed, spacing_m), recall_bars(placed, spacing_m)]
+    confidence = rows["confidence"].to_numpy(dtype=float) if "confidence" in rows else np.full(len(rows), np.nan)
+    if np.isfinite(confidence).any():
+        judged = np.isfinite(confidence) & np.isfinite(errors)
+        answered = float(ok[judged].mean()) if judged.any() else None
+        parts += [risk_coverage(confidence, errors, "confidence", answered), calibration(confidence, errors)]
+    else:
+        parts += [risk_coverage(margins, errors, "margin"), trust_bars(margins, errors)]
+    return "".join([*parts, score_histogram(scores, errors), reason_table(rows)])
 
 
 def _backdrop(gallery: Gallery) -> str:

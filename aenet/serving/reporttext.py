@@ -2,13 +2,9 @@
 
 import html
 
-import pandas as pd
-
 from aenet.serving.gallery import Gallery
 from aenet.serving.job import Job
 from aenet.serving.summary import NEAR_M, Summary
-
-_MAX_REASONS = 20
 
 
 def lede(gallery: Gallery) -> str:
@@ -75,32 +71,12 @@ def notice(summary: Summary) -> str:
     )
 
 
-def reasons(rows: pd.DataFrame) -> str:
-    """A table of why photos could not be placed; empty without errors."""
-    failed = rows[rows["status"] == "error"]
-    if failed.empty:
-        return ""
-    groups = failed.groupby("reason", sort=False)["photo"].agg(["size", "first"]).sort_values("size", ascending=False)
-    lines = [
-        f'<tr><td class="n">{group["size"]:,}</td><td>{html.escape(str(reason))}</td>'
-        f"<td>{html.escape(str(group['first']))}</td></tr>"
-        for reason, group in groups.head(_MAX_REASONS).iterrows()
-    ]
-    more = len(groups) - _MAX_REASONS
-    rest = f"<p>and {more:,} more kinds: see places.csv</p>" if more > 0 else ""
-    return (
-        f'<div class="card"><h2>Why {len(failed):,} could not be placed</h2><p>The others were placed all the same.</p>'
-        '<table><thead><tr><th class="n">Photos</th><th>Reason</th><th>For example</th></tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>{rest}</div>"
-    )
-
-
-def pictures(count: int, summary: Summary) -> str:
+def pictures(count: int, placed: int) -> str:
     """Say which photos have their pictures in the file."""
-    if count >= summary.ok:
-        return "The five best tiles stand beside each photo, with their scores and their distance from the true place."
+    if count >= placed:
+        return "Pictures show what the model sees of a photo; the five best tiles stand beside it."
     return (
-        f"To keep this file small it holds the pictures of {count:,} of {summary.ok:,} photos: half of them the "
+        f"To keep this file small it holds the pictures of {count:,} of {placed:,} photos: half of them the "
         "farthest off (or the least certain), the rest spread evenly. All rows are here; the pictures are capped."
     )
 

@@ -37,6 +37,8 @@ def open_source(path: Path, tile_size_m: float, spacing_m: float, options: Sourc
         AenetError: the source is not usable, is none of these, or has no tile in the area asked for.
     """
     source = _open(path, tile_size_m, spacing_m, options)
+    if source.kind != "xyz" and (options.zoom is not None or options.tms):
+        raise AenetError(f"{path} is no tree of map tiles ({source.kind}): leave --zoom and --tms away")
     if options.area is not None:
         source.tiles = _within(source, options.area)
     return source

@@ -20,6 +20,7 @@ from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from aenet.images import encode_jpeg
 from aenet.serving.build import GalleryOptions, build_gallery
+from aenet.serving.describe import storage_of
 from aenet.serving.gallery import Gallery
 from aenet.serving.galleryoptions import SourceOptions
 from aenet.serving.geotiff import inspect
@@ -399,6 +400,12 @@ def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path / "*.tif", 60.0, 20.0, SourceOptions())
 
 
+def test_options_of_tile_trees_are_not_ignored_elsewhere(small_world: World) -> None:
+    for options in (SourceOptions(zoom=18), SourceOptions(tms=True)):
+        with pytest.raises(AenetError, match=r"no tree of map tiles \(raster\)"):
+            open_source(small_world.map, 60.0, 20.0, options)
+
+
 # --- What the manifest says
 
 
@@ -422,6 +429,14 @@ def test_a_map_too_coarse_for_the_model_is_said(small_world: World, tmp_path: Pa
     path = world.write_map(tmp_path / "map.tif", coarse, transform=from_origin(world.EAST, world.NORTH, 2.5, 2.5))
     summary = build_gallery(path, tmp_path / "g", small_world.model, GalleryOptions(spacing_m=40.0, **FAST))
     assert any("24 pixels a side" in line and "too coarse" in line for line in summary.lines())
+
+
+def test_storage_of_the_full_map_every_20_m() -> None:
+    """256 x 32 x 10 numbers of 4 bytes, 2,500 tiles a square kilometre."""
+    storage = storage_of(81_920, "float32", 20.0)
+    assert storage.bytes_per_tile == 327_680
+    assert storage.choices_gb_per_km2 == {"float32": pytest.approx(0.8192), "float16": pytest.approx(0.4096)}
+    assert storage.gb_per_km2 == storage.choices_gb_per_km2["float32"]
 
 
 def test_tiles_are_geoparquet(small_world: World) -> None:

@@ -48,7 +48,7 @@ def utm(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
 def test_folder_is_complete(town: Path, pairs: pd.DataFrame) -> None:
     verify_folder(town)
     assert {path.name for path in town.iterdir()} == {
-        "manifest.json", "pairs.parquet", "ground", "aerial", "labels.npy", "town.tif", "town.png",
+        "manifest.json", "pairs.parquet", "ground", "aerial", "labels.npy", "visible.npy", "town.tif", "town.png",
     }  # fmt: skip
     assert pairs["split"].value_counts().to_dict() == {"train": 14, "val": 4, "test": 8}
     for row in pairs.itertuples():

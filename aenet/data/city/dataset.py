@@ -1,4 +1,4 @@
-"""Writing the town's data set: pairs of views, labels, the pair table, the map."""
+"""Writing the town's data set: pairs of views, labels, what is visible from above, the pair table, the map."""
 
 import multiprocessing
 import shutil
@@ -21,9 +21,11 @@ from aenet.data.city.frame import Frame
 from aenet.data.city.geotiff import write_geotiff, write_overview
 from aenet.data.city.layers import Layers
 from aenet.data.city.materials import Scene
-from aenet.data.city.panorama import Label, render_panorama
+from aenet.data.city.panorama import Label, render_panorama, stand
 from aenet.data.city.places import Chosen
+from aenet.data.city.rays import Rays
 from aenet.data.city.town import Town, raise_town
+from aenet.data.city.visibility import sight_rays, visible_cells
 from aenet.data.pairs import SPLITS, write_pairs
 from aenet.images import encode_jpeg
 
@@ -41,7 +43,18 @@ class _Job(NamedTuple):
     houses: np.ndarray
     slots: np.ndarray
     camera: Float64[np.ndarray, "n 2"]
+    aerial: Float64[np.ndarray, "n 2"]
     latlon: Float64[np.ndarray, "n 2"]
+
+
+class _Desk(NamedTuple):
+    """What a worker process works with; `labels` and `visible` are files that all of them write, each its own rows."""
+
+    job: _Job
+    scene: Scene
+    labels: UInt8[np.ndarray, "n h w"]
+    sight: Rays
+    visible: UInt8[np.ndarray, "m s b"]
 
 
 def generate(config: CityConfig, out: Path, progress: Progress | None = None) -> None:
@@ -58,6 +71,8 @@ def generate(config: CityConfig, out: Path, progress: Progress | None = None) ->
         "kind": config.kind,
         "config": config.model_dump(),
         "labels": {label.name.lower(): int(label) for label in Label},
+        # Of the test split alone, in its order; one cell for each pixel of the tile, eight to a byte along each row.
+        "visible": {"split": "test", "cells": config.tile_px, "cell_m": config.resolution_m},
     }
     town = raise_town(config)
     with atomic_folder(out, meta) as folder:
@@ -71,7 +86,9 @@ def generate(config: CityConfig, out: Path, progress: Progress | None = None) ->
         _write_tiles(config, folder, town)
         shape = (config.places.total, config.panorama.height, config.panorama.width)
         np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint8, shape).flush()
-        job = _Job(config, scratch, folder, town.houses, town.slots, town.places.camera, camera)
+        shape = (config.places.test, config.tile_px, -(-config.tile_px // 8))
+        np.lib.format.open_memmap(folder / "visible.npy", "w+", np.uint8, shape).flush()
+        job = _Job(config, scratch, folder, town.houses, town.slots, town.places.camera, town.places.aerial, camera)
         write_geotiff(folder / "town.tif", town.orthophoto, frame, config.resolution_m)
         write_overview(folder / "town.png", town.orthophoto)
         del town  # the workers map what they need from the files
@@ -103,27 +120,39 @@ def _panoramas(job: _Job) -> Iterator[int]:
             yield done
 
 
-_state: dict[str, tuple[_Job, Scene, np.ndarray]] = {}  # one job per process, set by its initialiser
+_state: dict[str, _Desk] = {}  # one job per process, set by its initialiser
 
 
 def _start(job: _Job, threads: int | None) -> None:
     if threads is not None:
         cv2.setNumThreads(threads)
     scene = Scene.of(job.config, Layers.load(job.layers), job.houses, job.slots)
-    labels = np.lib.format.open_memmap(job.out / "labels.npy", "r+")
-    _state["job"] = job, scene, labels
+    labels, visible = (np.lib.format.open_memmap(job.out / f"{name}.npy", "r+") for name in ("labels", "visible"))
+    _state["desk"] = _Desk(job, scene, labels, sight_rays(job.config), visible)
 
 
 def _render(chunk: range) -> int:
-    """Render one chunk of places to JPEG files and label rows; return how many."""
-    job, scene, labels = _state["job"]
+    """Render one chunk of places to JPEG files, label rows and rows of what is visible; return how many."""
+    job, scene, labels = _state["desk"][:3]
     for index in chunk:
         x, y = job.camera[index]
         image, label = render_panorama(scene, float(x), float(y), index)
         content = encode_jpeg(image, job.config.panorama.quality, gps_exif(*job.latlon[index]))
         (job.out / "ground" / f"{index:05d}.jpg").write_bytes(content)
         labels[index] = label
+        row = index - (job.config.places.total - job.config.places.test)  # the test split comes last
+        if row >= 0:
+            _look_down(_state["desk"], index, row)
     return len(chunk)
+
+
+def _look_down(desk: _Desk, index: int, row: int) -> None:
+    """Write which cells of a place's tile can be seen from its camera."""
+    job, scene = desk.job, desk.scene
+    x, y = job.camera[index]
+    camera, centre = stand(scene, float(x), float(y), index)[2], job.aerial[index]
+    seen = visible_cells(job.config, scene.layers, job.houses, desk.sight, camera, (float(centre[0]), float(centre[1])))
+    desk.visible[row] = np.packbits(seen, axis=1)
 
 
 def _write_tiles(config: CityConfig, folder: Path, town: Town) -> None:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 
 from aenet.data.city.layers import TERRAIN_STEP, Layers
 from aenet.data.city.rays import Rays, entry, spans, wall_top
@@ -20,13 +20,9 @@ class Seen(NamedTuple):
 
 def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, eye: float, res: float) -> Seen:
     """Look around from (x, y) metres at height `eye` above the datum."""
-    rows, cols = layers.kind.shape
-    d = rays.distance[:, None]
-    col = np.clip(((np.float32(x) + d * rays.east) * np.float32(1 / res)).astype(np.int32), 0, cols - 1)
-    row = np.clip(((np.float32(y) + d * rays.south) * np.float32(1 / res)).astype(np.int32), 0, rows - 1)
-    cell = row * np.int32(cols) + col
-    slope = (layers.surface.reshape(-1).take(cell) - np.float32(eye)) / d
-    _sharpen(layers, houses, rays, cell, slope, (x, y, eye))
+    cell, slope = profile(layers, rays, x, y, eye, res)
+    k, j, wall = walls(layers, houses, rays, cell, (x, y, eye))
+    slope[k, j] = np.maximum(slope[k, j], wall)
     np.maximum.accumulate(slope, axis=0, out=slope)
     height, width, depth = len(rays.elevation), len(rays.azimuth), len(rays.distance)
     first = rays.row_of(slope)
@@ -41,15 +37,29 @@ def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, ey
     return Seen(hit, at, far, crown)
 
 
-def _sharpen(
+def profile(
+    layers: Layers, rays: Rays, x: float, y: float, eye: float, res: float
+) -> tuple[Int32[np.ndarray, "d w"], Float32[np.ndarray, "d w"]]:
+    """At every stop of every ray: the flat map cell, and the slope (rise over run) at which its solid top is seen."""
+    rows, cols = layers.kind.shape
+    d = rays.distance[:, None]
+    col = np.clip(((np.float32(x) + d * rays.east) * np.float32(1 / res)).astype(np.int32), 0, cols - 1)
+    row = np.clip(((np.float32(y) + d * rays.south) * np.float32(1 / res)).astype(np.int32), 0, rows - 1)
+    cell = row * np.int32(cols) + col
+    return cell, (layers.surface.reshape(-1).take(cell) - np.float32(eye)) / d
+
+
+def walls(
     layers: Layers,
     houses: np.ndarray,
     rays: Rays,
     cell: Int32[np.ndarray, "d w"],
-    slope: Float32[np.ndarray, "d w"],
     camera: tuple[float, float, float],
-) -> None:
-    """Let eaves stand where the wall really is, not at the next stop of the ray."""
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
+    """Where rays enter buildings: first stop inside, ray, and the slope of the eaves where the wall really is.
+
+    It is steeper than the slope at the stop, which lies a little behind the wall.
+    """
     ident = layers.ident.reshape(-1).take(cell)
     k, j = np.nonzero(ident)
     fresh = (k == 0) | (ident[np.maximum(k - 1, 0), j] != ident[k, j])
@@ -59,7 +69,7 @@ def _sharpen(
     near, slab_u, slab_v = entry(mine, x, y, rays.east[j], rays.south[j])
     near = np.clip(near, rays.distance[k] * np.float32(0.8) - 1, rays.distance[k]).clip(0.3)
     limit, _, _, _ = wall_top(mine, x + near * rays.east[j], y + near * rays.south[j], slab_u > slab_v)
-    slope[k, j] = np.maximum(slope[k, j], (mine["base"] + limit - eye) / near)
+    return k, j, np.asarray((mine["base"] + limit - eye) / near)
 
 
 def _crowns(

@@ -39,14 +39,19 @@ def render_panorama(
     scene: Scene, x: float, y: float, index: int
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """RGB and labels seen from (x, y) in town metres; `index` seeds season, light, cars and people."""
-    rng = np.random.default_rng([scene.config.seed, 7, index])
-    moment, res = draw_moment(rng), scene.config.resolution_m
-    ground = float(scene.layers.surface[int(y / res), int(x / res)])
-    camera = (x, y, ground + float(rng.uniform(1.8, 2.5)))
-    seen = march(scene.layers, scene.houses, scene.rays, *camera, res)
+    rng, moment, camera, ground = stand(scene, x, y, index)
+    seen = march(scene.layers, scene.houses, scene.rays, *camera, scene.config.resolution_m)
     screen = _shade(rng, scene, seen, moment, camera)
     paint_transients(rng, screen, scene.rays, scene.slots, camera, ground, moment, Label.CAR, Label.PEDESTRIAN)
     return _develop(rng, scene, screen, moment)
+
+
+def stand(scene: Scene, x: float, y: float, index: int) -> tuple[Rng, Moment, tuple[float, float, float], float]:
+    """The draw for what follows, the moment, the camera (x, y, eye above the datum) and the ground it stands on."""
+    rng, res = np.random.default_rng([scene.config.seed, 7, index]), scene.config.resolution_m
+    moment = draw_moment(rng)
+    ground = float(scene.layers.surface[int(y / res), int(x / res)])
+    return rng, moment, (x, y, ground + float(rng.uniform(1.8, 2.5))), ground
 
 
 def _shade(rng: Rng, scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float]) -> Screen:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 from aenet.data.city.houses import Roof
 
 REACH_M = 260.0
+NEAR_M = 0.7  # what is nearer to the camera hides nothing
 
 
 HALF_FIELD = np.pi / 4  # radians above and below the horizon
@@ -35,7 +36,7 @@ class Rays(NamedTuple):
         azimuth = np.pi + 2 * np.pi * columns / width
         rows = (np.arange(height * supersample) + 0.5) / supersample
         elevation = HALF_FIELD - 2 * HALF_FIELD * rows / height
-        stops, at = [], 0.7
+        stops, at = [], NEAR_M
         while at < REACH_M:
             stops.append(at)
             at += max(step_m, 0.02 * at)

@@ -1,50 +1,74 @@
 """What the report's script draws: photos and tiles in pixels of the backdrop, and the pictures it may show."""
 
-import base64
 import os
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from aenet.cores import usable_cores
-from aenet.data.views import turn_north
-from aenet.errors import UnreadableImage
-from aenet.images import decode_bytes, encode_jpeg, resize
 from aenet.serving.gallery import Gallery
-from aenet.serving.pose import read_pose
 from aenet.serving.projection import Projection
+from aenet.serving.reasons import reason_kinds
+from aenet.serving.reportpictures import Picture, choose, data_uri, draw
 from aenet.serving.summary import NEAR_M
 
 FAR_M = 100.0  # beyond this a place is wrong rather than rough
-_PHOTO_PX = (96, 384)  # largest height and width of a photo's picture
+PICTURE_BYTES = 12_000_000  # all pictures of photos and tiles together, as text in the file
+_TILES = 5  # shown of a photo
+_TEXT_MAX = 400  # characters of a name, reason or note
+# Numbers of a place that a job may leave out: column -> key in the script's data, digits.
+_NUMBERS = {
+    "score": ("score", 4),
+    "margin": ("margin", 4),
+    "error_m": ("error", 2),
+    "confidence": ("confidence", 4),
+    "radius_m": ("radius", 1),
+    "spread_m": ("spread", 1),
+    "heading_deg": ("heading", 1),
+}
+
+
+def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return places as the report takes them: shorter names, and the `kind` of every reason."""
+    rows = rows.assign(photo=[_cut(name) for name in _short(list(rows["photo"]))], kind=None)
+    told = rows["reason"].notna() & (rows["status"] != "ok")
+    rows.loc[told, "kind"] = reason_kinds([_cut(reason) for reason in rows.loc[told, "reason"]])
+    return rows
 
 
 def report_data(
     rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, limit: int, decoders: int
 ) -> tuple[dict[str, Any], int]:
-    """Return the script's data, and how many photos have their pictures in it (at most `limit`)."""
+    """Return the script's data, and how many photos have their pictures in it.
+
+    Args:
+        rows: places, from `prepare`.
+        photos: the job's photo list, in the same order.
+        gallery: what they were placed in.
+        limit: photos with pictures, at most; fewer where those would take more than `PICTURE_BYTES`.
+        decoders: threads; 0 means one per usable core.
+    """
     projection = Projection(gallery)
-    columns = {"x": "latitude", "tx": "true_latitude"}
-    for name, latitude in columns.items():
-        longitude = latitude.replace("latitude", "longitude")
-        values = (rows[latitude].to_numpy(dtype=float), rows[longitude].to_numpy(dtype=float))
-        rows[name], rows[name.replace("x", "y")] = projection(*values)
-    shown = _choose(rows, limit)
-    rows["photo"] = _short(list(rows["photo"]))
-    numbers: dict[str, int] = {}
-    entries = [_photo(row, numbers) for row in rows.itertuples(index=False)]
-    with ThreadPoolExecutor(decoders or usable_cores()) as pool:
-        paths = [Path(os.fsdecode(photos["path"].iloc[at])) for at in shown]
-        for at, picture in zip(shown, pool.map(_picture, paths), strict=True):
-            if picture:
-                entries[at]["picture"] = picture
-    wanted = {number for at in shown for number in entries[at]["tiles"]}
+    x, y = (v.round(2) for v in projection(*(rows[name].to_numpy(float) for name in ("latitude", "longitude"))))
+    truth = [rows[name].to_numpy(float) for name in ("true_latitude", "true_longitude")]
+    tx, ty = (v.round(2) for v in projection(*truth))
+    tiles: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    entries = []
+    for at, row in enumerate(rows.to_dict("records")):
+        entry = _photo(row, tiles, kinds)
+        entry |= _point("x", "y", x[at], y[at]) | _point("tx", "ty", tx[at], ty[at])
+        entries.append(entry)
+    places = pd.Index(gallery.tiles["tile_id"]).get_indexer(pd.Index(list(tiles)))
+    pictures: dict[int, str] = {}
+    drawn = draw(rows, photos, choose(rows, limit), gallery.manifest.view, decoders)
+    shown = _show(drawn, entries, gallery, places, pictures)
+    floor = gallery.manifest.floor
     data = {
         "near": NEAR_M,
         "far": FAR_M,
+        "floor": floor.median if floor else None,
         "map": {
             "width": projection.width,
             "height": projection.height,
@@ -52,10 +76,87 @@ def report_data(
             "tile": gallery.manifest.tile_size_m,
             "picture": gallery.manifest.backdrop is not None,
         },
+        "kinds": list(kinds),
         "photos": entries,
-        "tiles": _tiles(gallery, list(numbers), wanted, projection),
+        "tiles": _tiles(gallery, list(tiles), places, pictures, projection),
     }
-    return data, len(shown)
+    return data, shown
+
+
+def _photo(row: Mapping[Any, Any], tiles: dict[str, int], kinds: dict[str, int]) -> dict[str, Any]:
+    """One photo as the script knows it; tiles and reasons by their number in order of first mention."""
+    entry: dict[str, Any] = {"name": row["photo"]}
+    if row["status"] != "ok":
+        entry["status"] = row["status"]
+        if isinstance(row["reason"], str):
+            entry |= {"reason": _cut(row["reason"]), "kind": kinds.setdefault(row["kind"], len(kinds))}
+    for column, (key, digits) in _NUMBERS.items():
+        if (value := row.get(column)) is not None and np.isfinite(value):
+            entry[key] = round(float(value), digits)
+    if pd.notna(row["latitude"]):
+        entry |= {"lat": round(row["latitude"], 7), "lon": round(row["longitude"], 7)}
+    if isinstance(row["tiles"], list | np.ndarray) and len(row["tiles"]):
+        entry["tiles"] = [tiles.setdefault(name, len(tiles)) for name in row["tiles"][:_TILES]]
+        entry["scores"] = [round(float(score), 4) for score in row["scores"][:_TILES]]
+    if "heading" in entry and isinstance(row.get("heading_from"), str):
+        entry["from"] = row["heading_from"]
+    if notes := _notes(row.get("notes")):
+        entry["notes"] = notes
+    return entry
+
+
+def _notes(value: Any) -> str:
+    if value is None or isinstance(value, float):
+        return ""
+    return _cut(value if isinstance(value, str) else "; ".join(str(note) for note in value))
+
+
+def _point(x_name: str, y_name: str, x: float, y: float) -> dict[str, float]:
+    return {x_name: float(x), y_name: float(y)} if np.isfinite(x) and np.isfinite(y) else {}
+
+
+def _show(
+    drawn: Iterable[tuple[int, Picture | None]],
+    entries: list[dict[str, Any]],
+    gallery: Gallery,
+    places: np.ndarray,
+    pictures: dict[int, str],
+) -> int:
+    """Put pictures into entries, and their tiles' into `pictures`, until they have taken their share of the file."""
+    shown = spent = 0
+    for at, picture in drawn:
+        entry = entries[at]
+        new = [number for number in entry.get("tiles", ()) if number not in pictures]
+        tiles = {number: data_uri(gallery.thumbnail(int(places[number]))) for number in new}
+        cost = sum(map(len, tiles.values())) + (len(picture.uri) if picture else 0)
+        if spent + cost > PICTURE_BYTES:
+            break
+        spent += cost
+        shown += 1
+        pictures |= tiles
+        if picture:
+            entry |= {"picture": picture.uri, "north": picture.north}
+            if picture.width_deg < 360:
+                entry["cover"] = [round(picture.start_deg, 1), round(picture.width_deg, 1)]
+    return shown
+
+
+def _tiles(
+    gallery: Gallery, names: list[str], places: np.ndarray, pictures: dict[int, str], projection: Projection
+) -> list[dict[str, Any]]:
+    table = gallery.tiles.iloc[places]
+    x, y = projection(table["latitude"].to_numpy(), table["longitude"].to_numpy())
+    tiles: list[dict[str, Any]] = [
+        {"id": name, "x": round(float(x[number]), 2), "y": round(float(y[number]), 2)}
+        for number, name in enumerate(names)
+    ]
+    for number, picture in pictures.items():
+        tiles[number]["picture"] = picture
+    return tiles
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"
 
 
 def _short(names: list[str]) -> list[str]:
@@ -66,64 +167,3 @@ def _short(names: list[str]) -> list[str]:
     except ValueError:  # absolute and relative ones mixed
         return names
     return [name.removeprefix(shared).lstrip("/") for name in names] if shared else names
-
-
-def _choose(rows: pd.DataFrame, limit: int) -> list[int]:
-    """Return the photos to show with pictures: all, or half the worst ones and the rest spread evenly."""
-    placed = np.flatnonzero(rows["status"] == "ok")
-    if len(placed) <= limit:
-        return [int(at) for at in placed]
-    known = rows["error_m"].notna().any()
-    badness = rows["error_m"].fillna(-1) if known else -rows["margin"].fillna(np.inf)
-    worst = placed[np.argsort(-badness.to_numpy(dtype=float)[placed], kind="stable")[: limit // 2]]
-    others = np.setdiff1d(placed, worst)
-    spread = others[np.linspace(0, len(others) - 1, limit - len(worst)).round().astype(int)]
-    return sorted({int(at) for at in (*worst, *spread)})
-
-
-def _photo(row: Any, numbers: dict[str, int]) -> dict[str, Any]:
-    """One photo as the script knows it; tiles by their number in order of first mention."""
-    entry: dict[str, Any] = {"name": row.photo}
-    if np.isfinite(row.tx) and np.isfinite(row.ty):
-        entry |= {"tx": round(row.tx, 2), "ty": round(row.ty, 2)}
-    if row.status != "ok":
-        return entry | {"reason": row.reason}
-    entry |= {"x": round(row.x, 2), "y": round(row.y, 2), "lat": round(row.latitude, 7), "lon": round(row.longitude, 7)}
-    entry["score"] = round(float(row.score), 4)
-    if pd.notna(row.margin):
-        entry["margin"] = round(float(row.margin), 4)
-    if pd.notna(row.error_m):
-        entry["error"] = round(float(row.error_m), 2)
-    entry["tiles"] = [numbers.setdefault(name, len(numbers)) for name in row.tiles[:5]]
-    entry["scores"] = [round(float(score), 4) for score in row.scores[:5]]
-    return entry
-
-
-def _tiles(gallery: Gallery, names: list[str], pictured: set[int], projection: Projection) -> list[dict[str, Any]]:
-    at = pd.Index(gallery.tiles["tile_id"]).get_indexer(pd.Index(names))
-    table = gallery.tiles.iloc[at]
-    x, y = projection(table["latitude"].to_numpy(), table["longitude"].to_numpy())
-    tiles = []
-    for number, (name, row) in enumerate(zip(names, at, strict=True)):
-        tile: dict[str, Any] = {"id": name, "x": round(float(x[number]), 2), "y": round(float(y[number]), 2)}
-        if number in pictured:
-            tile["picture"] = data_uri(gallery.thumbnail(int(row)))
-        tiles.append(tile)
-    return tiles
-
-
-def _picture(path: Path) -> str | None:
-    """Return a small north-centred picture of a photo, or None if it is gone since."""
-    try:
-        content = path.read_bytes()
-        pixels = turn_north(decode_bytes(content, ""), read_pose(content).heading_deg)
-    except (OSError, UnreadableImage):
-        return None
-    scale = min(1.0, _PHOTO_PX[0] / pixels.shape[0], _PHOTO_PX[1] / pixels.shape[1])
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-    return data_uri(encode_jpeg(resize(pixels, height, width), quality=75))
-
-
-def data_uri(jpeg: bytes) -> str:
-    """Return a picture as an address that holds it."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -1,9 +1,12 @@
-"""Stage `polar_transform`: decode every pair once and pack both network inputs into data/views."""
+"""Stage `polar_transform`: decode every pair once and pack both network inputs into data/views, with their masks."""
+
+from functools import partial
 
 from pydantic import Field
 
 from aenet.artifacts import folder_digest, verify_folder
 from aenet.card import ViewSpec
+from aenet.data.masks import pack_masks
 from aenet.data.views import pack
 from aenet.params import Config, read_section
 from aenet.progress import progress
@@ -24,7 +27,8 @@ def main(paths: Paths = Paths()) -> None:
     verify_folder(paths.raw, full=False)
     with tracked(paths, "polar_transform", config.model_dump(mode="json")) as active:
         with progress("polar_transform") as report:
-            pack(paths.raw, paths.views, config.view, config.threads, report)
+            beside = partial(pack_masks, paths.raw, config.view)
+            pack(paths.raw, paths.views, config.view, config.threads, report, beside)
         active.dataset(paths.raw.name, folder_digest(paths.raw), str(paths.raw), _rows(paths), context="source")
     console.print(f"views of {config.view.height} x {config.view.width} packed in {paths.views}")
 

@@ -25,6 +25,7 @@ from aenet.errors import AenetError
 from aenet.polar import polar_transform
 
 Progress = Callable[[int, int], None]
+Beside = Callable[[Path, str], None]
 _SAME_SHAPE = 0.01  # of the ratio of sides: cameras round
 
 
@@ -39,11 +40,11 @@ def ground_view(
     Raises:
         AenetError: rows are to be kept, and the panorama has another shape than the one they count in.
     """
-    image = turn_north(_kept_rows(image, spec), heading_deg)
+    image = turn_north(kept_rows(image, spec), heading_deg)
     return images.resize(image, spec.height, spec.width)
 
 
-def _kept_rows(image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w 3"]:
+def kept_rows(image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w 3"]:
     """The same part of the sky and the ground, whatever the panorama's resolution."""
     if spec.ground_rows is None or spec.ground_size is None:
         return image
@@ -76,10 +77,18 @@ def turn_north(panorama: UInt8[np.ndarray, "h w 3"], heading_deg: float) -> UInt
     return panorama if shift == 0 else np.roll(panorama, shift, axis=1)
 
 
-def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progress | None = None) -> None:
+def pack(
+    source: Path,
+    out: Path,
+    spec: ViewSpec,
+    threads: int,
+    progress: Progress | None = None,
+    beside: Beside | None = None,
+) -> None:
     """Decode and transform every pair of the data set at `source` into the views folder `out`.
 
     Panoramas are turned north by their `heading_deg`; where that is NaN they are taken to be north-centred.
+    `beside` is called with the folder and the name of every split once its views are written, to add files of its own.
 
     Raises:
         AenetError: the data set contradicts `spec` (size of its tiles on the ground, rows of its panoramas), or an
@@ -109,6 +118,8 @@ def pack(source: Path, out: Path, spec: ViewSpec, threads: int, progress: Progre
                     if progress is not None:
                         progress(done, 2 * len(pairs))
                 target.flush()
+            if beside is not None:
+                beside(folder / split, split)
 
 
 def _convert(view: str, path: Path, spec: ViewSpec, heading_deg: float) -> UInt8[np.ndarray, "h w 3"]:

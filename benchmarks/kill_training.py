@@ -31,9 +31,11 @@ from aenet.card import ViewSpec  # noqa: E402
 from aenet.data.pairs import COLUMNS  # noqa: E402
 from aenet.data.views import Views  # noqa: E402
 from aenet.params import read_section  # noqa: E402
-from aenet.training import TrainConfig, Trained, train  # noqa: E402
+from aenet.training import Step, TrainConfig, Trained, train  # noqa: E402
 
 PAIRS, BATCH = 160, 8
+AT_WORK = "at_work"
+STARTING = 0.2  # share of attempts that are killed while they start
 
 
 def views(n: int, seed: int) -> Views:
@@ -51,7 +53,14 @@ def attempt(folder: Path, epochs: int) -> None:
     changes = {"epochs": epochs, "batch_size": BATCH, "threads": 1, "sampling": sampling}
     changes |= {"checkpoint_every": 3, "ema_decay": 0.9, "accumulate": 2}
     config = TrainConfig.model_validate(base | changes)
-    write_json(folder / "result.json", digests(train(config, views(PAIRS, 1), views(40, 2), folder / "checkpoints")))
+
+    def at_work(step: Step) -> None:
+        del step
+        with (folder / AT_WORK).open("ab") as stream:
+            stream.write(b".")
+
+    trained = train(config, views(PAIRS, 1), views(40, 2), folder / "checkpoints", on_step=at_work)
+    write_json(folder / "result.json", digests(trained))
 
 
 def digests(trained: Trained) -> dict[str, Any]:
@@ -72,6 +81,9 @@ class Attempt:
 
     def __init__(self, folder: Path, epochs: int, fork: bool) -> None:
         self._process: Any
+        self._at_work = folder / AT_WORK
+        folder.mkdir(exist_ok=True)
+        self._at_work.unlink(missing_ok=True)
         if fork:
             self._process = multiprocessing.get_context("fork").Process(target=attempt, args=(folder, epochs))
             self._process.start()
@@ -87,11 +99,20 @@ class Attempt:
         except subprocess.TimeoutExpired:
             return
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended by itself."""
+        popen = isinstance(self._process, subprocess.Popen)
+        return (self._process.poll() if popen else self._process.exitcode) is None
+
+    def wait_for(self, steps: int) -> None:
+        """Return once it has taken so many steps, or ended."""
+        while self.alive and (not self._at_work.exists() or self._at_work.stat().st_size < steps):
+            time.sleep(0.002)
+
     def kill(self) -> bool:
         """Kill it; return whether it was still at work."""
-        alive = (
-            self._process.poll() if isinstance(self._process, subprocess.Popen) else self._process.exitcode
-        ) is None
+        alive = self.alive
         self._process.kill()
         self.wait(None)
         return alive
@@ -117,15 +138,15 @@ def _compare(folder: Path, kills: int, epochs: int, seed: int, fork: bool) -> in
     begun = time.monotonic()
     Attempt(folder / "whole", epochs, fork).wait(None)
     longest = time.monotonic() - begun
-    whole = json.loads((folder / "whole/result.json").read_text())
+    whole = _result(folder / "whole")
     print(f"undisturbed: {epochs * PAIRS // BATCH} steps in {longest:.1f} s", flush=True)
     moments, same = random.Random(seed), True  # noqa: S311  moments, no secrets
     trainings = 0
     while kills > 0:  # a machine that has become faster may finish before the last kill: then another is begun
         killed, trainings = folder / f"killed-{trainings}", trainings + 1
-        steps = _kill(killed, kills, epochs, fork, moments, 2.5 * longest / kills)
+        steps = _kill(killed, kills, epochs, fork, moments)
         kills -= len(steps)
-        result = json.loads((killed / "result.json").read_text())
+        result = _result(killed)
         same &= result == whole
         print(f"killed {len(steps)} times, with checkpoints at steps {steps}")
         for name, digest in whole.items():
@@ -134,13 +155,24 @@ def _compare(folder: Path, kills: int, epochs: int, seed: int, fork: bool) -> in
     return 0 if same else 1
 
 
-def _kill(folder: Path, kills: int, epochs: int, fork: bool, moments: random.Random, longest_s: float) -> list[int]:
+def _result(folder: Path) -> dict[str, str]:
+    if not (folder / "result.json").exists():
+        sys.exit("a training failed by itself; what it said stands above")
+    found: dict[str, str] = json.loads((folder / "result.json").read_text())
+    return found
+
+
+def _kill(folder: Path, kills: int, epochs: int, fork: bool, moments: random.Random) -> list[int]:
     """Kill up to `kills` attempts, then let one end; return the newest checkpoint's step at each kill."""
     steps: list[int] = []
-    start_s = 0.0 if fork else 4.0  # an interpreter's start is not training
     while len(steps) < kills:
         trial = Attempt(folder, epochs, fork)
-        trial.wait(start_s * moments.random() + moments.uniform(0.0, longest_s))
+        if moments.random() < STARTING:
+            trial.wait(moments.uniform(0.0, 0.5 if fork else 10.0))
+        else:
+            # Steps, not seconds, bring the trainings as far on a busy machine; the rest of the moment is time.
+            trial.wait_for(moments.randint(1, max(1, 2 * epochs * PAIRS // BATCH // (kills + 5))))
+            trial.wait(moments.uniform(0.0, 0.1))
         if not trial.kill():
             return steps
         steps.append(max((int(path.stem[5:]) for path in folder.glob("checkpoints/step-*.pt")), default=0))

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from gloo_training import EPOCHS, PAIRS, first_gradient, make_views, settings
+from gloo_training import LOSSES, PAIRS, first_gradient, make_views, whole_batch
 from torch import distributed as dist
 from training_project import new_project
 
-from aenet.engine.config import TrainConfig
 from aenet.errors import AenetError
 from aenet.training import train
 
@@ -37,55 +36,52 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return written
 
 
-@pytest.fixture(scope="module")
-def whole_batch() -> TrainConfig:
-    return settings(batch_size=24, epochs=EPOCHS)
-
-
 def _furthest(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
     assert a.keys() == b.keys()
     return max(float((a[name].double() - b[name].double()).abs().max()) for name in a)
 
 
-def test_the_first_step_is_the_same(two: dict[str, Any], whole_batch: TrainConfig, tmp_path: Path) -> None:
-    """Loss, gradients and running statistics of a batch of 24, to 1e-5."""
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_first_step_is_the_same(two: dict[str, Any], tmp_path: Path, loss: str) -> None:
+    """Loss, gradients (the loss's own parameters' too) and running statistics of a batch of 24, to 1e-5."""
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
-        one = first_gradient(whole_batch, shared_norm=True)
+        one = first_gradient(whole_batch().model_copy(update={"loss": LOSSES[loss]}), shared_norm=True)
     finally:
         dist.destroy_process_group()
-    assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
-    assert two["several"] == one["several"]
-    assert max(float(gradient.abs().max()) for gradient in one["gradients"].values()) > 0.1
-    assert _furthest(two["gradients"], one["gradients"]) < 1e-5
-    assert _furthest(two["buffers"], one["buffers"]) < 1e-5
+    both = two["first"][loss]
+    assert both["loss"] == pytest.approx(one["loss"], abs=1e-5, rel=1e-6)
+    assert both["several"] == one["several"]
+    largest = max(float(gradient.abs().max()) for gradient in one["gradients"].values())
+    assert largest > 0.01
+    assert _furthest(both["gradients"], one["gradients"]) < 1e-5 * max(1.0, largest)
+    assert _furthest(both["buffers"], one["buffers"]) < 1e-5
 
 
-def test_the_built_in_normalisation_is_the_same_but_for_its_own_rounding(
-    two: dict[str, Any], whole_batch: TrainConfig
-) -> None:
-    one = first_gradient(whole_batch)
-    assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
-    assert _furthest(two["gradients"], one["gradients"]) < 2e-4
-    assert _furthest(two["buffers"], one["buffers"]) < 1e-5
+def test_the_built_in_normalisation_is_the_same_but_for_its_own_rounding(two: dict[str, Any]) -> None:
+    """On a CPU it sums one number after the other: 5e-5 from the exact gradient, where ours is 1e-6 from it."""
+    both, one = two["first"]["mhnw"], first_gradient(whole_batch())
+    assert both["loss"] == pytest.approx(one["loss"], abs=1e-5, rel=1e-6)
+    assert _furthest(both["gradients"], one["gradients"]) < 2e-4
+    assert _furthest(both["buffers"], one["buffers"]) < 1e-5
 
 
-def test_the_whole_training_finds_as_many_places(two: dict[str, Any], whole_batch: TrainConfig, tmp_path: Path) -> None:
-    one = train(whole_batch, make_views(PAIRS, 32, 128, 1), make_views(20, 32, 128, 2), tmp_path)
+def test_the_whole_training_finds_as_many_places(two: dict[str, Any], tmp_path: Path) -> None:
+    one = train(whole_batch(), make_views(PAIRS, 32, 128, 1), make_views(20, 32, 128, 2), tmp_path)
     last = two["history"][-1]
     assert [epoch["lr"] for epoch in two["history"]] == [epoch.lr for epoch in one.history]
-    assert last["val_recall_at_1"] >= 5 * 100 / 20, "it has not learnt"
-    assert abs(last["val_recall_at_1"] - one.history[-1].val_recall_at_1) <= 15
+    assert last["val_recall_at_1"] >= 25, "it has not learnt"
+    assert abs(last["val_recall_at_1"] - one.history[-1].val_recall_at_1) <= 20
     assert two["last"].keys() == one.last.keys(), "its weights could not be loaded by one process"
 
 
-def test_a_batch_that_cannot_be_shared_is_refused_with_both_numbers(whole_batch: TrainConfig) -> None:
-    whole_batch.check_processes(3)
+def test_a_batch_that_cannot_be_shared_is_refused_with_both_numbers() -> None:
+    whole_batch().check_processes(3)
     with pytest.raises(
         AenetError, match=r"a batch of 24 pairs cannot be shared evenly by 5 processes: .* multiple of 5"
     ):
-        whole_batch.check_processes(5)
-    in_parts = whole_batch.model_copy(update={"accumulate": 2})
+        whole_batch().check_processes(5)
+    in_parts = whole_batch().model_copy(update={"accumulate": 2})
     with pytest.raises(AenetError, match=r"24 pairs in 2 parts .* by 8 processes: .* multiple of 16"):
         in_parts.check_processes(8)
 

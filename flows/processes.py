@@ -1,33 +1,27 @@
 """One `dvc repro` a stage, each in a process group of its own, all of which can be stopped at once.
 
-DVC, when killed, leaves its stage running. So stopping ends the stage first (SIGTERM, time to put things in
-order), lets DVC see that and release its locks, and kills the whole group only after a grace.
+A flow that is killed cannot stop anything: `flows.watchdog`, a process beside it, then does.
 """
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import psutil
-
 from flows.graph import dvc
+from flows.watchdog import Watchdog, end_groups
 
-GRACE_SECONDS = 15.0
 KEPT_LINES = 20
 BAD_INPUT = 2  # exit status of a stage that was given bad input: trying again cannot help
 
 State = Literal["Completed", "Unchanged", "Restored", "Failed", "Cancelled", "NotRun"]
 
 _EXITED = re.compile(r"exited with (-?\d+)")
-_SHELLS = {"sh", "bash", "dash", "zsh"}
 _HINTS = (
     "To track the changes with git", "git add", "To enable auto staging", "dvc config core.autostage",
     "Use `dvc push`", "Updating lock file", "Generating lock file",
@@ -54,6 +48,7 @@ class StageProcesses:
         self._force = force
         self._running: dict[int, subprocess.Popen[str]] = {}
         self._lock = threading.Lock()
+        self._watchdog = Watchdog()
         self.stopping = False
 
     def run(self, stage: str, say: Callable[[str], None]) -> Outcome:
@@ -74,6 +69,7 @@ class StageProcesses:
         finally:
             with self._lock:
                 self._running.pop(process.pid)
+                self._watchdog.forget(process.pid)
         return Outcome(self._state(stage, code, lines), time.monotonic() - begun, tuple(lines[-KEPT_LINES:]))
 
     def stop(self) -> None:
@@ -81,14 +77,9 @@ class StageProcesses:
         with self._lock:
             self.stopping = True
             running = list(self._running.values())
-        for process in running:
-            for child in _stage_processes(process.pid):
-                _signal(child, signal.SIGTERM)
-        end = time.monotonic() + GRACE_SECONDS
-        for process in running:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, end - time.monotonic()))
-            _kill_group(process.pid)
+        end_groups([process.pid for process in running])
+        with self._lock:
+            self._watchdog.dismiss()
 
     def _start(self, stage: str) -> subprocess.Popen[str] | None:
         command = dvc("--wait-for-lock", "repro", "--single-item", *(["--force"] if self._force else []), stage)
@@ -102,6 +93,7 @@ class StageProcesses:
                 env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
             self._running[process.pid] = process
+            self._watchdog.watch(process.pid)
         return process
 
     def _state(self, stage: str, code: int, lines: list[str]) -> State:
@@ -114,24 +106,3 @@ class StageProcesses:
         if any(line.startswith(f"Stage '{stage}' is cached - skipping run") for line in lines):
             return "Restored"
         return "Completed"
-
-
-def _stage_processes(pid: int) -> list[int]:
-    """Return DVC's children, and where a child is only a shell, the shell's children as well."""
-    found: list[int] = []
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(pid).children():
-            found += [inner.pid for inner in child.children()] if child.name() in _SHELLS else []
-            found.append(child.pid)
-    return found
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _kill_group(group: int) -> None:
-    """Kill what is left of a group; the leader being gone does not mean that the group is."""
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)

@@ -247,7 +247,7 @@ def test_bad_input_is_not_tried_again(
     assert "stage a failed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, number: signal.Signals) -> None:
     environment = {
         **os.environ, "SLEEP": "b", "MEET": "c@x c@y b", "PREFECT_API_URL": server_url(),
@@ -270,7 +270,8 @@ def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, numb
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
     assert starts(project, "b") == 1, "not tried again"
-    assert entries((project / "dvc.lock").read_text()) == ["a", "c@x", "c@y"]
-    if number == signal.SIGTERM:  # the end of the story is the same
+    if number != signal.SIGKILL:  # a killed flow leaves that to the next, as tested above
+        assert entries((project / "dvc.lock").read_text()) == ["a", "c@x", "c@y"]
+    if number != signal.SIGINT:  # the end of the story is the same
         assert pipeline(return_state=True).is_completed()
         assert (project / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()

@@ -58,10 +58,7 @@ def run_epoch(
                 engine.guard.under_way = False
             seen += len(gradient.rows)
             if on_step is not None:
-                speed = seen / (time.monotonic() - began)
-                several = float(np.mean(position.several or [0.0]))
-                memory = engine.memory_bytes()
-                on_step(Step(epoch, position.step, engine.steps, gradient.loss, speed, several, memory))
+                on_step(_progress(engine, position, gradient.loss, seen / (time.monotonic() - began)))
             keeper.stop_if_asked()
             done = epoch * engine.steps + position.step
             if config.checkpoint_every and done % config.checkpoint_every == 0 and position.step < engine.steps:
@@ -97,6 +94,11 @@ def finish_epoch(engine: Engine, views: Views, position: Position, stop: Stop) -
             position.best.consider(now.epoch, recalls[name], network)
         position.finish(now)
     return now
+
+
+def _progress(engine: Engine, position: Position, loss: float, speed: float) -> Step:
+    several = float(np.mean(position.several or [0.0]))
+    return Step(position.epoch, position.step, engine.steps, loss, speed, several, engine.memory_bytes())
 
 
 def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray:

@@ -63,8 +63,6 @@ def recall_bars(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
             f'<rect class="bar" x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" '
             f'height="{axes.y(0.0) - y:.1f}" rx="3"/>'
         )
-        parts.append(text((left + right) / 2, y - 6, f"{share:.1%}", "strong halo"))
-        parts.append(text((left + right) / 2, axes.y(0.0) + 16, f"{metres:g}"))
         row = [f"{metres:g} m", f"{share:.1%}"]
         if spacing_m is not None:
             best = share_within(metres / spacing_m)
@@ -73,6 +71,8 @@ def recall_bars(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
                 f'<line class="perfect" x1="{left - 8:.1f}" x2="{right + 8:.1f}" y1="{at:.1f}" y2="{at:.1f}"/>'
             )
             row.append(f"{best:.1%}")
+        parts.append(text((left + right) / 2, y - 6, f"{share:.1%}", "strong halo"))
+        parts.append(text((left + right) / 2, axes.y(0.0) + 16, f"{metres:g}"))
         rows.append(row)
     caption = f"Recall of {len(errors):,} photos with a known place, first answer only."
     if spacing_m is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from aenet.serving.chart import SHARES, Axes, card, text
+from aenet.serving.chart import SHARES, TOP, Axes, card, text
 from aenet.serving.summary import NEAR_M
 
 BINS = 10
@@ -39,7 +39,7 @@ def calibration(confidence: Float[np.ndarray, " n"], errors: Float[np.ndarray, "
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{axes.y(low):.1f}" y2="{axes.y(high):.1f}"/>'
         )
         parts.append(f'<circle class="point" cx="{x:.1f}" cy="{axes.y(observed):.1f}" r="5"/>')
-        parts.append(text(axes.x((index + 0.5) / BINS), axes.y(0.0) - 5, f"{count:,}", "count"))
+        parts.append(text(axes.x((index + 0.5) / BINS), TOP - 7, f"{count:,}", "count"))
         rows.append(
             (f"{index / BINS:.0%} to {(index + 1) / BINS:.0%}", f"{count:,}", f"{expected:.1%}", f"{observed:.1%}")
         )
@@ -50,7 +50,7 @@ def calibration(confidence: Float[np.ndarray, " n"], errors: Float[np.ndarray, "
     title = f"Expected and observed share within {NEAR_M:g} m"
     caption = (
         f"On the dashed line confidence keeps its word; below it promises too much. Off by {off:.1%} on average. "
-        "Numbers along the foot: photos in each tenth."
+        "Numbers along the top: photos in each tenth."
     )
     label = f"Calibration, off by {off:.1%} on average: " + "; ".join(f"{row[3]} at {row[2]}" for row in rows)
     return card(title, caption, parts, label, ("Confidence", "Photos", "Expected", "Observed"), rows)

@@ -31,7 +31,7 @@ def risk_coverage(
     coverage, risk, least = _curve(certainty[known], errors[known] > NEAR_M)
     top = next(top for top in (0.1, 0.25, 0.5, 1.0) if top >= min(float(risk.max()), 1.0))
     axes = Axes(0.0, 1.0, top)
-    ticks = {part * top: f"{part * top:.0%}" if top > 0.1 else f"{part * top:.1%}" for part in SHARES}
+    ticks = {part * top: f"{100 * part * top:g}%" for part in SHARES}
     keep = np.unique(np.linspace(0, len(risk) - 1, min(len(risk), 400)).round().astype(int))
     parts = [axes.frame(SHARES, ticks, f"answered, the largest {name} first")]
     parts.append(axes.line([0.0, 1.0], [float(risk[-1])] * 2, "perfect"))

@@ -127,14 +127,18 @@ class Browser:
         """Load a file and wait until the report says that it is ready."""
         self.send("Page.navigate", url=path.as_uri())
         end = time.monotonic() + _PATIENCE
-        while not self.ask(f"location.href === {json.dumps(path.as_uri())} && document.body?.dataset.ready"):
+        while not self.value(f"location.href === {json.dumps(path.as_uri())} && document.body?.dataset.ready"):
             if time.monotonic() > end:
                 raise TimeoutError(f"{path} did not get ready: {self.console}")
             time.sleep(0.02)
 
     def ask(self, script: str) -> Any:
-        """Return the value of an expression in the page, two frames later: what it changes is drawn by then."""
+        """Return the value of an expression in the page, some frames later: what was done before is drawn by then."""
         self.send("Runtime.evaluate", expression="new Promise((go) => setTimeout(go, 40))", awaitPromise=True)
+        return self.value(script)
+
+    def value(self, script: str) -> Any:
+        """Return the value of an expression in the page as it is now, also where the page may run no script."""
         result = self.send("Runtime.evaluate", expression=script, returnByValue=True)
         if "exceptionDetails" in result:
             raise RuntimeError(json.dumps(result["exceptionDetails"]))

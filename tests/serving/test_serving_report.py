@@ -12,12 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from serving import world
+from serving import reports, world
 from serving.world import World
 
-from aenet.serving.curve import error_curve
+from aenet.card import ViewSpec
+from aenet.images import decode_bytes
+from aenet.serving import reportdata
+from aenet.serving.curve import error_curve, recall_bars
 from aenet.serving.localize import LocateOptions, locate
-from aenet.serving.trust import trust_bars
+from aenet.serving.placement import FILL
+from aenet.serving.reasons import reason_kinds
+from aenet.serving.reliability import calibration, score_histogram, wilson
+from aenet.serving.reportpictures import draw
+from aenet.serving.trust import risk_coverage, trust_bars
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)
@@ -116,43 +123,43 @@ def test_without_truth_it_says_so(small_world: World, tmp_path: Path) -> None:
 
 def test_ten_thousand_photos_fit_in_one_file(small_world: World, tmp_path: Path) -> None:
     """The rows are all there, the pictures are capped, and the file opens on a telephone."""
-    import pyarrow as pa
+    path = reports.write(tmp_path / "report.html", small_world, 10_000)
+    data = _data(path)
+    assert len(data["photos"]) == 10_000 and sum("picture" in photo for photo in data["photos"]) == 5
+    assert path.stat().st_size < 6e6
 
-    from aenet.card import read_card
-    from aenet.serving.gallery import Gallery
-    from aenet.serving.job import PHOTOS, plan
-    from aenet.serving.places import SCHEMA
-    from aenet.serving.report import write_report
-    from aenet.serving.summary import Summary
 
-    job = plan(small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
-    gallery = Gallery.open(small_world.gallery, read_card(small_world.model))
-    ids, count = gallery.tiles["tile_id"].to_numpy(), 10_000
-    generator = np.random.default_rng(0)
-    best = generator.integers(0, len(ids), (count, 5))
-    latitude, longitude = (gallery.tiles[name].to_numpy()[best[:, 0]] for name in ("latitude", "longitude"))
-    rows = [
-        {
-            "photo": f"{i:05d}.jpg",
-            "status": "ok",
-            "latitude": latitude[i],
-            "longitude": longitude[i],
-            "score": 0.5,
-            "margin": 0.1,
-            "tiles": list(ids[best[i]]),
-            "scores": [0.5, 0.4, 0.3, 0.2, 0.1],
-            "true_latitude": latitude[i],
-            "true_longitude": longitude[i],
-            "error_m": float(i % 70),
-        }
-        for i in range(count)
-    ]
-    listed = pd.concat([pd.read_parquet(job.out / PHOTOS)] * 834, ignore_index=True).iloc[:count]
-    summary = Summary(job.out, count, count, 0, 0, count, 34.5, 66.0, 0.37, 6.0, 9.0, "CPU (1 thread)", 100.0, 0)
-    write_report(tmp_path / "report.html", job, pa.Table.from_pylist(rows, schema=SCHEMA), listed, gallery, summary)
-    data = _data(tmp_path / "report.html")
-    assert len(data["photos"]) == count and sum("picture" in photo for photo in data["photos"]) == 5
-    assert (tmp_path / "report.html").stat().st_size < 6e6
+def test_pictures_take_no_more_than_their_share(
+    small_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = reports.OPTIONS.model_copy(update={"thumbnails": 40})
+    full = _data(reports.write(tmp_path / "full.html", small_world, 40, options))
+    assert sum("picture" in photo for photo in full["photos"]) == 36  # errors have none
+    monkeypatch.setattr(reportdata, "PICTURE_BYTES", 100_000)
+    path = reports.write(tmp_path / "capped.html", small_world, 40, options)
+    capped = _data(path)
+    pictured = [photo for photo in capped["photos"] if "picture" in photo]
+    uris = [thing["picture"] for thing in (*capped["photos"], *capped["tiles"]) if "picture" in thing]
+    assert 0 < len(pictured) < 36 and sum(map(len, uris)) <= 100_000
+    assert f"pictures of {len(pictured)} of 36 photos" in path.read_text(encoding="utf-8")
+
+
+def test_a_picture_shows_what_the_model_sees_and_how_much_of_the_horizon(small_world: World) -> None:
+    """A photo of 90 degrees that a search found to look east covers 45 to 135 degrees, right of the north in front."""
+    photo = small_world.photos / "0000.jpg"
+    listed = pd.DataFrame({"path": [os.fsencode(photo)] * 3, "fov_deg": [90.0, 90.0, np.nan]})
+    listed[["true_latitude", "true_longitude", "heading_deg"]] = np.nan
+    rows = pd.DataFrame({"heading_deg": [90.0, np.nan, np.nan], "photo_sha256": [None, None, "of another file"]})
+    view = ViewSpec(height=16, width=64, tile_size_m=60.0)
+    (_, east), (_, unknown), (_, changed) = draw(rows, listed, [0, 1, 2], view, 1)
+    assert east is not None and east.north and east.width_deg == pytest.approx(90)
+    assert east.start_deg == pytest.approx(180 + 45)  # from the left edge, which is the south
+    assert unknown is not None and not unknown.north and unknown.start_deg == pytest.approx(180 - 45)
+    assert changed is None
+    pixels = decode_bytes(base64.b64decode(east.uri.split(",")[1]), "")
+    assert pixels.shape == (120, 480, 3)
+    filled = np.abs(pixels[:, :280].astype(int) - FILL).max()
+    assert filled < 30, "what the photo does not cover has the filling's colour"
 
 
 def test_the_curve_tells_the_truth() -> None:
@@ -176,3 +183,69 @@ def test_bars_of_trust_rise_where_the_margin_knows() -> None:
     assert trust_bars(margins[:49], errors[:49]) == ""
     errors[:60] = np.nan
     assert trust_bars(margins, errors) == ""
+
+
+def _table(card: str) -> list[list[str]]:
+    return [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", card)]
+
+
+def test_risk_falls_as_fewer_are_answered() -> None:
+    """Of a hundred the surest half are right, of the others every second is wrong: 0 of 50, then 25 of 100."""
+    certainty = np.linspace(1, 0, 100)
+    errors = np.where((np.arange(100) >= 50) & (np.arange(100) % 2 == 1), 300.0, 5.0)
+    card = risk_coverage(certainty, errors, "confidence", 0.75)
+    risk = {row[0]: row[1] for row in _table(card)}
+    assert risk == {"10%": "0.0%", "25%": "0.0%", "50%": "0.0%", "75%": "16.0%", "90%": "22.2%", "100%": "25.0%"}
+    assert "75% answered, the others abstained" in card
+    # No threshold parts equal certainties: only all or none can be answered.
+    tied = _table(risk_coverage(np.ones(100), errors, "confidence"))
+    assert {tuple(row) for row in tied} == {("100%", "25.0%", "1.000")}
+    assert risk_coverage(certainty[:49], errors[:49], "confidence") == ""
+
+
+def test_calibration_counts_promises_and_what_came_of_them() -> None:
+    """Ten at 95 % of whom nine are right, forty at 25 % of whom twenty are: off by 5 and 25 points, 21 on average."""
+    confidence = np.array([0.95] * 10 + [0.25] * 40)
+    errors = np.array([5.0] * 9 + [99.0] + [5.0] * 20 + [99.0] * 20)
+    card = calibration(confidence, errors)
+    assert _table(card) == [["20% to 30%", "40", "25.0%", "50.0%"], ["90% to 100%", "10", "95.0%", "90.0%"]]
+    assert "Off by 21.0% on average" in card
+    assert calibration(confidence, np.full(50, np.nan)) == ""
+    # Wilson's interval of 5 in 10, from the literature's tables.
+    assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+
+
+def test_recall_stands_beside_what_the_grid_allows() -> None:
+    card = recall_bars(np.array([4.0, 9.0, 30.0, 400.0]), 20.0)
+    rows = {row[0]: row[1:] for row in _table(card)}
+    assert rows["5 m"] == ["25.0%", "19.6%"]  # pi 5^2 / 20^2
+    assert rows["10 m"] == ["50.0%", "78.5%"] and rows["500 m"] == ["100.0%", "100.0%"]
+
+
+def test_every_chart_says_in_words_what_it_shows(small_world: World, tmp_path: Path) -> None:
+    path = reports.write(tmp_path / "report.html", small_world, 100)
+    charts = re.findall(r'<figure class="card">.*?</figure>', path.read_text(encoding="utf-8"), re.DOTALL)
+    titles = [re.findall("<h2>(.*?)</h2>", chart)[0] for chart in charts]
+    assert len(titles) == 5 and any(title.startswith("Expected and observed") for title in titles)
+    for chart in charts:
+        (label,) = re.findall(r'role="img" aria-label="([^"]+)"', chart)
+        assert re.search(r"\d", label) and _table(chart), "a label with numbers, and a table"
+
+
+def test_reasons_that_differ_only_in_numbers_are_one_kind() -> None:
+    reasons = ["4000 x 3000 px of 360-degree", "empty", "2000 x 3000 px of 360-degree", "limit 1,500.5 MB", "empty"]
+    assert reason_kinds(reasons) == [
+        "… x 3000 px of 360-degree",
+        "empty",
+        "… x 3000 px of 360-degree",
+        "limit 1,500.5 MB",
+        "empty",
+    ]
+
+
+def test_scores_of_right_and_wrong_stand_apart() -> None:
+    scores, errors = np.array([0.9, 0.8, 0.3, 0.2, 0.5]), np.array([1.0, 2.0, 90.0, 80.0, np.nan])
+    rows = {row[0]: row[1] for row in _table(score_histogram(scores, errors))}
+    assert rows == {"within 25 m": "2", "farther": "2", "truth unknown": "1"}
+    assert score_histogram(np.full(3, np.nan), np.full(3, np.nan)) == ""
+    assert "<svg" in score_histogram(np.array([0.5]), np.array([np.nan]))

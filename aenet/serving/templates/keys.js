@@ -52,8 +52,15 @@ new ResizeObserver(() => {
 new ResizeObserver(fill).observe(list);
 backdrop.addEventListener("load", redraw);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+by("explore").hidden = false; // without a script there is nothing in it
 drawKey();
 filter();
 const pictured = photos.filter((photo) => photo.picture && photo.grade !== "abstain");
-if (pictured.length) open(pictured.reduce((best, photo) => ((photo[sure] ?? -1) > (best[sure] ?? -1) ? photo : best)), true);
+if (pictured.length) {
+  open(pictured.reduce((best, photo) => ((photo[sure] ?? -1) > (best[sure] ?? -1) ? photo : best)), true);
+  // An example to begin with; the list itself begins at its first row.
+  state.active = null;
+  list.scrollTop = 0;
+  fill();
+}
 document.body.dataset.ready = String(photos.length);

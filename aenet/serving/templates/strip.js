@@ -47,7 +47,7 @@ const numbers = (photo) => {
   if (photo.confidence !== undefined) row(`Confidence within ${data.near} m`, percent(photo.confidence));
   if (photo.radius !== undefined) row("Error radius, 90 %", metres(photo.radius));
   if (photo.spread !== undefined) row("Spread of the best tiles", metres(photo.spread));
-  if (photo.heading !== undefined) row("Heading", `${photo.heading.toFixed(0)}°` + (photo.from ? ` (${photo.from})` : ""));
+  if (photo.heading !== undefined) row(photo.north ? "Heading (arrow)" : "Heading", `${photo.heading.toFixed(0)}°` + (photo.from ? ` (${photo.from})` : ""));
   if (photo.score !== undefined) row("Score", photo.score.toFixed(4));
   if (photo.margin !== undefined) row("Margin to another place", photo.margin.toFixed(4));
   if (photo.tiles) {
@@ -67,8 +67,8 @@ const open = (photo, quiet = false) => {
     return node;
   };
   const head = el("div", { class: "title" }, icon(photo.grade), el("h2", { id: "strip-name" }, photo.name), el("span", { class: "badge" }, verdict(photo)),
-    button("←", at > 0 ? state.rows[at - 1] : undefined, "Previous photo"),
-    button("→", at >= 0 ? state.rows[at + 1] : undefined, "Next photo"), button("Close", null, "Close"));
+    el("div", { class: "steps" }, button("←", at > 0 ? state.rows[at - 1] : undefined, "Previous photo"),
+      button("→", at >= 0 ? state.rows[at + 1] : undefined, "Next photo"), button("Close", null, "Close")));
   const body = el("div", { class: "body" }, el("div", {}, view360(photo)), numbers(photo));
   if (photo.tiles) body.append(el("div", { class: "tiles" }, ...photo.tiles.map((number, rank) => tileCard(photo, number, rank))));
   const inside = strip.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");

@@ -1,8 +1,9 @@
 """The card an exported model carries: everything serving must know, and the digests to trust it by."""
 
+import math
 from pathlib import Path
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from aenet.artifacts import sha256_file
 from aenet.errors import AenetError, CorruptArtifact
@@ -49,8 +50,29 @@ def check_view(trained: ViewSpec, made: ViewSpec, name: str) -> None:
         raise AenetError(f"{name} was made as {made}, the model was trained on {trained}: repeat polar_transform")
 
 
+class Calibration(Config):
+    """What scores are worth: `serving.confidence` turns them into probabilities with these.
+
+    Attributes:
+        known: sharpness of the softmax over tiles for photos of known heading.
+        unknown: the same for photos matched over all headings; None where it was not fitted.
+        queries, references: how many validation photos it was fitted on, and among how many tiles they were sought.
+    """
+
+    known: float = Field(gt=0)
+    unknown: float | None = Field(default=None, gt=0)
+    queries: int
+    references: int
+
+
 class ModelCard(Config):
-    """Describes an exported model folder (`ground.onnx`, `aerial.onnx`)."""
+    """Describes an exported model folder (`ground.onnx`, `aerial.onnx`).
+
+    Attributes:
+        map_shape: (C, h, w) of a descriptor that is a map in C order, its w columns around the horizon as the view's
+            are (`aenet.azimuth`); None where it is no map, or the model was exported before maps were recorded.
+        calibration: None where it was not fitted: then answers have no confidence.
+    """
 
     name: str = "aenet"
     view: ViewSpec
@@ -61,7 +83,15 @@ class ModelCard(Config):
     trained_on: str
     fingerprint: str
     recall_at_1: float | None = None
+    map_shape: tuple[int, int, int] | None = None
+    calibration: Calibration | None = None
     sha256: dict[str, str]
+
+    @model_validator(mode="after")
+    def _map_is_the_descriptor(self) -> "ModelCard":
+        if self.map_shape is not None and math.prod(self.map_shape) != self.descriptor_dim:
+            raise ValueError(f"a map of {self.map_shape} does not make {self.descriptor_dim} dimensions")
+        return self
 
 
 def read_card(folder: Path) -> ModelCard:

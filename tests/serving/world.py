@@ -5,6 +5,7 @@ apart, so that tests can assert where a photo is put.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from aenet.artifacts import write_json
-from aenet.card import ModelCard, ViewSpec
+from aenet.card import Calibration, ModelCard, ViewSpec
 from aenet.images import encode_jpeg
 from aenet.polar import polar_transform
 
@@ -61,7 +62,8 @@ def make_model(folder: Path, seed: int = 0, bias: float = 1e-6) -> Path:
     Without `bias` a view of one colour has a descriptor of no length.
     """
     folder.mkdir(parents=True)
-    dim = 3 * (HEIGHT // BLOCK[0]) * (WIDTH // BLOCK[1])
+    shape = 3, HEIGHT // BLOCK[0], WIDTH // BLOCK[1]
+    dim = math.prod(shape)
     nodes = [
         helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["real"], ["planes"], perm=[0, 3, 1, 2]),
@@ -87,11 +89,13 @@ def make_model(folder: Path, seed: int = 0, bias: float = 1e-6) -> Path:
     onnx.checker.check_model(model)
     for name in ("ground.onnx", "aerial.onnx"):
         (folder / name).write_bytes(model.SerializeToString())
-    write_card(folder, dim)
+    write_card(folder, dim, shape, Calibration(known=12.0, unknown=12.0, queries=1, references=1))
     return folder
 
 
-def write_card(folder: Path, dim: int) -> None:
+def write_card(
+    folder: Path, dim: int, shape: tuple[int, int, int] | None = None, calibration: Calibration | None = None
+) -> None:
     """Write the card of the ONNX files that lie in `folder`."""
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.onnx"))}
     card = ModelCard(
@@ -102,6 +106,8 @@ def write_card(folder: Path, dim: int) -> None:
         head="flatten",
         trained_on="nothing",
         fingerprint="0",
+        map_shape=shape,
+        calibration=calibration,
         sha256=digests,
     )
     write_json(folder / "model.json", card.model_dump(mode="json"))

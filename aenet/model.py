@@ -8,11 +8,11 @@ from torch import Tensor
 
 from aenet.artifacts import verify_folder, write_json
 from aenet.card import CARD, ViewSpec
-from aenet.errors import CorruptArtifact
+from aenet.errors import AenetError, CorruptArtifact
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.params import Config
 
-Which = Literal["best", "last"]
+Which = Literal["best", "last", "ema"]
 
 
 class TrainedCard(Config):
@@ -46,6 +46,8 @@ def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedC
         card = TrainedCard.model_validate_json((folder / CARD).read_bytes())
     except (OSError, ValueError) as error:
         raise CorruptArtifact(f"{folder / CARD} is not a trained model's card: {error}") from error
+    if not (folder / f"{which}.safetensors").exists():
+        raise AenetError(f"{folder} holds no '{which}' weights: it was trained without train.ema_decay")
     random = card.model.backbone.model_copy(update={"weights": "random"})
     network = TwoBranch(card.model.model_copy(update={"backbone": random}))
     try:

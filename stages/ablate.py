@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from aenet.artifacts import atomic_file, read_manifest, write_json
+from aenet.artifacts import atomic_file, write_json
 from aenet.complexity import complexity
 from aenet.data.views import open_views
 from aenet.embed import embed_pairs
@@ -19,7 +19,7 @@ from aenet.nn.attention import AttentionConfig
 from aenet.nn.losses import LossConfig
 from aenet.params import Config, read_section
 from aenet.training import TrainConfig
-from stages.fitting import fit
+from stages.fitting import data_name, first_process, fit
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
@@ -58,10 +58,12 @@ def main(variant: str, paths: Paths = Paths()) -> None:
     for seed in section.seeds:
         config = base.model_copy(update={**changed, "seed": seed})
         values[str(seed)] = _one_seed(variant, row.label, config, paths)
+    if not first_process():
+        return
     out = paths.reports / "ablate" / variant
     view = open_views(paths.views, "test").spec
     network = complexity(model, view.height, view.width).row()
-    content = {"data": _data(paths), "epochs": changed["epochs"], "network": network, "seeds": values}
+    content = {"data": data_name(paths), "epochs": changed["epochs"], "network": network, "seeds": values}
     write_json(out / "metrics.json", content)
     histories = [pd.read_csv(out / "seeds" / seed / "history.csv").assign(seed=seed) for seed in values]
     with atomic_file(out / "history.csv") as temporary:
@@ -81,16 +83,14 @@ def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> di
         paths, "ablate", params, variant=variant, name=f"ablate-{name}", parent="ablation", tags=tags
     ) as active:
         fit(paths, config, f"ablate {name}", active, folder, report)
+        if not first_process():
+            return {}
         torch.set_num_threads(settings.threads)
         views = open_views(paths.views, "test")
         pairs = embed_pairs(load_model(folder)[0], views, settings.batch_size, paths.state)
         values = score(*pairs, views, settings.positives_within_m).values
         active.metrics({f"test/{key}": value for key, value in values.items()})
     return values
-
-
-def _data(paths: Paths) -> str:
-    return str(read_manifest(paths.views).meta.get("data") or "unnamed data")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from aenet import figures, tracking
-from aenet.artifacts import atomic_file, atomic_folder, folder_digest
+from aenet.artifacts import atomic_file, atomic_folder, folder_digest, read_manifest
 from aenet.card import ViewSpec
 from aenet.data.views import open_views
 from aenet.locks import wait_for
@@ -43,13 +43,18 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
     except Stopped as stopped:
         sys.exit(128 + stopped.signal)
     if first_process():
-        _write_model(model, config, train_views.spec, f"{paths.raw.name} ({len(train_views)} pairs)", key, trained)
+        _write_model(model, config, train_views.spec, f"{data_name(paths)} ({len(train_views)} pairs)", key, trained)
         _write_history(trained, report)
         active.artifact(report / "history.csv", folder="history")
         active.figure("history.png", report / "history.png")
         active.artifact(model, folder="model")
     wait_for_all()
     return trained
+
+
+def data_name(paths: Paths) -> str:
+    """Return what the views are of, in the words of `download.kind`."""
+    return str(read_manifest(paths.views).meta.get("data") or "unnamed data")
 
 
 def first_process() -> bool:

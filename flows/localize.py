@@ -1,7 +1,6 @@
 """Photos to places, shard by shard, as a Prefect flow: `python -m flows.localize PHOTOS --gallery G --out O`.
 
-Each shard is one task; the finished shard files are the truth, so a job that was killed goes on where it
-stopped, whatever Prefect believes of the earlier run.
+A job that was killed goes on where it stopped when it is run again with the same folder.
 """
 
 # isort: off
@@ -12,34 +11,23 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from prefect import flow, get_run_logger, runtime, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect import flow, get_run_logger, runtime
+from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from aenet import tracking
 from aenet.errors import AenetError
-from aenet.serving.localize import Job, LocateOptions, Summary, finish, plan, run_shard
-from aenet.serving.runtime import Provider
-from aenet.tracking.events import project_root
+from aenet.params import parse
+from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
+from flows.drift import Drift
+from flows.lineage import drift_of, record_inputs, trace
+from flows.models import CHAMPION, Model, find_model
+from flows.options import from_words
 from flows.placed import numbers, publish, sentence
-
-RETRY_SECONDS = 5
-CHAMPION = "models:/aenet@champion"
-
-
-@task(task_run_name="shard-{shard}", cache_policy=NO_CACHE, persist_result=False)
-def place_shard(job: Job, shard: int) -> State:
-    """Place the photos of one shard; a shard that is finished already is not computed again."""
-    try:
-        result = run_shard(job, shard)
-    except AenetError as error:  # bad input: a sentence, no traceback, no second try
-        return Failed(name="BadInput", message=str(error))
-    name = "Completed" if result.computed else "Unchanged"
-    said = f"{result.photos} photos, {result.errors} errors, {result.seconds:.1f} s on {result.runs_on}"
-    return Completed(name=name, message=said)
+from flows.shards import Cluster, run_missing
 
 
 @flow(
@@ -52,85 +40,73 @@ def localize(
     gallery: str,
     out: str,
     model: str = CHAMPION,
+    options: dict[str, Any] | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    workers: int = 0,
     shard_size: int = 256,
-    provider: Provider = "auto",
-    top_k: int = 5,
-    batch_size: int = 32,
     overwrite: bool = False,
     retries: int = 1,
 ) -> State:
-    """Place photos on a gallery's map. Shards run one after another: each uses all of the machine.
+    """Place photos on a gallery's map.
 
     Args:
         photos: file, folder, pattern or table of photos.
-        gallery: folder of a finished gallery.
-        out: folder of the results; `{date}` in it stands for the day the run was scheduled for (UTC).
-        model: folder of an exported model, or `models:/NAME@ALIAS` in the model registry.
+        gallery: folder of a finished gallery, or a link to one.
+        out: folder of the results; `{date}` and `{time}` in it stand for the day and the time of day the run was
+            scheduled for (UTC).
+        model: folder of an exported model, `models:/NAME@ALIAS` in the model registry, or `gallery`: the one that
+            embedded a gallery made by `flows.gallery`.
+        options: any field of `aenet.serving.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10}`.
+        engine: `local`: one shard after another, each on all of this machine; `dask`, `ray`: many at a time.
+        address: of a running cluster; none starts one in this machine.
+        workers: of a cluster started here; 0 means one a core.
         shard_size: photos a shard: what a killed run may lose.
-        provider: `auto`, `cuda` or `cpu`.
-        top_k, batch_size, overwrite: see `aenet.serving.job.LocateOptions`.
+        overwrite: replace another job's results in `out`.
         retries: further attempts of a shard that failed for another reason than bad input.
     """
-    options = LocateOptions(
-        top_k=top_k, shard_size=shard_size, batch_size=batch_size, provider=provider, overwrite=overwrite
-    )
-    folder = Path(out.replace("{date}", _day()))
+    given = {"shard_size": shard_size, "overwrite": overwrite, **(options or {})}
+    folder = Path(_dated(out))
     try:
-        job = plan(photos, Path(gallery), _model_folder(model), folder, options)
-        given = {"photos": photos, "gallery": gallery, "model": model, **options.model_dump(mode="json")}
-        summary = _place(job, given, folder, retries)
+        chosen = parse({"options": given}, "options", LocateOptions, source="the job's parameters")
+        # Not the link: a refresh may turn it to another gallery while the job runs.
+        of = Path(gallery).resolve()
+        found = find_model(model, of)
+        job = plan(photos, of, found.folder, folder, chosen)
+        summary, drifts = _place(job, found, Cluster(engine, address, workers), retries, {"photos": photos, **given})
     except AenetError as error:
         return Failed(message=str(error))
-    publish(summary)
-    return Completed(name="Partial" if summary.errors else "Completed", message=sentence(summary))
+    publish(summary, drifts)
+    return Completed(name="Partial" if summary.errors else "Completed", message=sentence(summary, drifts))
 
 
-def _place(job: Job, given: dict[str, object], folder: Path, retries: int) -> Summary:
+def _place(
+    job: Job, model: Model, cluster: Cluster, retries: int, given: dict[str, Any]
+) -> tuple[Summary, list[Drift]]:
     """Run the job as one tracked run."""
+    lineage = trace(job, model)
     with tracking.run(
         experiment="localize",
         stage="localize",
         fingerprint=job.key,
-        name=folder.name,
-        params=given,
-        tags={"prefect.flow_run": str(runtime.flow_run.id)},
+        name=job.out.name,
+        params={**given, "gallery": str(job.gallery), "model": model.uri, "engine": cluster.engine},
+        tags={"prefect.flow_run": str(runtime.flow_run.id), **lineage.tags()},
     ) as run:
-        _run_shards(job, retries)
+        record_inputs(run, job, lineage)
+        run_missing(job, cluster, retries)
         summary = finish(job)
-        run.metrics(numbers(summary))
-        run.artifact(folder / "report.html")
-    return summary
+        drifts = drift_of(job, lineage)
+        for drift in drifts:
+            get_run_logger().log(30 if drift.drifted else 20, drift.sentence())
+        run.metrics(numbers(summary, drifts))
+        run.artifact(job.out / "report.html")
+    return summary, drifts
 
 
-def _run_shards(job: Job, retries: int) -> None:
-    """Run what is missing; raise AenetError with the first shard's reason if any failed."""
-    get_run_logger().info("%d of %d shards are to be computed", len(job.missing), len(job.shards))
-    again = place_shard.with_options(
-        retries=retries, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_not_bad_input
-    )
-    futures = {shard: again.submit(job, shard) for shard in job.missing}
-    for future in futures.values():
-        future.wait()
-    failed = {shard: future.state for shard, future in futures.items() if not future.state.is_completed()}
-    for shard, state in failed.items():
-        raise AenetError(f"{len(failed)} of {len(job.shards)} shards failed; shard {shard}: {state.message}")
-
-
-def _not_bad_input(_task: object, _run: TaskRun, state: State) -> bool:
-    return state.name != "BadInput"
-
-
-def _model_folder(model: str) -> Path:
-    if not model.startswith("models:/"):
-        return Path(model)
-    from aenet.tracking.fetch import fetch  # takes MLflow's seconds only where it is needed
-
-    return fetch(model, project_root() / ".aenet" / "models")
-
-
-def _day() -> str:
+def _dated(out: str) -> str:
     scheduled = runtime.flow_run.scheduled_start_time or datetime.now(UTC)
-    return f"{scheduled:%Y-%m-%d}"
+    return out.replace("{date}", f"{scheduled:%Y-%m-%d}").replace("{time}", f"{scheduled:%H%M%S}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -138,12 +114,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.localize", description="Place photos on a map.")
     parser.add_argument("photos", help="file, folder, pattern or table of photos")
     parser.add_argument("--gallery", required=True)
-    parser.add_argument("--out", required=True, help="folder of the results; {date} stands for today")
+    parser.add_argument("--out", required=True, help="folder of the results; {date} and {time} stand for now")
     parser.add_argument("--model", default=CHAMPION, help="folder, or models:/NAME@ALIAS (default %(default)s)")
+    parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local")
+    parser.add_argument("--address", help="of a running Dask or Ray cluster; default: one in this machine")
+    parser.add_argument("--workers", type=int, default=0, help="of a cluster in this machine; 0: one a core")
     parser.add_argument("--shard-size", type=int, default=256)
     parser.add_argument("--provider", choices=("auto", "cuda", "cpu"), default="auto")
-    given = parser.parse_args(arguments)
-    state = localize(**vars(given), return_state=True)
+    parser.add_argument("--overwrite", action="store_true", help="replace another job's results")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of a job")
+    given = vars(parser.parse_args(arguments))
+    try:
+        options = {"provider": given.pop("provider"), **from_words(given.pop("set"))}
+    except AenetError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    state = localize(**given, options=options, return_state=True)
     if not state.is_completed():
         sys.stderr.write(f"error: {state.message}\n")
         return 1

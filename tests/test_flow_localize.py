@@ -1,9 +1,12 @@
 """The localization flow: a real gallery, a real model from the registry, a real Prefect server."""
 
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from prefect.artifacts import Artifact
@@ -12,12 +15,14 @@ from serving import world
 from tracking_store import new_project, runs_of
 
 from aenet import tracking
-from aenet.artifacts import atomic_folder
+from aenet.artifacts import atomic_folder, sha256_file
 from aenet.serving.build import GalleryOptions, build_gallery
 from aenet.tracking.sync import sync_all
+from flows.drift import chance, distance
 from flows.localize import localize, main
 
 PHOTOS = 6
+CPU = {"provider": "cpu", "threads": 1, "decoders": 1}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def test_the_champion_places_photos_and_mlflow_remembers(project: Path) -> None:
     with tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run:
         run.register(project / "model", "aenet", {"recall_at_1": 0.9}, passed=True)
     sync_all(project)
-    state = localize("photos", "gallery", "places/{date}", shard_size=4, provider="cpu", return_state=True)
+    state = localize("photos", "gallery", "places/{date}", shard_size=4, options=CPU, return_state=True)
     assert state.is_completed(), state.message
     out = project / "places" / f"{datetime.now(UTC):%Y-%m-%d}"
     assert len(pd.read_csv(out / "places.csv")) == PHOTOS
@@ -57,6 +62,12 @@ def test_the_champion_places_photos_and_mlflow_remembers(project: Path) -> None:
     (run_,) = runs_of(project, "localize")
     assert run_.data.metrics["photos"] == PHOTOS
     assert run_.info.status == "FINISHED"
+    lineage = json.loads((out / "lineage.json").read_text())
+    exported = runs_of(project, "aenet")[0].info.run_id
+    assert (lineage["model_uri"], lineage["model_run"]) == ("models:/aenet/1", exported)
+    assert run_.data.tags["aenet.model.run_id"] == exported
+    assert run_.data.tags["aenet.gallery.digest"] == sha256_file(project / "gallery" / "manifest.json")
+    assert {data.dataset.name for data in run_.inputs.dataset_inputs} == {"gallery", "photos"}
 
 
 def test_a_second_run_computes_no_finished_shard(project: Path) -> None:
@@ -70,6 +81,49 @@ def test_a_second_run_computes_no_finished_shard(project: Path) -> None:
     assert [line.split()[:2] for line in added.splitlines()] == [["start", "00001"], ["done", "00001"]]
     sync_all(project)
     assert len(runs_of(project, "localize")) == 1
+
+
+def test_a_cluster_gives_the_places_of_this_machine(project: Path) -> None:
+    """All shards in one task on a real Dask cluster; and scores like those before are no drift, others are."""
+    given = {"photos": "photos", "gallery": "gallery", "model": "model", "shard_size": 2, "options": CPU}
+    assert localize(**given, out="jobs/here", return_state=True).is_completed()
+    state = localize(**given, out="jobs/there", engine="dask", workers=2, return_state=True)
+    assert state.is_completed(), state.message
+    here, there = (pd.read_csv(project / "jobs" / name / "places.csv") for name in ("here", "there"))
+    pd.testing.assert_frame_equal(here, there)
+    done = [line.split()[1] for line in log_of(project / "jobs" / "there") if line.startswith("done")]
+    assert sorted(done) == ["00000", "00001", "00002"]
+    for file in (project / "photos").iterdir():  # the sky fell: nothing looks like the map any more
+        cv2.imwrite(str(file), np.random.default_rng(0).integers(0, 256, (64, 256, 3), dtype=np.uint8))
+    state = localize(**given, out="jobs/noise", return_state=True)
+    assert "more than chance" in str(state.message)
+    sync_all(project)
+    # The same photos, gallery and model on another engine are the same run.
+    assert sorted(run.data.metrics["drift/score"] for run in runs_of(project, "localize")) == [0.0, 1.0]
+
+
+def log_of(out: Path) -> list[str]:
+    return (out / "shards" / "computed.log").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("values", "reference", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], 0.0),
+        ([1.0, 2.0], [3.0], 1.0),
+        ([1.0, 2.0, 3.0, 4.0], [2.5, 3.5, 4.5, 5.5], 0.5),  # at 2: 2/4 against 0/4
+    ],
+)
+def test_drift_by_hand(values: list[float], reference: list[float], expected: float) -> None:
+    assert distance(np.array(values), np.array(reference)) == expected
+
+
+def test_chance_is_what_one_distribution_comes_to() -> None:
+    generator = np.random.default_rng(0)
+    exceeded = [
+        distance(generator.normal(size=200), generator.normal(size=300)) > chance(200, 300, 0.05) for _ in range(400)
+    ]
+    assert 0.02 < np.mean(exceeded) < 0.08
 
 
 def test_unreadable_photos_are_a_partial_result(project: Path) -> None:
@@ -95,3 +149,22 @@ def test_bad_input_is_one_sentence(
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "said"),
+    [
+        ("topk=3", 1, "unknown key 'options.topk' (did you mean 'top_k'?)"),
+        ("top_k=many", 1, "'options.top_k'"),
+        ("top_k", 2, "--set top_k: expected KEY=VALUE"),
+    ],
+)
+def test_bad_options_are_one_sentence(
+    project: Path, word: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["photos", "--gallery", "gallery", "--model", "model", "--out", "out", "--set", word]
+    assert main(words) == status
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert not (project / "out").exists()

@@ -11,7 +11,8 @@ from aenet.data.city.config import CityConfig, Panorama, Places
 from aenet.data.city.dataset import generate
 from aenet.data.city.layers import TERRAIN_STEP, Kind, Layers
 from aenet.data.city.materials import Scene
-from aenet.data.city.panorama import stand
+from aenet.data.city.panorama import render_panorama, stand
+from aenet.data.city.relief import ident_type
 from aenet.data.city.town import raise_town
 from aenet.data.city.visibility import sight_rays, visible_cells
 
@@ -145,3 +146,13 @@ def test_rays_pass_over_no_cell(kind: Kind) -> None:
     part = away[middle - HALF : middle + HALF, middle - HALF : middle + HALF]
     assert seen[part < 14.0].all()
     assert not seen[part > 16.5].any()
+
+
+def test_a_large_town_can_number_its_houses() -> None:
+    assert ident_type(3000) == ident_type(65535) == np.uint16
+    assert ident_type(65536) == np.uint32
+    place = scene((20.0, 0.0, 5.0, 8.0))
+    wide = place._replace(layers=place.layers._replace(ident=place.layers.ident.astype(np.uint32)))
+    np.testing.assert_array_equal(look(place), look(wide))
+    for one, other in zip(render_panorama(place, HERE, HERE, 0), render_panorama(wide, HERE, HERE, 0), strict=True):
+        np.testing.assert_array_equal(one, other)

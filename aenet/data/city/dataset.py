@@ -3,7 +3,7 @@
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,9 +156,13 @@ def _look_down(desk: _Desk, index: int, row: int) -> None:
 
 
 def _write_tiles(config: CityConfig, folder: Path, town: Town) -> None:
-    for index, (x, y) in enumerate(town.places.aerial):
+    def write(index: int) -> None:
+        x, y = town.places.aerial[index]
         content = encode_jpeg(aerial_tile(config, town.orthophoto, float(x), float(y)), config.tile_quality)
         (folder / "aerial" / f"{index:05d}.jpg").write_bytes(content)
+
+    with ThreadPoolExecutor(usable_cores()) as pool:  # the encoder leaves the interpreter lock while it works
+        list(pool.map(write, range(len(town.places.aerial))))
 
 
 def aerial_tile(

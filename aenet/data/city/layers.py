@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Float32, UInt, UInt8
 
 from aenet.data.city.config import CityConfig
 
@@ -33,7 +33,7 @@ class Layers(NamedTuple):
 
     surface: top of everything solid, metres above the datum.
     kind: what it is made of, a `Kind`.
-    ident: index + 1 of the building, 0 elsewhere.
+    ident: index + 1 of the building, 0 elsewhere; 16 bits, or 32 where there are more than 65,535 buildings.
     albedo: colour in flat light.
     canopy: tree crown top and base above the terrain in decimetres, and species * 32 + tone, a plane each.
     shadow: 255 where the sun reaches, one layer for each of `light.SUNS`, at half the resolution.
@@ -42,7 +42,7 @@ class Layers(NamedTuple):
 
     surface: Float32[np.ndarray, "h w"]
     kind: UInt8[np.ndarray, "h w"]
-    ident: UInt16[np.ndarray, "h w"]
+    ident: UInt[np.ndarray, "h w"]
     albedo: UInt8[np.ndarray, "h w 3"]
     canopy: UInt8[np.ndarray, "3 h w"]
     shadow: UInt8[np.ndarray, "s h2 w2"]

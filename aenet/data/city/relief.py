@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Float32, UInt, UInt8
 
 from aenet.data.city.config import CityConfig
 from aenet.data.city.crowns import raise_trees
@@ -19,7 +19,7 @@ class Relief(NamedTuple):
     """See `layers.Layers`; `houses` is the building table with its `base` filled in."""
 
     surface: Float32[np.ndarray, "h w"]
-    ident: UInt16[np.ndarray, "h w"]
+    ident: UInt[np.ndarray, "h w"]
     canopy: UInt8[np.ndarray, "3 h w"]
     terrain: Float32[np.ndarray, "ht wt"]
     houses: np.ndarray
@@ -36,8 +36,8 @@ def raise_relief(
     terrain = 2.2 * fractal_noise(rng, *coarse, (420.0 / cell, 130.0 / cell)).astype(np.float32)
     surface = cv2.resize(terrain, (cols, rows), interpolation=cv2.INTER_LINEAR)
     surface[kind == Kind.WATER] -= np.float32(1.3)
-    ident = np.zeros((rows, cols), np.uint16)
     houses = plan.built.houses.copy()
+    ident = np.zeros((rows, cols), ident_type(len(houses)))
     centres = np.stack([houses["x"], houses["y"]], axis=1).astype(np.float64)
     houses["base"] = sample(terrain, centres, cell) if len(houses) else 0.0
     for hedge in plan.plants.hedges:
@@ -47,6 +47,11 @@ def raise_relief(
     canopy = np.zeros((3, rows, cols), np.uint8)
     raise_trees(rng, config, plan, surface, canopy, kind, albedo)
     return Relief(surface, ident, canopy, terrain, houses)
+
+
+def ident_type(houses: int) -> np.dtype:
+    """The type that can number so many buildings from 1: large towns have more than 65,535."""
+    return np.promote_types(np.uint16, np.min_scalar_type(houses))
 
 
 def _hedge(config: CityConfig, hedge: Hedge, surface: np.ndarray, albedo: np.ndarray, kind: np.ndarray) -> None:

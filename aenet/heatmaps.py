@@ -83,10 +83,17 @@ def _draw(
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     height, width = lines[0][0].shape[:2]
     size = 2.6 * len(titles) + 0.9, (2.6 * height / width + 0.09) * len(lines) + 0.3
-    figure, axes = plt.subplots(len(lines), len(titles), figsize=size, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        len(lines),
+        len(titles),
+        figsize=size,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0),
+    )
     for number, (row, line) in enumerate(zip(axes, lines, strict=True)):
         for axis, picture, title in zip(row, line, titles, strict=True):
             axis.imshow(picture, aspect="auto")
@@ -94,7 +101,6 @@ def _draw(
             axis.spines[:].set_visible(False)
             axis.set_title(title if number == 0 else "", fontsize=9)
         row[0].set_ylabel(names[number], fontsize=7, rotation=0, ha="right", va="center")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     with atomic_file(path) as temporary:
         # No software name or date inside: the same heat gives the same bytes.
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -10,6 +10,7 @@ from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
 
 CARD = "model.json"
+HALF = ".fp16.onnx"  # how the names of half-precision branches end: the same model, proven to give the same places
 
 
 class ViewSpec(Config):

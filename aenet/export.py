@@ -6,14 +6,14 @@ inside. N is dynamic.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from jaxtyping import Float, UInt8
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from aenet import metrics
 from aenet.card import ViewSpec
@@ -35,12 +35,25 @@ class ExportConfig(Config):
         batches: batch sizes compared.
         places: test places compared (all, if there are fewer).
         threads: CPU threads of both runtimes.
+        precisions: files written: `fp32`, which the others are proven against, and `fp16` (see `halfprecision`).
+        fp16_cosine: lowest cosine of a half-precision descriptor with its float32 twin.
+        fp16_top1_changed: largest share of places whose best match may differ in half precision.
     """
 
     tolerance: float = Field(default=1e-4, gt=0)
     batches: tuple[int, ...] = Field(default=(1, 3, 8), min_length=1)
     places: int = Field(default=512, ge=1)
     threads: int = Field(ge=1)
+    precisions: tuple[Literal["fp32", "fp16"], ...] = ("fp32",)
+    fp16_cosine: float = Field(default=0.999, ge=0, le=1)
+    fp16_top1_changed: float = Field(default=0.01, ge=0, le=1)
+
+    @field_validator("precisions")
+    @classmethod
+    def _proven_against_fp32(cls, precisions: tuple[str, ...]) -> tuple[str, ...]:
+        if "fp32" not in precisions:
+            raise ValueError("precisions must contain fp32: fp16 is made from it and proven against it")
+        return precisions
 
 
 def export_branch(branch: Branch, spec: ViewSpec, path: Path) -> None:

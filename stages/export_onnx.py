@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
-from aenet.card import CARD, ModelCard, check_view
+from aenet.card import CARD, HALF, ModelCard, check_view
 from aenet.data.views import open_views
 from aenet.errors import AenetError
 from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
+from aenet.halfprecision import half_parity, write_half
 from aenet.model import TrainedCard, load_model
 from aenet.params import read_section
 from stages.paths import Paths
@@ -31,9 +32,15 @@ def main(paths: Paths = Paths()) -> None:
             for view in VIEWS:
                 export_branch(network.branch(view), trained.view, folder / f"{view}.onnx")
             report = parity(network, folder, views, config)
+            if half := "fp16" in config.precisions:
+                for view in VIEWS:
+                    write_half(folder / f"{view}.onnx", folder / f"{view}{HALF}")
+                report["fp16"] = half_parity(folder, views, config)
             write_json(report_file, report)
             if not report["passed"]:
                 raise AenetError(_failure(report, config))
+            if half and not report["fp16"]["passed"]:
+                raise AenetError(_half_failure(report["fp16"], config))
             write_json(folder / "parity.json", report)
             write_json(folder / CARD, _card(trained, recall, folder).model_dump(mode="json"))
         active.artifact(paths.onnx, folder="onnx")
@@ -52,6 +59,15 @@ def _failure(report: dict[str, Any], config: ExportConfig) -> str:
     )
 
 
+def _half_failure(report: dict[str, Any], config: ExportConfig) -> str:
+    cosine, changed = min(report["cosine"].values()), max(report["top1_changed"], report["top1_changed_mixed"])
+    return (
+        f"half precision has a cosine of {cosine:.4f} with float32 (at least {config.fp16_cosine} is needed) and "
+        f"changes {changed} of {report['places']} answers (at most {config.fp16_top1_changed:.1%} may): "
+        "see reports/export_onnx/parity.json, or export fp32 alone"
+    )
+
+
 def _card(trained: TrainedCard, recall: float, folder: Path) -> ModelCard:
     return ModelCard(
         view=trained.view,
@@ -62,7 +78,7 @@ def _card(trained: TrainedCard, recall: float, folder: Path) -> ModelCard:
         trained_on=trained.trained_on,
         fingerprint=trained.fingerprint,
         recall_at_1=recall,
-        sha256={f"{view}.onnx": sha256_file(folder / f"{view}.onnx") for view in VIEWS},
+        sha256={file.name: sha256_file(file) for file in sorted(folder.glob("*.onnx"))},
     )
 
 

@@ -5,20 +5,21 @@ the CPU. onnxruntime by itself falls back silently, so the session is asked afte
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import onnxruntime
 
-from aenet.card import ModelCard
+from aenet.card import HALF, ModelCard
 from aenet.cores import usable_cores
 from aenet.errors import AenetError, CorruptArtifact
-from aenet.serving.cuda import cuda_device
+from aenet.serving.cuda import CudaDevice, cuda_device
+from aenet.serving.cudasession import CPU, CUDA, SILENT, TENSORRT, CudaOptions, open_cuda
 
 Provider = Literal["auto", "cuda", "cpu"]
-_CUDA = "CUDAExecutionProvider"
-_CPU = "CPUExecutionProvider"
-_SILENT = 4  # onnxruntime's severity "fatal": what goes wrong is raised, and said by us
+Precision = Literal["auto", "fp32", "fp16"]
 # Every tensor kept outside its file carries the string entry key "location": {1: "location", 2: ...}.
 _EXTERNAL_DATA = b"\x0a\x08location\x12"
 
@@ -38,44 +39,126 @@ def read_checked(path: Path, card: ModelCard) -> bytes:
     return content
 
 
-def open_session(content: bytes, path: Path, provider: Provider, threads: int) -> tuple[Any, str]:
-    """Return a session on a model's bytes and, in words, what it runs on; see `session.Branch` for the arguments."""
-    if provider not in get_args(Provider):
-        raise AenetError(f"provider {provider!r} is unknown: use one of {', '.join(get_args(Provider))}")
-    device = cuda_device()
+@dataclass(frozen=True)
+class Network:
+    """An opened model file.
+
+    Attributes:
+        session: onnxruntime's.
+        path: the file.
+        runs_on: provider and precision in words: `CUDA (NVIDIA H100, fp16)`, `CPU (2 threads)`.
+        on_cuda: it runs on CUDA and takes batches of one size only.
+    """
+
+    session: Any
+    path: Path
+    runs_on: str
+    on_cuda: bool
+
+
+def open_network(
+    folder: Path,
+    side: str,
+    card: ModelCard,
+    provider: Provider,
+    threads: int,
+    batch_size: int,
+    precision: Precision,
+    cuda: CudaOptions,
+) -> Network:
+    """Open the file of one branch; see `session.Branch` for the arguments and errors."""
+    for word, known in ((provider, Provider), (precision, Precision)):
+        if word not in get_args(known):
+            kind = "provider" if known is Provider else "precision"
+            raise AenetError(f"{kind} {word!r} is unknown: use one of {', '.join(get_args(known))}")
+    device = cuda_device(cuda.device)
     if provider == "cuda" and not device:
         raise AenetError(
             f"provider cuda was demanded but {device.reason}: use --provider auto or cpu to run on the CPU"
         )
-    onnxruntime.set_default_logger_severity(_SILENT)
-    threads = threads or usable_cores()
+    onnxruntime.set_default_logger_severity(SILENT)
     if provider != "cpu" and device:
-        if hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()
-        session = _session(content, path, [_CUDA, _CPU], threads)
-        if _CUDA in session.get_providers():
-            return session, f"CUDA ({device.name})"
-        if provider == "cuda":
-            raise AenetError(
-                f"provider cuda was demanded and {device.name} is there, but onnxruntime could not start on it "
-                "(libraries of CUDA or cuDNN missing or too old): see `aenet doctor`, or use --provider cpu"
-            )
-    else:
-        session = _session(content, path, [_CPU], threads)
-    return session, f"CPU ({threads} thread{'s' if threads > 1 else ''})"
+        half = precision == "fp16" or (precision == "auto" and f"{side}{HALF}" in card.sha256)
+        path = _file(folder, side, card, half)
+        session = _open_on_cuda(path, card, device, cuda, half, batch_size, provider == "cuda")
+        if session is not None:
+            through = "TensorRT on " if TENSORRT in session.get_providers() else ""
+            words = f"CUDA ({through}{device.name}, {'fp16' if half else 'fp32'}{', TF32' * (cuda.tf32 and not half)})"
+            return Network(session, path, words, True)
+    half = precision == "fp16"
+    path, threads = _file(folder, side, card, half), threads or usable_cores()
+    words = f"CPU ({threads} thread{'s' if threads > 1 else ''}{', fp16' * half})"
+    return Network(_open_on_cpu(path, card, threads), path, words, False)
 
 
-def _session(content: bytes, path: Path, providers: list[str], threads: int) -> Any:
+def _file(folder: Path, side: str, card: ModelCard, half: bool) -> Path:
+    if half and f"{side}{HALF}" not in card.sha256:
+        raise AenetError(
+            f"{folder} holds no half-precision model ({side}{HALF}): export with precisions: [fp32, fp16], or take "
+            "precision auto or fp32"
+        )
+    return folder / f"{side}{HALF if half else '.onnx'}"
+
+
+def _open_on_cuda(
+    path: Path, card: ModelCard, device: CudaDevice, options: CudaOptions, half: bool, batch_size: int, only: bool
+) -> Any | None:
+    """Return a session on CUDA, or None where it does not start and need not."""
+    content, says = read_checked(path, card), "it fell back to the CPU"
+    try:
+        session = open_cuda(content, options, half, batch_size, only)
+        wanted = TENSORRT if options.tensorrt else CUDA
+        if wanted in session.get_providers():
+            return session
+    except AenetError:
+        raise
+    except Exception as error:  # noqa: BLE001  onnxruntime raises a dozen unrelated kinds
+        says = _one_line(error)
+    if only or options.tensorrt:
+        raise AenetError(
+            f"{path}: {device.name} is there, but onnxruntime could not put the network on it ({says}): "
+            "`aenet doctor` tells why, --provider cpu runs on the CPU"
+        )
+    return None
+
+
+def _open_on_cpu(path: Path, card: ModelCard, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
+    options.log_severity_level = SILENT
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Idle threads that spin would take the cores on which the next photos are being decoded.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # onnxruntime raises a dozen unrelated kinds
-        raise AenetError(f"{path}: onnxruntime cannot open it ({' '.join(str(error).split())[:300]})") from error
+        return onnxruntime.InferenceSession(read_checked(path, card), options, providers=[CPU])
+    except AenetError:
+        raise
+    except Exception as error:
+        raise AenetError(f"{path}: onnxruntime cannot open it ({_one_line(error)})") from error
+
+
+def run(network: Network, feed: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the descriptors of one batch.
+
+    Raises:
+        AenetError: onnxruntime fails.
+    """
+    try:
+        return np.asarray(network.session.run(["descriptor"], feed)[0])
+    except Exception as error:
+        raise failure(network, error) from error
+
+
+def failure(network: Network, error: Exception) -> AenetError:
+    """Return what to say of an inference that failed, with a way out where memory was short."""
+    says = _one_line(error)
+    short = any(word in says.lower() for word in ("out of memory", "failed to allocate", "bad_alloc", "bad allocation"))
+    way = ": take a smaller batch size, or free the device's memory" if short else ""
+    return AenetError(f"{network.path} on {network.runs_on}: onnxruntime failed ({says}){way}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def check_signature(session: Any, card: ModelCard, path: Path) -> str:

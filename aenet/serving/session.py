@@ -8,7 +8,8 @@ from jaxtyping import Float32, UInt8
 
 from aenet.card import read_card
 from aenet.errors import AenetError
-from aenet.serving.runtime import Provider, check_signature, open_session, read_checked
+from aenet.serving.cudasession import Bound, CudaOptions
+from aenet.serving.runtime import Precision, Provider, check_signature, failure, open_network, run
 
 Side = Literal["ground", "aerial"]
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths
@@ -19,13 +20,23 @@ class Branch:
 
     Attributes:
         card: the model's card.
-        runs_on: which provider runs, in words: `CUDA (NVIDIA H100)` or `CPU (2 threads)`.
+        runs_on: provider and precision in words: `CUDA (NVIDIA H100, fp16)`, `CPU (2 threads)`.
+
+    Half precision gives the same places: `export` proves it, also for photos in one precision and a gallery in the
+    other. So both files are one model, a gallery fits both, and its manifest says which embedded it.
     """
 
     def __init__(
-        self, folder: Path, side: Side, provider: Provider = "auto", threads: int = 0, batch_size: int = 32
+        self,
+        folder: Path,
+        side: Side,
+        provider: Provider = "auto",
+        threads: int = 0,
+        batch_size: int = 32,
+        precision: Precision = "auto",
+        cuda: CudaOptions | None = None,
     ) -> None:
-        """Open `folder/{side}.onnx`.
+        """Open a branch and, on CUDA, warm it.
 
         Args:
             folder: a model folder with its card.
@@ -33,17 +44,27 @@ class Branch:
             provider: `auto`, `cuda` or `cpu`.
             threads: threads for one inference on the CPU; 0 means one per usable core.
             batch_size: views per call; on CUDA the last batch is padded to it.
+            precision: `auto` is fp16 on CUDA where the folder has it, and fp32 elsewhere.
+            cuda: how to run on CUDA.
 
         Raises:
-            AenetError: no model there, the provider demanded is not available, or the graph is not the card's.
+            AenetError: no model there, the provider or precision demanded is not available, or the graph is not the
+                card's.
             CorruptArtifact: a digest differs, or the graph keeps weights outside its file.
         """
         self.card = read_card(folder)
         self._batch_size = batch_size
-        path = folder / f"{side}.onnx"
-        self._session, self.runs_on = open_session(read_checked(path, self.card), path, provider, threads)
-        self._input = check_signature(self._session, self.card, path)
-        self._path = path
+        cuda = cuda or CudaOptions()
+        self._network = open_network(folder, side, self.card, provider, threads, batch_size, precision, cuda)
+        self._path, self.runs_on = self._network.path, self._network.runs_on
+        self._input = check_signature(self._network.session, self.card, self._path)
+        self._bound: Bound | None = None
+        if self._network.on_cuda:
+            shape = (batch_size, self.card.view.height, self.card.view.width, 3)
+            if cuda.graphs:
+                session = self._network.session
+                self._bound = Bound(session, self._input, shape, self.card.descriptor_dim, "cuda", cuda.device)
+            self._run(np.zeros(shape, np.uint8))  # the search for convolutions, engines and graphs happen here
 
     def embed(self, views: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n d"]:
         """Return unit descriptors of RGB views of the card's size.
@@ -88,11 +109,16 @@ class Branch:
 
     def _run(self, views: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
         count = len(views)
-        if count < self._batch_size and self.runs_on.startswith("CUDA"):
-            # A new batch size makes cuDNN search its convolutions again: seconds, for one last batch.
+        if count < self._batch_size and self._network.on_cuda:
             padding = np.zeros((self._batch_size - count, *views.shape[1:]), np.uint8)
             views = np.concatenate([views, padding])
-        (output,) = self._session.run(["descriptor"], {self._input: np.ascontiguousarray(views)})
+        if self._bound is None:
+            output = run(self._network, {self._input: np.ascontiguousarray(views)})
+        else:
+            try:
+                output = self._bound.run(views)
+            except Exception as error:
+                raise failure(self._network, error) from error
         return np.asarray(output[:count], dtype=np.float32)
 
 

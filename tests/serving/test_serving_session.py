@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from serving import world
 from serving.world import World
 
+from aenet.card import HALF
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.serving.cuda import cuda_device
+from aenet.serving.cudasession import Bound, CudaOptions, providers
+from aenet.serving.runtime import open_network
 from aenet.serving.session import Branch
 
 
@@ -77,7 +81,7 @@ def test_a_graph_that_is_not_the_cards_is_refused(small_world: World, tmp_path: 
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match=r"\[16, 128, 3\] by its card"):
         Branch(model, "ground", "cpu", 1)
-    card["view"]["width"], card["descriptor_dim"] = 64, 95
+    card["view"]["width"], card["descriptor_dim"], card["map_shape"] = 64, 95, None
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match="descriptor N x 95"):
         Branch(model, "ground", "cpu", 1)
@@ -120,3 +124,89 @@ def test_with_a_device_cuda_gives_the_same_descriptors(small_world: World) -> No
     on_cuda = Branch(small_world.model, "ground", "cuda", 1)
     assert on_cuda.runs_on.startswith("CUDA")
     np.testing.assert_allclose(on_cuda.embed(views), Branch(small_world.model, "ground", "cpu").embed(views), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with two files a branch, told apart by what they answer."""
+    model = world.make_model(tmp_path_factory.mktemp("both") / "model")
+    for side in ("ground", "aerial"):
+        graph = onnx.load(model / f"{side}.onnx")
+        graph.graph.initializer[1].CopyFrom(helper.make_tensor("bias", TensorProto.FLOAT, [1], [50.0]))
+        (model / f"{side}{HALF}").write_bytes(graph.SerializeToString())
+    world.write_card(model, 96)
+    return model
+
+
+def test_the_precision_asked_for_is_the_file_that_runs(both: Path) -> None:
+    views = _views(3)
+    by_precision = {name: Branch(both, "ground", "cpu", 1, precision=name) for name in ("auto", "fp32", "fp16")}
+    assert by_precision["auto"].runs_on == by_precision["fp32"].runs_on == "CPU (1 thread)"
+    assert by_precision["fp16"].runs_on == "CPU (1 thread, fp16)"
+    answers = {name: branch.embed(views) for name, branch in by_precision.items()}
+    np.testing.assert_array_equal(answers["auto"], answers["fp32"])
+    assert np.abs(answers["fp16"] - answers["fp32"]).max() > 0.01
+
+
+def test_a_precision_that_is_not_there_is_refused(small_world: World) -> None:
+    with pytest.raises(AenetError, match=r"no half-precision model \(ground\.fp16\.onnx\): export with precisions"):
+        Branch(small_world.model, "ground", "cpu", 1, precision="fp16")
+
+
+def test_another_input_type_is_refused(tmp_path: Path) -> None:
+    model = world.make_model(tmp_path / "model")
+    graph = onnx.load(model / "ground.onnx")
+    graph.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    (model / "ground.onnx").write_bytes(graph.SerializeToString())
+    world.write_card(model, 96)
+    with pytest.raises(AenetError, match=r"must be uint8 N x \[16, 64, 3\] by its card, the graph has .*float"):
+        Branch(model, "ground", "cpu", 1)
+
+
+def test_another_output_name_is_refused(tmp_path: Path) -> None:
+    model = world.make_model(tmp_path / "model")
+    graph = onnx.load(model / "ground.onnx")
+    graph.graph.output[0].name = graph.graph.node[-1].output[0] = "logits"
+    (model / "ground.onnx").write_bytes(graph.SerializeToString())
+    world.write_card(model, 96)
+    with pytest.raises(AenetError, match=r"must be descriptor N x 96, the graph has .*logits"):
+        Branch(model, "ground", "cpu", 1)
+
+
+def test_what_onnxruntime_raises_becomes_one_sentence(small_world: World) -> None:
+    branch = Branch(small_world.model, "ground", "cpu", 1)
+    branch._input = "picture"  # as if the graph had changed under it
+    with pytest.raises(AenetError, match=r"ground\.onnx on CPU \(1 thread\): onnxruntime failed \(.*picture"):
+        branch.embed(_views(1))
+
+
+def test_bound_memory_gives_what_plain_runs_give(small_world: World) -> None:
+    """The way of CUDA graphs, on the CPU's memory."""
+    branch = Branch(small_world.model, "ground", "cpu", 1)
+    network = open_network(small_world.model, "ground", branch.card, "cpu", 1, 4, "auto", CudaOptions())
+    bound = Bound(network.session, "image", (4, world.HEIGHT, world.WIDTH, 3), 96, "cpu", 0)
+    first, second = _views(4, seed=1), _views(4, seed=2)
+    answers = [bound.run(first), bound.run(second)]
+    np.testing.assert_array_equal(answers[0], branch.embed(first))  # not overwritten by the second
+    np.testing.assert_array_equal(answers[1], branch.embed(second))
+
+
+def test_options_reach_the_providers_by_names_that_onnxruntime_knows() -> None:
+    options = CudaOptions(device=1, memory_mib=2048, tf32=True, graphs=True)
+    ((name, cuda),) = providers(options, True, Path("engines"))
+    assert name == "CUDAExecutionProvider"
+    assert cuda == {
+        "device_id": "1",
+        "cudnn_conv_algo_search": "EXHAUSTIVE",
+        "use_tf32": "1",
+        "arena_extend_strategy": "kSameAsRequested",
+        "enable_cuda_graph": "1",
+        "gpu_mem_limit": str(2048 * 1024 * 1024),
+    }
+    (first, engine), (second, cuda) = providers(options.model_copy(update={"tensorrt": True}), True, Path("engines"))
+    assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    assert (engine["trt_fp16_enable"], engine["trt_cuda_graph_enable"], cuda["enable_cuda_graph"]) == ("1", "1", "0")
+    capi = Path(onnxruntime.__file__).parent / "capi"
+    for names, library in ((cuda, "cuda"), (engine, "tensorrt")):
+        content = (capi / f"libonnxruntime_providers_{library}.so").read_bytes()
+        assert [name for name in names if name.encode() not in content] == []

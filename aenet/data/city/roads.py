@@ -85,8 +85,14 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
 
 def _crossings(line: Points, other: Points) -> Points:
     """Points of `other` that lie on `line`: at most one a crossing or so."""
+    reach = 1.5
+    # Distances only where the two can meet: in a large town every point to every other would take minutes.
+    line = line[np.all((line >= other.min(axis=0) - reach) & (line <= other.max(axis=0) + reach), axis=1)]
+    if len(line) == 0:
+        return other[:0]
+    other = other[np.all((other >= line.min(axis=0) - reach) & (other <= line.max(axis=0) + reach), axis=1)]
     gap = np.hypot(*(line[:, None] - other[None]).transpose(2, 0, 1)).min(axis=0)
-    return np.asarray(other[gap < 1.5][::4])
+    return np.asarray(other[gap < reach][::4])
 
 
 def _grid_nodes(rng: Rng, width_m: float, height_m: float) -> Float64[np.ndarray, "i j 2"]:

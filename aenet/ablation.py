@@ -1,57 +1,13 @@
 """The ablation's report: our rows in the layout of the paper's Tables 3 to 6, its figures beside them."""
 
-import json
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from aenet.errors import CorruptArtifact
+from aenet.heatreport import heat_section
 from aenet.paper import METHODS, NAMES, RECALLS, TABLE_5, TABLE_6, VARIANTS, Recalls
-
-KEYS = dict(
-    zip(("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_1_percent"), RECALLS, strict=True)
-) | {"median_rank": "median rank"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Row:
-    """One variant: what it is, and the values of each of its trainings on the test split, by seed."""
-
-    name: str
-    label: str
-    data: str
-    epochs: int
-    network: Mapping[str, float]
-    seeds: Mapping[str, Mapping[str, float]]
-
-    @property
-    def places(self) -> int:
-        """Test places: queries and references alike."""
-        return int(next(iter(self.seeds.values()))["places"])
-
-    def mean(self, key: str) -> float:
-        """Mean of a value over the seeds."""
-        return statistics.fmean(values[key] for values in self.seeds.values())
-
-    def spread(self, key: str) -> float | None:
-        """Standard deviation over the seeds (n - 1); None for a single one."""
-        return statistics.stdev(values[key] for values in self.seeds.values()) if len(self.seeds) > 1 else None
-
-
-def read_row(path: Path, name: str, label: str) -> Row:
-    """Read the metrics file of one variant.
-
-    Raises:
-        CorruptArtifact: it is not one, or an older one.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-        return Row(name, label, content["data"], content["epochs"], content["network"], content["seeds"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptArtifact(f"{path} is not the metrics of a variant: run `dvc repro ablate@{name}` again") from error
+from aenet.tables import markdown_table
+from aenet.variants import KEYS, Row
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -76,14 +32,14 @@ def markdown(rows: Sequence[Row]) -> str:
         f"# Ablation on {title(first.data)}: {first.places} test places, {runs}",
         _how_to_read(first),
         "## Every variant",
-        _table(["variant", *KEYS.values()], ([row.label, *(_cell(row, key) for key in KEYS)] for row in rows)),
+        markdown_table(["variant", *KEYS.values()], ([row.label, *(_cell(row, key) for key in KEYS)] for row in rows)),
     ]
     for heading, names in (("Table 5: attention", TABLE_5), ("Table 6: loss", TABLE_6)):
         if present := [by_name[name] for name in names if name in by_name]:
             parts += [f"## {heading}", _beside(present)]
     if best := by_name.get("ta_mhnw"):
         parts += ["## Tables 3 and 4: among published methods", _methods(best)]
-    return "\n\n".join([*parts, "## What each costs", _cost(rows)]) + "\n"
+    return "\n\n".join([*parts, *heat_section(rows), "## What each costs", _cost(rows)]) + "\n"
 
 
 def title(data: str) -> str:
@@ -119,7 +75,7 @@ def _beside(rows: Sequence[Row]) -> str:
         papers = [_numbers([VARIANTS[row.name][data][0] for data in ("cvusa", "cvact")]) for row in rows]
     keys = list(KEYS)[: len(RECALLS)]
     body = ([row.label, *(_cell(row, k) for k in keys), *paper] for row, paper in zip(rows, papers, strict=True))
-    return _table(["variant", *columns], body)
+    return markdown_table(["variant", *columns], body)
 
 
 def _methods(row: Row) -> str:
@@ -130,18 +86,15 @@ def _methods(row: Row) -> str:
     empty = [""] * len(RECALLS)
     ours = {"cvusa": [*here, *empty], "cvact": [*empty, *here]}.get(row.data, [*empty, *empty])
     note = "" if row.data in NAMES else f"R@1 {here[0]} on {title(row.data)}"
-    return _table(["method", *columns, "elsewhere"], [*body, ["AENet (this run)", *ours, note]])
+    return markdown_table(["method", *columns, "elsewhere"], [*body, ["AENet (this run)", *ours, note]])
 
 
 def _cost(rows: Sequence[Row]) -> str:
     columns = list(rows[0].network)
-    return _table(["variant", *columns], ([row.label, *(f"{row.network[c]:.6g}" for c in columns)] for row in rows))
+    return markdown_table(
+        ["variant", *columns], ([row.label, *(f"{row.network[c]:.6g}" for c in columns)] for row in rows)
+    )
 
 
 def _numbers(values: Iterable[float | None] | Recalls) -> list[str]:
     return ["" if value is None else f"{value:.2f}" for value in values]
-
-
-def _table(columns: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    head = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(columns) - 1)]
-    return "\n".join([*head, *("| " + " | ".join(line) + " |" for line in body)])

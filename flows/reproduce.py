@@ -10,11 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from aenet.ablation import KEYS, read_row, title
+from aenet.ablation import title
 from aenet.errors import AenetError
 from aenet.paper import NAMES, RECALLS, VARIANTS
 from aenet.params import nearest
 from aenet.presets import set_values, use_preset
+from aenet.variants import KEYS, read_row
 from flows.graph import dvc
 from stages.paths import Paths
 from stages.running import run

@@ -10,10 +10,12 @@ from pydantic import Field
 
 from aenet.artifacts import atomic_file, write_json
 from aenet.complexity import complexity
+from aenet.data.masks import open_masks
 from aenet.data.views import open_views
 from aenet.embed import embed_pairs
 from aenet.errors import AenetError
 from aenet.evaluation import EvaluateConfig, score
+from aenet.heatshares import measure
 from aenet.model import load_model
 from aenet.nn.attention import AttentionConfig
 from aenet.nn.losses import LossConfig
@@ -87,8 +89,11 @@ def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> di
             return {}
         torch.set_num_threads(settings.threads)
         views = open_views(paths.views, "test")
-        pairs = embed_pairs(load_model(folder)[0], views, settings.batch_size, paths.state)
+        network = load_model(folder)[0]
+        pairs = embed_pairs(network, views, settings.batch_size, paths.state)
         values = score(*pairs, views, settings.positives_within_m).values
+        if (masks := open_masks(paths.views, "test")) is not None:
+            values |= measure(network, views, masks, settings.batch_size)
         active.metrics({f"test/{key}": value for key, value in values.items()})
     return values
 

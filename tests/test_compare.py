@@ -93,6 +93,26 @@ def test_other_data_stand_beside_the_paper_with_a_warning(project: Path) -> None
     assert _line(report, "Tables 3 and 4", "AENet (this run)")[-1] == "R@1 90.00 on the town"
 
 
+def test_heat_shares_stand_with_their_bounds(project: Path) -> None:
+    """Two seeds: the mean of the ratios, the lowest and the highest bound."""
+    for name in ("late", "early"):
+        _write(project, name, {"0": 50.0, "1": 50.0})
+        file = project / "reports" / "ablate" / name / "metrics.json"
+        content = json.loads(file.read_text())
+        for seed, ratio in (("0", 0.8), ("1", 0.6)):
+            heat = {"ratio": ratio, "ratio_low": ratio - 0.1, "ratio_high": ratio + 0.2, "pixels": 0.25}
+            heat |= {"ratio_least": 0.0, "ratio_most": 2.0}
+            content["seeds"][seed] |= {f"heat_activation_sky_{key}": value for key, value in heat.items()}
+        file.write_text(json.dumps(content))
+    report = _report(project)
+    assert _line(report, "Where the heat falls", "Zeta")[1] == "0.70 [0.50, 1.00]"
+    assert _line(report, "Where the heat falls", "share of pixels")[1] == "25.0 %"
+
+
+def test_nothing_is_said_of_heat_that_was_not_measured(project: Path) -> None:
+    assert "Where the heat falls" not in _report(project)
+
+
 def _rename_variants(project: Path) -> None:
     params = project / "params.yaml"
     text = params.read_text().replace("late: {label: Zeta", "ta_wsmr: {label: AENet without MHNW")

@@ -27,6 +27,7 @@ def _clone(folder: Path) -> Path:
     params["ablate"]["epochs"] = 2
     for variant in ("bam", "cbam", "ta_wsmr"):
         del params["ablate"]["variants"][variant]
+    params["heatmaps"]["variants"] = ["baseline", "ta_mhnw"]
     yaml.dump(params, folder / "params.yaml")
     commit(folder)
     return folder
@@ -65,13 +66,13 @@ def test_every_stage_leaves_what_it_promises(clone: Path, repro: str) -> None:
     assert list(table["variant"]) == ["Baseline", "AENet"]
     # The variant that is the model itself is the same training, hence the same result.
     assert table["R@1"].iloc[1] == pytest.approx(metrics["aenet"]["recall_at_1"])
-    for picture in ("evaluate/strips.png", "evaluate/heatmaps.png", "train/history.png", "ablation.png"):
+    for picture in ("evaluate/strips.png", "evaluate/heatmaps.png", "train/history.png", "ablation.png", "heatmaps.png", "evaluate/heading.png"):
         assert (clone / "reports" / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_second_repro_runs_nothing(clone: Path, repro: str) -> None:
     again = run_in(clone, "dvc", "repro")
-    assert again.count("didn't change, skipping") == 8
+    assert again.count("didn't change, skipping") == 9
     assert "Running stage" not in again
 
 
@@ -116,7 +117,7 @@ def test_the_demo_adds_places_to_what_is_up_to_date(flow_clone: Path) -> None:
     lock = (flow_clone / "dvc.lock").read_bytes()
     printed = run_in(flow_clone, "aenet", "demo")
     assert (flow_clone / "dvc.lock").read_bytes() == lock
-    assert printed.count("Unchanged") >= 8, "the flow ran stages that DVC holds to be up to date"
+    assert printed.count("Unchanged") >= 9, "the flow ran stages that DVC holds to be up to date"
     metrics = json.loads((flow_clone / "reports/evaluate/metrics.json").read_text())["aenet"]
     assert f"R@1 {metrics['recall_at_1']:.1f} %" in printed
     assert "the grid's floor is 4.0 m" in printed and "the grid's floor is 8.0 m" in printed

@@ -20,6 +20,7 @@ from aenet.training import TrainConfig, train
 from stages.ablate import AblateConfig
 from stages.download import DownloadConfig
 from aenet.export import ExportConfig
+from stages.heatmaps import HeatmapsConfig
 from stages.polar_transform import PolarConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +31,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "ablate": AblateConfig,
+    "heatmaps": HeatmapsConfig,
     "export_onnx": ExportConfig,
 }
 

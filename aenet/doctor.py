@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from aenet.checks import project, runtime
+from aenet.checks import cuda, project, runtime
 from aenet.checks.finding import Finding
 
 
@@ -13,7 +13,7 @@ def diagnose(root: Path = Path()) -> list[Finding]:
         project.check_python,
         project.check_packages,
         runtime.check_onnxruntime,
-        runtime.check_device,
+        cuda.check_device,
         runtime.check_opencv,
         runtime.check_cores,
         project.check_pipeline,

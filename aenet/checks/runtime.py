@@ -1,8 +1,7 @@
-"""What would run: onnxruntime, a graphics device, OpenCV, cores."""
+"""What would run: onnxruntime, OpenCV, cores."""
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from aenet.checks.finding import INSTALL, Finding, installed
 from aenet.cores import usable_cores
@@ -19,39 +18,6 @@ def check_onnxruntime() -> Iterator[Finding]:
     providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
     listed = ", ".join(providers)
     yield Finding("ok", "onnxruntime", f"{onnxruntime.__version__}, built for {listed} (built for is not runs on)")
-
-
-def check_device() -> Iterator[Finding]:
-    """A graphics device is a comfort, unless it is there and cannot be used."""
-    from aenet.serving.cuda import cuda_device
-
-    device = cuda_device()
-    if not device:
-        yield Finding("ok", "provider", f"CPU would run: {device.reason}")
-        return
-    yield Finding("ok", "gpu", f"{device.name}, driver for {device.driver}")
-    if missing := _missing_cuda_libraries():
-        mend = "pip install 'onnxruntime-gpu[cuda,cudnn]', and a driver that is not older than its CUDA"
-        yield Finding("broken", "cuda libraries", f"cannot be loaded: {', '.join(missing)}", mend)
-    else:
-        yield Finding("ok", "provider", "CUDA would run")
-
-
-def _missing_cuda_libraries() -> list[str]:
-    import ctypes
-
-    import onnxruntime
-
-    onnxruntime.preload_dlls()
-    library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
-    if not library.exists():
-        return [library.name]
-    try:
-        ctypes.CDLL(str(library.parent / "libonnxruntime_providers_shared.so"))
-        ctypes.CDLL(str(library))
-    except OSError as error:
-        return [str(error)]
-    return []
 
 
 def check_opencv() -> Iterator[Finding]:

@@ -1,13 +1,14 @@
 """The share of photos within a distance, drawn beside what the grid allows, as SVG."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from aenet.serving.chart import SHARES, Axes, card, text
 from aenet.serving.floor import share_within
 from aenet.serving.summary import NEAR_M
 
 RECALL_M = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)
+HEADING_DEG = (5.0, 10.0, 30.0, 90.0)
 _TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000, 1_000_000, 10_000_000)
 
 
@@ -80,3 +81,32 @@ def recall_bars(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
     columns = ("Within", "Photos", "Perfect ranking")[: len(rows[0])]
     label = "Recall: " + "; ".join(f"{row[1]} within {row[0]}" for row in rows)
     return card("Recall within metres", caption, parts, label, columns, rows)
+
+
+def heading_curve(errors_deg: Float[np.ndarray, " n"], near: Bool[np.ndarray, " n"]) -> str:
+    """Return a card with the cumulative distribution of heading errors; empty without any.
+
+    Args:
+        errors_deg: degrees in [0, 180] between a heading that was found and the true one.
+        near: True where the place was found within 25 m: elsewhere a heading means little.
+    """
+    if len(errors_deg) == 0:
+        return ""
+    axes = Axes(0.0, 180.0)
+    ticks = {float(degrees): str(degrees) for degrees in (0, 10, 30, 60, 90, 120, 150, 180)}
+    parts, rows = [axes.frame(ticks, SHARES, "heading error, degrees")], []
+    for name, kind, chosen in (("all", "perfect", errors_deg), (f"within {NEAR_M:g} m", "curve", errors_deg[near])):
+        if len(chosen) == 0:
+            continue
+        ordered = np.quantile(chosen, np.linspace(0, 1, min(len(chosen), 400)))
+        parts.append(
+            axes.line([0.0, *ordered, 180.0], [0.0, *np.linspace(1 / len(chosen), 1, len(ordered)), 1.0], kind)
+        )
+        shares = (f"{float(np.mean(chosen <= degrees)):.1%}" for degrees in HEADING_DEG)
+        rows.append((name, f"{len(chosen):,}", f"{float(np.median(chosen)):.1f}°", *shares))
+    columns = ("Photos", "Count", "Median", *(f"Within {degrees:g}°" for degrees in HEADING_DEG))
+    label = "Heading error: " + "; ".join(f"median {row[2]} for {row[0]}" for row in rows)
+    caption = (
+        f"Headings that were found, against those the table tells. Solid: placed within {NEAR_M:g} m. Dashed: all."
+    )
+    return card("Share of photos within an angle of the true heading", caption, parts, label, columns, rows)

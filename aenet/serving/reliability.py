@@ -7,7 +7,7 @@ from aenet.serving.chart import SHARES, TOP, Axes, card, text
 from aenet.serving.summary import NEAR_M
 
 BINS = 10
-_SCORE_BINS = 40
+_SCORE_BINS = (8, 40)  # fewest and most
 
 
 def calibration(confidence: Float[np.ndarray, " n"], errors: Float[np.ndarray, " n"]) -> str:
@@ -77,7 +77,8 @@ def score_histogram(scores: Float[np.ndarray, " n"], errors: Float[np.ndarray, "
     low, high = float(scores[there].min()), float(scores[there].max())
     if high - low < 1e-3:
         low, high = low - 0.01, high + 0.01
-    edges = np.linspace(low, high, _SCORE_BINS + 1)
+    bins = int(np.clip(np.sqrt(there.sum()), *_SCORE_BINS))
+    edges = np.linspace(low, high, bins + 1)
     known = there & np.isfinite(errors)
     sets: list[tuple[str, str, Bool[np.ndarray, " n"]]] = [("all", "area", there)]
     if known.any():

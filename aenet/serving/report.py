@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from jaxtyping import Float
 
 from aenet.artifacts import write_bytes
 from aenet.serving import reporttext
-from aenet.serving.curve import error_curve, recall_bars
+from aenet.serving.curve import error_curve, heading_curve, recall_bars
 from aenet.serving.gallery import Gallery
 from aenet.serving.job import Job
 from aenet.serving.reasons import reason_table
 from aenet.serving.reliability import calibration, score_histogram
 from aenet.serving.reportdata import prepare, report_data
 from aenet.serving.reportpictures import data_uri
-from aenet.serving.summary import Summary
+from aenet.serving.summary import NEAR_M, Summary
 from aenet.serving.trust import risk_coverage, trust_bars
 
 _SCRIPTS = ("base.js", "map.js", "strip.js", "list.js", "keys.js")  # one script: later ones use what earlier ones name
@@ -55,7 +56,7 @@ def write_report(
         "facts": reporttext.facts(job, gallery, summary),
         "numbers": reporttext.numbers(summary),
         "notice": reporttext.notice(summary),
-        "charts": _charts(rows, gallery.manifest.spacing_m),
+        "charts": _charts(rows, photos, gallery.manifest.spacing_m),
         "pictures": html.escape(reporttext.pictures(pictures, int(rows["latitude"].notna().sum()))),
         "footer": reporttext.footer(gallery),
         "backdrop": _backdrop(gallery),
@@ -69,7 +70,7 @@ def write_report(
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
 
-def _charts(rows: pd.DataFrame, spacing_m: float | None) -> str:
+def _charts(rows: pd.DataFrame, photos: pd.DataFrame, spacing_m: float | None) -> str:
     """Every chart that these rows can fill."""
     ok = (rows["status"] == "ok").to_numpy()
     errors, margins, scores = (rows[name].to_numpy(dtype=float) for name in ("error_m", "margin", "score"))
@@ -82,7 +83,18 @@ def _charts(rows: pd.DataFrame, spacing_m: float | None) -> str:
         parts += [risk_coverage(confidence, errors, "confidence", answered), calibration(confidence, errors)]
     else:
         parts += [risk_coverage(margins, errors, "margin"), trust_bars(margins, errors)]
+    parts.append(_headings(rows, photos, errors))
     return "".join([*parts, score_histogram(scores, errors), reason_table(rows)])
+
+
+def _headings(rows: pd.DataFrame, photos: pd.DataFrame, errors: Float[np.ndarray, " n"]) -> str:
+    """Compare the headings that were matched with those of the table, where both are there."""
+    if "heading_deg" not in rows or "heading_from" not in rows:
+        return ""
+    off = rows["heading_deg"].to_numpy(dtype=float) - photos["heading_deg"].to_numpy(dtype=float)
+    off = np.abs((off + 180) % 360 - 180)
+    judged = np.isfinite(off) & (rows["heading_from"] == "matched").to_numpy(dtype=bool)
+    return heading_curve(off[judged], errors[judged] <= NEAR_M)
 
 
 def _backdrop(gallery: Gallery) -> str:

@@ -81,10 +81,12 @@ def draw(
 
 
 def _picture(placed: Placed, heading_deg: float) -> Picture:
-    """Encode a canvas, turned by `heading_deg` where the photo did not tell its own; NaN where nobody knows."""
-    pixels, start, north = placed.pixels, placed.start_deg, placed.heading_deg is not None
-    if not north and np.isfinite(heading_deg):
-        pixels, start, north = turn_north(pixels, heading_deg), (start + heading_deg) % 360, True
+    """Encode a canvas, turned to what the answer says of the photo's heading; NaN where it says nothing."""
+    pixels, start, own = placed.pixels, placed.start_deg, placed.heading_deg
+    if np.isfinite(heading_deg):
+        turn = heading_deg - (own or 0.0)
+        pixels, start = turn_north(pixels, turn), (start + turn) % 360
+    north = own is not None or bool(np.isfinite(heading_deg))
     return Picture(data_uri(encode_jpeg(pixels, quality=75)), start, placed.width_deg, north)
 
 

@@ -63,14 +63,24 @@ def made_up(gallery: Gallery, count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def write(path: Path, small_world: World, rows: list[dict[str, Any]] | int, options: LocateOptions = OPTIONS) -> Path:
-    """Write the report of `rows`, or of so many made-up ones; the world's photos stand for theirs in turn."""
+def write(
+    path: Path,
+    small_world: World,
+    rows: list[dict[str, Any]] | int,
+    options: LocateOptions = OPTIONS,
+    heading_deg: float = float("nan"),
+) -> Path:
+    """Write the report of `rows`, or of so many made-up ones; the world's photos stand for theirs in turn.
+
+    `heading_deg` is what the table tells of all photos.
+    """
     job = plan(small_world.photos, small_world.gallery, small_world.model, path.parent / f"{path.stem}-job", options)
     gallery = Gallery.open(small_world.gallery, read_card(small_world.model))
     rows = made_up(gallery, rows) if isinstance(rows, int) else rows
     table = pa.Table.from_pylist(rows, schema=schema({name for row in rows for name in row}))
     listed = pd.read_parquet(job.out / PHOTOS)
     listed = pd.concat([listed] * (len(rows) // len(listed) + 1), ignore_index=True).iloc[: len(rows)]
+    listed["heading_deg"] = heading_deg
     counts = {status: sum(row["status"] == status for row in rows) for status in ("ok", "abstain", "error")}
     errors = np.array([row["error_m"] for row in rows if row["status"] == "ok" and row.get("error_m") is not None])
     median, p95, within = (

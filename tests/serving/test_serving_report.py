@@ -15,10 +15,11 @@ import pytest
 from serving import reports, world
 from serving.world import World
 
-from aenet.card import ViewSpec
+from aenet.card import ViewSpec, read_card
 from aenet.images import decode_bytes
 from aenet.serving import reportdata
-from aenet.serving.curve import error_curve, recall_bars
+from aenet.serving.curve import error_curve, heading_curve, recall_bars
+from aenet.serving.gallery import Gallery
 from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.placement import FILL
 from aenet.serving.reasons import reason_kinds
@@ -156,6 +157,10 @@ def test_a_picture_shows_what_the_model_sees_and_how_much_of_the_horizon(small_w
     assert east.start_deg == pytest.approx(180 + 45)  # from the left edge, which is the south
     assert unknown is not None and not unknown.north and unknown.start_deg == pytest.approx(180 - 45)
     assert changed is None
+    # One that says north itself, but was matched as looking east: what was matched counts.
+    listed["heading_deg"] = 0.0
+    (_, matched) = next(draw(rows, listed, [0], view, 1))
+    assert matched is not None and matched.start_deg == pytest.approx(180 + 45)
     pixels = decode_bytes(base64.b64decode(east.uri.split(",")[1]), "")
     assert pixels.shape == (120, 480, 3)
     filled = np.abs(pixels[:, :280].astype(int) - FILL).max()
@@ -249,3 +254,23 @@ def test_scores_of_right_and_wrong_stand_apart() -> None:
     assert rows == {"within 25 m": "2", "farther": "2", "truth unknown": "1"}
     assert score_histogram(np.full(3, np.nan), np.full(3, np.nan)) == ""
     assert "<svg" in score_histogram(np.array([0.5]), np.array([np.nan]))
+
+
+def test_headings_are_judged_where_the_place_is_right() -> None:
+    near = np.array([True, True, False, False])
+    rows = _table(heading_curve(np.array([4.0, 8.0, 90.0, 180.0]), near))
+    assert rows[0][:5] == ["all", "4", "49.0°", "25.0%", "50.0%"]
+    assert rows[1] == ["within 25 m", "2", "6.0°", "50.0%", "100.0%", "100.0%", "100.0%"]
+    assert heading_curve(np.array([]), np.array([], dtype=bool)) == ""
+
+
+def test_found_headings_are_compared_around_the_circle(small_world: World, tmp_path: Path) -> None:
+    rows = reports.made_up(Gallery.open(small_world.gallery, read_card(small_world.model)), 9)
+    for row in rows:
+        row |= {"heading_deg": 355.0, "heading_from": "matched"}
+    path = reports.write(tmp_path / "report.html", small_world, rows, heading_deg=5.0)
+    (card,) = re.findall(r'<figure class="card"><figcaption><h2>[^<]*heading</h2>.*?</figure>', path.read_text())
+    assert _table(card)[0][:3] == ["all", "9", "10.0°"]
+    rows[0]["heading_from"] = "table"
+    path = reports.write(tmp_path / "told.html", small_world, rows, heading_deg=5.0)
+    assert re.search(r'<td class="n">all</td><td class="n">8</td>', path.read_text())

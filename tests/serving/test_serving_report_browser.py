@@ -234,7 +234,9 @@ def test_on_paper_the_list_shows_its_first_rows(page: Browser) -> None:
     page.ask("window.dispatchEvent(new Event('beforeprint'))")
     page.send("Emulation.setEmulatedMedia", media="print")
     assert len(_rows(page)) == 40
-    assert page.ask("getComputedStyle(document.querySelector('.row')).position") == "static"
+    last, charts = "[...document.querySelectorAll('.row')].at(-1)", "document.querySelector('.charts')"
+    assert page.ask(f"{last}.getBoundingClientRect().bottom <= {charts}.getBoundingClientRect().top")
+    assert page.ask("document.getElementById('paper').innerText").startswith("Rows 1 to 40 of the 40 chosen")
     page.send("Emulation.setEmulatedMedia", media="screen")
     page.ask("window.dispatchEvent(new Event('afterprint'))")
     assert len(_rows(page)) < 40

@@ -41,7 +41,10 @@ by("zoom-fit").addEventListener("click", fit);
 colourBy.addEventListener("change", () => { drawKey(); redraw(); });
 lines.addEventListener("change", redraw);
 // On paper the list cannot scroll: it shows its first rows.
-window.addEventListener("beforeprint", () => { printing = 40; list.scrollTop = 0; forget(); fill(); });
+window.addEventListener("beforeprint", () => {
+  printing = 40; list.scrollTop = 0; forget(); fill();
+  by("paper").textContent = `Rows 1 to ${many(Math.min(printing, state.rows.length))} of the ${many(state.rows.length)} chosen; all are in places.csv.`;
+});
 window.addEventListener("afterprint", () => { printing = 0; forget(); fill(); });
 new ResizeObserver(() => {
   const first = size[0] === 0;

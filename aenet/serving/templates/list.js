@@ -48,8 +48,18 @@ const clear = () => {
   filter();
 };
 
+// A photo of part of the horizon fills its thumbnail; one that goes on at the other edge shows its larger part.
+const thumbnail = (photo) => {
+  if (!photo.picture) return el("span", { class: "thumb" });
+  if (!photo.cover) return el("img", { class: "thumb", src: photo.picture, alt: "" });
+  const [start, width] = photo.cover, picture = el("img", { src: photo.picture, alt: "" });
+  const from = start + width <= 360 ? start : 360 - start >= width / 2 ? 360 - width : 0;
+  picture.style.width = (36000 / width) + "%";
+  picture.style.left = (-100 * from / width) + "%";
+  return el("span", { class: "thumb part" }, picture);
+};
 const option = (photo, index) => {
-  const thumb = photo.picture ? el("img", { class: "thumb", src: photo.picture, alt: "" }) : el("span", { class: "thumb" });
+  const thumb = thumbnail(photo);
   const node = el("div", { id: "row-" + photo.at, class: "row", role: "option", "aria-posinset": index + 1, "aria-setsize": state.rows.length },
     icon(photo.grade), thumb,
     el("span", { class: "name" }, el("b", {}, photo.name), el("span", {}, photo.reason ?? GRADES[photo.grade].text)),

@@ -72,17 +72,21 @@ const put = (photo, radius) => {
   pen.drawImage(sheet, x - side / 2, y - side / 2, side, side);
 };
 const drawLines = () => {
-  // Lines across the whole map are many and say little: they stay faint until their photo is opened.
+  // Lines across the whole map are many and say little: they stay faint until their photo is opened. Thousands get
+  // neither casing nor dots, so that moving the map stays smooth.
+  const plain = state.rows.length > 3000;
   for (const faint of [true, false]) {
     const path = new Path2D(), dots = new Path2D();
     for (const photo of state.rows) {
       if (photo.tx === undefined || photo.x === undefined || (photo.error > data.far) !== faint) continue;
       const [x, y] = toScreen(photo.x, photo.y), [tx, ty] = toScreen(photo.tx, photo.ty);
       path.moveTo(x, y); path.lineTo(tx, ty);
+      if (plain) continue;
       dots.moveTo(tx + 2.4, ty); dots.arc(tx, ty, 2.4, 0, 2 * Math.PI);
     }
-    if (!faint) { pen.strokeStyle = "rgba(0,0,0,.55)"; pen.lineWidth = 2.6; pen.stroke(path); }
+    if (!faint && !plain) { pen.strokeStyle = "rgba(0,0,0,.55)"; pen.lineWidth = 2.6; pen.stroke(path); }
     pen.strokeStyle = faint ? "rgba(255,255,255,.25)" : "rgba(255,255,255,.85)"; pen.lineWidth = 1.1; pen.stroke(path);
+    if (plain) continue;
     pen.fillStyle = "#fff"; pen.strokeStyle = "#000"; pen.lineWidth = 0.8; pen.fill(dots); pen.stroke(dots);
   }
 };

@@ -26,7 +26,7 @@ def heat_section(rows: Sequence[Row]) -> list[str]:
         body = [
             ["share of pixels", *pixels],
             ["ratios this map can reach", *limits],
-            *([row.label, *(_ratio(row, f"heat_{method}_{name}") for name in names)] for row in rows),
+            *_lines(rows, method, names),
         ]
         parts += [f"### {title[0].upper()}{title[1:]}", markdown_table(["", *(REGIONS[name] for name in names)], body)]
     if not parts:
@@ -35,9 +35,22 @@ def heat_section(rows: Sequence[Row]) -> list[str]:
         "## Where the heat falls",
         "Share of the heat on a region divided by its share of pixels: 1 is what looking everywhere alike gives, below "
         "1 looks away. Mean over seeds; in brackets the lowest and the highest bound of the seeds' 95 % bootstrap "
-        "intervals over places. The paper shows pictures (Figs. 10 and 11) and no such numbers.",
+        "intervals over places. Borders and padding make a pattern of their own, so each network also stands there with "
+        "random weights. The paper shows pictures (Figs. 10 and 11) and no such numbers.",
         *parts,
     ]
+
+
+def _lines(rows: Sequence[Row], method: str, names: Sequence[str]) -> list[list[str]]:
+    """Each variant, and the same network before any training."""
+    lines = []
+    for row in rows:
+        lines.append([row.label, *(_ratio(row, f"heat_{method}_{name}") for name in names)])
+        if row.has(f"untrained_heat_{method}_{names[0]}_ratio"):
+            lines.append(
+                [f"{row.label}, untrained", *(_ratio(row, f"untrained_heat_{method}_{name}") for name in names)]
+            )
+    return lines
 
 
 def _ratio(row: Row, key: str) -> str:

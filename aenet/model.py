@@ -48,10 +48,15 @@ def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedC
         raise CorruptArtifact(f"{folder / CARD} is not a trained model's card: {error}") from error
     if not (folder / f"{which}.safetensors").exists():
         raise AenetError(f"{folder} holds no '{which}' weights: it was trained without train.ema_decay")
-    random = card.model.backbone.model_copy(update={"weights": "random"})
-    network = TwoBranch(card.model.model_copy(update={"backbone": random}))
+    network = untrained(card.model)
     try:
         network.load_state_dict(load_file(folder / f"{which}.safetensors"))
     except RuntimeError as error:
         raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card: {error}") from error
     return network.eval(), card
+
+
+def untrained(config: ModelConfig) -> TwoBranch:
+    """Return the network of a configuration in evaluation mode, with random weights whatever it says of weights."""
+    random = config.backbone.model_copy(update={"weights": "random"})
+    return TwoBranch(config.model_copy(update={"backbone": random})).eval()

@@ -16,7 +16,7 @@ from aenet.embed import embed_pairs
 from aenet.errors import AenetError
 from aenet.evaluation import EvaluateConfig, score
 from aenet.heatshares import measure
-from aenet.model import load_model
+from aenet.model import load_model, untrained
 from aenet.nn.attention import AttentionConfig
 from aenet.nn.losses import LossConfig
 from aenet.params import Config, read_section
@@ -94,6 +94,10 @@ def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> di
         values = score(*pairs, views, settings.positives_within_m).values
         if (masks := open_masks(paths.views, "test")) is not None:
             values |= measure(network, views, masks, settings.batch_size)
+            # Borders and padding alone make a pattern: what training adds shows only beside a network without any.
+            torch.manual_seed(config.seed)
+            before = measure(untrained(config.model), views, masks, settings.batch_size)
+            values |= {f"untrained_{key}": value for key, value in before.items()}
         active.metrics({f"test/{key}": value for key, value in values.items()})
     return values
 

@@ -35,8 +35,8 @@ def heat_section(rows: Sequence[Row]) -> list[str]:
         "## Where the heat falls",
         "Share of the heat on a region divided by its share of pixels: 1 is what looking everywhere alike gives, below "
         "1 looks away. Mean over seeds; in brackets the lowest and the highest bound of the seeds' 95 % bootstrap "
-        "intervals over places. Borders and padding make a pattern of their own, so each network also stands there with "
-        "random weights. The paper shows pictures (Figs. 10 and 11) and no such numbers.",
+        "intervals over places. Borders and padding make a pattern of their own, so each network stands there with "
+        "random weights, too. The paper shows pictures (Figs. 10 and 11) and no such numbers.",
         *parts,
     ]
 

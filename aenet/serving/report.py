@@ -23,9 +23,10 @@ from aenet.serving import reporttext
 from aenet.serving.curve import error_curve, heading_curve, recall_bars
 from aenet.serving.gallery import Gallery
 from aenet.serving.job import Job
+from aenet.serving.reading import PhotoOptions
 from aenet.serving.reasons import reason_table
 from aenet.serving.reliability import calibration, score_histogram
-from aenet.serving.reportdata import prepare, report_data
+from aenet.serving.reportdata import report_data
 from aenet.serving.reportpictures import data_uri
 from aenet.serving.summary import NEAR_M, Summary
 from aenet.serving.trust import risk_coverage, trust_bars
@@ -46,8 +47,8 @@ def write_report(
         gallery: what the photos were placed in.
         summary: what it came to.
     """
-    rows = prepare(places.to_pandas())
-    data, pictures = report_data(rows, photos, gallery, job.options.thumbnails, job.options.decoders)
+    rows = reporttext.prepare(places.to_pandas())
+    data, pictures = report_data(rows, photos, gallery, job, PhotoOptions(partial="place"))
     style = _template("report.css")
     script = '"use strict";\n(() => {\n' + "".join(map(_template, _SCRIPTS)) + "})();\n"
     values = {

@@ -1,6 +1,5 @@
 """What the report's script draws: photos and tiles in pixels of the backdrop, and the pictures it may show."""
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,15 +7,16 @@ import numpy as np
 import pandas as pd
 
 from aenet.serving.gallery import Gallery
+from aenet.serving.job import Job
 from aenet.serving.projection import Projection
-from aenet.serving.reasons import reason_kinds
+from aenet.serving.reading import PhotoOptions
 from aenet.serving.reportpictures import Picture, choose, data_uri, draw
+from aenet.serving.reporttext import cut
 from aenet.serving.summary import NEAR_M
 
 FAR_M = 100.0  # beyond this a place is wrong rather than rough
 PICTURE_BYTES = 12_000_000  # all pictures of photos and tiles together, as text in the file
 _TILES = 5  # shown of a photo
-_TEXT_MAX = 400  # characters of a name, reason or note
 # Numbers of a place that a job may leave out: column -> key in the script's data, digits.
 _NUMBERS = {
     "score": ("score", 4),
@@ -29,25 +29,17 @@ _NUMBERS = {
 }
 
 
-def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return places as the report takes them: shorter names, and the `kind` of every reason."""
-    rows = rows.assign(photo=[_cut(name) for name in _short(list(rows["photo"]))], kind=None)
-    told = rows["reason"].notna() & (rows["status"] != "ok")
-    rows.loc[told, "kind"] = reason_kinds([_cut(reason) for reason in rows.loc[told, "reason"]])
-    return rows
-
-
 def report_data(
-    rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, limit: int, decoders: int
+    rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, job: Job, taken: PhotoOptions
 ) -> tuple[dict[str, Any], int]:
     """Return the script's data, and how many photos have their pictures in it.
 
     Args:
-        rows: places, from `prepare`.
+        rows: places, from `reporttext.prepare`.
         photos: the job's photo list, in the same order.
         gallery: what they were placed in.
-        limit: photos with pictures, at most; fewer where those would take more than `PICTURE_BYTES`.
-        decoders: threads; 0 means one per usable core.
+        job: its option `thumbnails` limits the pictures, and so does `PICTURE_BYTES`.
+        taken: how photos were taken that are no whole panoramas.
     """
     projection = Projection(gallery)
     x, y = (v.round(2) for v in projection(*(rows[name].to_numpy(float) for name in ("latitude", "longitude"))))
@@ -62,7 +54,8 @@ def report_data(
         entries.append(entry)
     places = pd.Index(gallery.tiles["tile_id"]).get_indexer(pd.Index(list(tiles)))
     pictures: dict[int, str] = {}
-    drawn = draw(rows, photos, choose(rows, limit), gallery.manifest.view, decoders)
+    chosen = choose(rows, job.options.thumbnails)
+    drawn = draw(rows, photos, chosen, gallery.manifest.view, job.options.decoders, taken)
     shown = _show(drawn, entries, gallery, places, pictures)
     floor = gallery.manifest.floor
     data = {
@@ -89,7 +82,7 @@ def _photo(row: Mapping[Any, Any], tiles: dict[str, int], kinds: dict[str, int])
     if row["status"] != "ok":
         entry["status"] = row["status"]
         if isinstance(row["reason"], str):
-            entry |= {"reason": _cut(row["reason"]), "kind": kinds.setdefault(row["kind"], len(kinds))}
+            entry |= {"reason": cut(row["reason"]), "kind": kinds.setdefault(row["kind"], len(kinds))}
     for column, (key, digits) in _NUMBERS.items():
         if (value := row.get(column)) is not None and np.isfinite(value):
             entry[key] = round(float(value), digits)
@@ -108,7 +101,7 @@ def _photo(row: Mapping[Any, Any], tiles: dict[str, int], kinds: dict[str, int])
 def _notes(value: Any) -> str:
     if value is None or isinstance(value, float):
         return ""
-    return _cut(value if isinstance(value, str) else "; ".join(str(note) for note in value))
+    return cut(value if isinstance(value, str) else "; ".join(str(note) for note in value))
 
 
 def _point(x_name: str, y_name: str, x: float, y: float) -> dict[str, float]:
@@ -153,17 +146,3 @@ def _tiles(
     for number, picture in pictures.items():
         tiles[number]["picture"] = picture
     return tiles
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"
-
-
-def _short(names: list[str]) -> list[str]:
-    """Drop the folders that all names share; a table may list absolute paths."""
-    folders = {name.rpartition("/")[0] for name in names}
-    try:
-        shared = os.path.commonpath(folders)
-    except ValueError:  # absolute and relative ones mixed
-        return names
-    return [name.removeprefix(shared).lstrip("/") for name in names] if shared else names

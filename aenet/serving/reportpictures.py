@@ -52,7 +52,7 @@ def choose(rows: pd.DataFrame, limit: int) -> list[int]:
 
 
 def draw(
-    rows: pd.DataFrame, photos: pd.DataFrame, chosen: list[int], view: ViewSpec, decoders: int
+    rows: pd.DataFrame, photos: pd.DataFrame, chosen: list[int], view: ViewSpec, decoders: int, taken: PhotoOptions
 ) -> Iterator[tuple[int, Picture | None]]:
     """Yield (row, picture) of the chosen rows; None where the file is gone or another one since.
 
@@ -62,6 +62,7 @@ def draw(
         chosen: row numbers.
         view: the model's view.
         decoders: threads; 0 means one per usable core.
+        taken: how photos were taken that are no whole panoramas.
     """
     # Wider than high by what the model takes, so that nothing is seen here that it does not see.
     larger = view.model_copy(update={"width": _WIDTH, "height": max(1, round(view.height * _WIDTH / view.width))})
@@ -70,7 +71,7 @@ def draw(
 
     def one(at: int) -> Picture | None:
         path = Path(os.fsdecode(photos["path"].iloc[at]))
-        reading = read_photo(path, "", larger, Told(*map(float, told[at])), PhotoOptions(partial="place"))
+        reading = read_photo(path, "", larger, Told(*map(float, told[at])), taken)
         digest = rows["photo_sha256"].iloc[at]
         same = not isinstance(digest, str) or digest == reading.sha256
         return _picture(reading.placed, float(headings[at])) if reading.placed and same else None

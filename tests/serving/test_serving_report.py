@@ -22,6 +22,7 @@ from aenet.serving.curve import error_curve, heading_curve, recall_bars
 from aenet.serving.gallery import Gallery
 from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.placement import FILL
+from aenet.serving.reading import PhotoOptions
 from aenet.serving.reasons import reason_kinds
 from aenet.serving.reliability import calibration, score_histogram, wilson
 from aenet.serving.reportpictures import draw
@@ -151,15 +152,15 @@ def test_a_picture_shows_what_the_model_sees_and_how_much_of_the_horizon(small_w
     listed = pd.DataFrame({"path": [os.fsencode(photo)] * 3, "fov_deg": [90.0, 90.0, np.nan]})
     listed[["true_latitude", "true_longitude", "heading_deg"]] = np.nan
     rows = pd.DataFrame({"heading_deg": [90.0, np.nan, np.nan], "photo_sha256": [None, None, "of another file"]})
-    view = ViewSpec(height=16, width=64, tile_size_m=60.0)
-    (_, east), (_, unknown), (_, changed) = draw(rows, listed, [0, 1, 2], view, 1)
+    view, taken = ViewSpec(height=16, width=64, tile_size_m=60.0), PhotoOptions(partial="place")
+    (_, east), (_, unknown), (_, changed) = draw(rows, listed, [0, 1, 2], view, 1, taken)
     assert east is not None and east.north and east.width_deg == pytest.approx(90)
     assert east.start_deg == pytest.approx(180 + 45)  # from the left edge, which is the south
     assert unknown is not None and not unknown.north and unknown.start_deg == pytest.approx(180 - 45)
     assert changed is None
     # One that says north itself, but was matched as looking east: what was matched counts.
     listed["heading_deg"] = 0.0
-    (_, matched) = next(draw(rows, listed, [0], view, 1))
+    (_, matched) = next(draw(rows, listed, [0], view, 1, taken))
     assert matched is not None and matched.start_deg == pytest.approx(180 + 45)
     pixels = decode_bytes(base64.b64decode(east.uri.split(",")[1]), "")
     assert pixels.shape == (120, 480, 3)

@@ -2,20 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from aenet.errors import AenetError
 from aenet.extras import PIPELINE, need
-from aenet.serving.commands import Model, Overwrite, Provider, Threads, gallery_app
+from aenet.serving.commands import Provider, Threads, gallery_app
+from aenet.serving.locatecommand import locate
 
 app = typer.Typer(help="Where was this photo taken? Cross-view geo-localization.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
+app.command()(locate)
 preset_app = typer.Typer(help="Named settings of the pipeline.", no_args_is_help=True)
 app.add_typer(preset_app, name="preset")
-
-_PARTIAL = 3
 
 
 def main() -> NoReturn:
@@ -50,34 +50,6 @@ def _in_project(flow: str, *arguments: str) -> NoReturn:
 def reproduce(context: typer.Context) -> None:
     """Reproduce one row of the paper's tables: PRESET ROW --source DIR (needs the project's folder)."""
     _in_project("reproduce", *context.args)
-
-
-@app.command()
-def locate(
-    photos: Annotated[str, typer.Argument(help="photo, folder, glob, or CSV/Parquet with a `path` column")],
-    gallery: Annotated[Path, typer.Option(help="folder of a gallery")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="folder of the results")],
-    model: Model = Path("models/onnx"),
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="tiles listed for every photo")] = 5,
-    shard_size: Annotated[int, typer.Option(min=1, help="photos a shard: what a killed run may lose")] = 256,
-    provider: Provider = "auto",
-    threads: Threads = 0,
-    overwrite: Overwrite = False,
-    engine: Annotated[Literal["local", "dask", "ray"], typer.Option(help="where shards are computed")] = "local",
-    address: Annotated[str | None, typer.Option(help="of a Dask or Ray cluster; default: one in this machine")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="of a cluster in this machine; 0: one per core")] = 0,
-) -> None:
-    """Place photos on the map: a table, a CSV and a report; exit status 3 if some could not be read."""
-    from aenet.progress import progress
-    from aenet.serving.localize import LocateOptions
-    from aenet.serving.localize import locate as place
-
-    options = LocateOptions(top_k=top_k, shard_size=shard_size, provider=provider, threads=threads, overwrite=overwrite)
-    with progress("locate") as report:
-        summary = place(photos, gallery, model, out, options, report, engine, address, workers)
-    for line in summary.lines():
-        typer.echo(line)
-    raise typer.Exit(_PARTIAL if summary.errors else 0)
 
 
 @app.command()

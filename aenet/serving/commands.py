@@ -119,6 +119,21 @@ def gallery_add(
         typer.echo(line)
 
 
+@gallery_app.command("index")
+def gallery_index(
+    gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")],
+    lists: Annotated[int | None, typer.Option(min=1, help="inverted lists; default: 2 sqrt(tiles)")] = None,
+    threads: Threads = 0,
+) -> None:
+    """Index a gallery: worth it above a million tiles; `aenet locate` uses it and searches later shards exactly."""
+    from aenet.progress import progress
+    from aenet.serving.galleryindex import build_gallery_index
+
+    with progress("index") as report:
+        meta = build_gallery_index(gallery, lists, threads, report)
+    typer.echo(f"indexed {meta.tiles:,} tiles of {meta.dim:,} dimensions in {meta.lists:,} lists")
+
+
 @gallery_app.command("info")
 def gallery_info(gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")]) -> None:
     """Say what a gallery is: tiles, floor, coverage, model, storage and sources."""

@@ -5,8 +5,9 @@ maximum likelihood on a validation split (temperature scaling: Guo et al. 2017, 
 gallery enters by itself, for every further tile takes its share. A search returns the best tiles only; the share of
 the others is extrapolated from how scores fall with the logarithm of the rank.
 
-From it follow the confidence (probability within `NEAR_M` of the answer), the error radius (smallest circle around
-the answer that holds 90 %) and the spread of the best tiles.
+A tile of a grid stands for its cell: its probability is spread evenly over the ground that is nearer to it than to
+any other tile (`spread_out`). From that follow the confidence (probability within `NEAR_M` of the answer), the error
+radius (smallest circle around the answer that holds 90 %) and the spread of the best tiles.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from aenet.errors import AenetError
 
 NEAR_M = 25.0  # the field's usual radius for a useful answer
 RADIUS_SHARE = 0.9
+_POINTS = 64  # in a cell
 LISTED = 256  # tiles whose scores are wanted: on ten thousand tiles the rest then holds a few per cent
 
 
@@ -72,6 +74,25 @@ def _unlisted(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) ->
     near_one = np.abs(1 - power) < 1e-9
     integral = np.where(near_one, np.log(ratio), (ratio ** (1 - power) - 1) / np.where(near_one, 1.0, 1 - power))
     return np.asarray(np.exp(sharpness * (last - scores[:, 0])) * listed * integral)
+
+
+def spread_out(
+    probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], spacing_m: float | None
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return probabilities and distances from the answer of points spread evenly over the tiles' cells.
+
+    Args:
+        probability, distance_m: of the listed tiles, and of their centres from the answer.
+        spacing_m: of the grid; None where tiles are centred on photos: then each is its own point.
+
+    A cell is taken to be a disc of the same area, so that only its distance matters.
+    """
+    if spacing_m is None:
+        return probability, distance_m
+    turn = np.arange(_POINTS) * np.pi * (3 - 5**0.5)  # a sunflower: every point has the same area around it
+    radius = spacing_m / np.pi**0.5 * np.sqrt((np.arange(_POINTS) + 0.5) / _POINTS)
+    along, across = radius * np.cos(turn), radius * np.sin(turn)
+    return np.repeat(probability / _POINTS, _POINTS), np.hypot(distance_m[:, None] + along, across).ravel()
 
 
 def within(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], metres: float = NEAR_M) -> float:

@@ -8,27 +8,32 @@ import pandas as pd
 import pyarrow as pa
 
 from aenet.artifacts import write_bytes, write_json
+from aenet.azimuth import angle_between
 from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
+from aenet.serving.formats import write_format
 from aenet.serving.gallery import Gallery
 from aenet.serving.job import PHOTOS, SUCCESS, Job
+from aenet.serving.places import SCHEMA
 from aenet.serving.report import write_report
+from aenet.serving.selfknowledge import calibration_bins, risk_coverage
 from aenet.serving.shard import ShardResult, read_shard
 from aenet.serving.summary import NEAR_M, SUMMARY, Summary
-from aenet.serving.table import write_csv, write_geoparquet
+from aenet.serving.table import read_places, write_csv, write_geoparquet
 
 
 def finish(job: Job) -> Summary:
-    """Write places.parquet, places.csv, report.html, summary.json and, last, `_SUCCESS`.
+    """Write places.parquet, places.csv, the formats asked for, report.html, summary.json and, last, `_SUCCESS`.
 
-    A finished job is left as it is.
+    A finished job is left as it is, but for formats that it has not yet.
 
     Raises:
         AenetError: shards are missing, or another run holds the folder.
     """
     with hold(job.out / ".lock", f"output folder {job.out}"):
         if (job.out / SUCCESS).exists():
+            _add_formats(job)
             return _read_summary(job)
         if missing := job.missing:
             raise AenetError(
@@ -38,21 +43,37 @@ def finish(job: Job) -> Summary:
         parts = [read_shard(job, shard) for shard in job.shards]
         places = pa.concat_tables([table for table, _ in parts]).replace_schema_metadata()
         gallery = Gallery.open(job.gallery, read_card(job.model), full=False)
-        summary = _summarize(job, places.to_pandas(), [result for _, result in parts], gallery)
+        photos = pd.read_parquet(job.out / PHOTOS)
+        summary = _summarize(job, places.to_pandas(), photos, [result for _, result in parts], gallery)
         write_geoparquet(job.out / "places.parquet", places)
         write_csv(job.out / "places.csv", places)
-        write_report(job.out / "report.html", job, places, pd.read_parquet(job.out / PHOTOS), gallery, summary)
+        for kind in job.options.formats:
+            write_format(job.out, places, kind)
+        write_report(job.out / "report.html", job, places, photos, gallery, summary)
         write_json(job.out / SUMMARY, {**asdict(summary), "out": str(job.out)})
         write_bytes(job.out / SUCCESS, b"")
     return summary
 
 
-def _summarize(job: Job, places: pd.DataFrame, results: list[ShardResult], gallery: Gallery) -> Summary:
-    errors = places["error_m"].dropna().to_numpy(dtype=np.float64)
+def _add_formats(job: Job) -> None:
+    wanted = [kind for kind in job.options.formats if not (job.out / f"places.{kind}").exists()]
+    if wanted:
+        places = pa.Table.from_pandas(read_places(job.out / "places.parquet"), SCHEMA, preserve_index=False)
+        for kind in wanted:
+            write_format(job.out, places, kind)
+
+
+def _summarize(
+    job: Job, places: pd.DataFrame, photos: pd.DataFrame, results: list[ShardResult], gallery: Gallery
+) -> Summary:
+    ok = places["status"] == "ok"
+    errors = places.loc[ok, "error_m"].dropna().to_numpy(dtype=np.float64)
     known = len(errors)
     floor = gallery.manifest.floor
     counts = places["status"].value_counts()
     seconds = sum(result.seconds for result in results)
+    judged = places[["confidence", "error_m"]].dropna().to_numpy(dtype=np.float64)
+    confidence, right = judged[:, 0], judged[:, 1] <= NEAR_M
     return Summary(
         out=job.out,
         photos=len(places),
@@ -68,10 +89,23 @@ def _summarize(job: Job, places: pd.DataFrame, results: list[ShardResult], galle
         runs_on=", ".join(sorted({result.runs_on for result in results})),
         photos_per_second=len(places) / seconds if seconds else 0.0,
         ignored=job.ignored,
+        newcomers=job.newcomers,
+        median_heading_error_deg=_heading_error(places, photos),
+        calibration=calibration_bins(confidence, right) if len(judged) else (),
+        risk_coverage=risk_coverage(confidence, right) if len(judged) else (),
     )
+
+
+def _heading_error(places: pd.DataFrame, photos: pd.DataFrame) -> float | None:
+    """Median over the headings that were matched although the table tells them."""
+    found, told = places["heading_deg"].to_numpy(np.float64), photos["heading_deg"].to_numpy(np.float64)
+    judged = (places["heading_from"] == "matched").to_numpy() & np.isfinite(found) & np.isfinite(told)
+    return float(np.median(angle_between(found[judged], told[judged]))) if judged.any() else None
 
 
 def _read_summary(job: Job) -> Summary:
     record = json.loads((job.out / SUMMARY).read_bytes())
     values = {field.name: record[field.name] for field in fields(Summary)}
-    return Summary(**{**values, "out": job.out})
+    for name in ("calibration", "risk_coverage"):
+        values[name] = tuple(map(tuple, values[name]))
+    return Summary(**{**values, "out": job.out, "newcomers": job.newcomers})

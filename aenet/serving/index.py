@@ -32,7 +32,7 @@ def search(
     for shard in shards:
         for block in _blocks(shard):
             scores, rows = faiss.knn(queries, block, min(k, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
-            best_scores, best_rows = _merge(best_scores, best_rows, scores, rows + offset, k)
+            best_scores, best_rows = merge(best_scores, best_rows, scores, rows + offset, k)
             offset += len(block)
     return best_scores, best_rows
 
@@ -45,7 +45,7 @@ def _blocks(shard: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(shard[i : i + rows], dtype=np.float32) for i in range(0, len(shard), rows)]
 
 
-def _merge(
+def merge(
     scores: np.ndarray, rows: np.ndarray, more_scores: np.ndarray, more_rows: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     scores = np.concatenate([scores, more_scores], axis=1)

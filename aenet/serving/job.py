@@ -7,59 +7,49 @@ The files under `out` are the truth about what is done; nothing else is asked:
       photos.parquet       the photo list
       shards/00000.parquet a finished shard, written atomically
       shards/computed.log  a line when a shard's computation starts and one when it is published
-      places.parquet, places.csv, report.html, summary.json
+      places.parquet, places.csv, and what other formats were asked for; report.html, summary.json
       _SUCCESS             written last
 """
 
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from pydantic import Field
+import pandas as pd
 
 from aenet.artifacts import write_json, write_parquet
-from aenet.card import read_card
+from aenet.card import ModelCard, read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
-from aenet.params import Config
+from aenet.serving.formats import Format
 from aenet.serving.gallery import Gallery
-from aenet.serving.photos import list_photos, photos_digest
-from aenet.serving.runtime import Provider
+from aenet.serving.galleryindex import index_digest, open_index
+from aenet.serving.history import NothingNew, unanswered
+from aenet.serving.locateoptions import LocateOptions
+from aenet.serving.photos import list_photos, newcomers, photos_digest
 from aenet.serving.views import model_digest
 
+__all__ = ["JOB", "LOG", "PHOTOS", "SHARDS", "SUCCESS", "Job", "LocateOptions", "plan"]
+
 JOB, PHOTOS, SHARDS, SUCCESS, LOG = "job.json", "photos.parquet", "shards", "_SUCCESS", "computed.log"
-_FORMAT = 1  # raise it when rows change for the same inputs
-
-
-class LocateOptions(Config):
-    """How to place photos.
-
-    Attributes:
-        top_k: tiles listed for every photo.
-        shard_size: photos a shard; what a killed run may lose.
-        batch_size: views per inference.
-        provider: `auto`, `cuda` or `cpu`.
-        threads: CPU threads of one inference and of the search; 0 means one per usable core.
-        decoders: threads that decode photos; 0 means one per usable core.
-        thumbnails: photos shown in the report with their tiles.
-        overwrite: replace another job's results in the output folder.
-    """
-
-    top_k: int = Field(default=5, ge=1, le=100)
-    shard_size: int = Field(default=256, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    provider: Provider = "auto"
-    threads: int = Field(default=0, ge=0)
-    decoders: int = Field(default=0, ge=0)
-    thumbnails: int = Field(default=200, ge=0)
-    overwrite: bool = False
+_TABLES = ("parquet", "csv", *get_args(Format))
+_FORMAT = 2  # raise it when rows change for the same inputs
 
 
 @dataclass(frozen=True)
 class Job:
-    """A planned job. Small and picklable: it travels to workers, the data stays on disk."""
+    """A planned job. Small and picklable: it travels to workers, the data stays on disk.
+
+    Attributes:
+        key: digest of everything that decides its rows.
+        photos: how many it answers for.
+        ignored: files of a photo folder that no name ending makes a photo.
+        newcomers: photos that came to the source since the job was first planned; they are not part of it.
+    """
 
     key: str
     out: Path
@@ -68,6 +58,7 @@ class Job:
     options: LocateOptions
     photos: int
     ignored: int
+    newcomers: int = 0
 
     @property
     def shards(self) -> tuple[int, ...]:
@@ -93,8 +84,18 @@ class Job:
         return slice(start, min(start + self.options.shard_size, self.photos))
 
 
-def plan(photos: str | Path, gallery: Path, model: Path, out: Path, options: LocateOptions | None = None) -> Job:
+def plan(
+    photos: str | Path,
+    gallery: Path,
+    model: Path,
+    out: Path,
+    options: LocateOptions | None = None,
+    history: Path | None = None,
+) -> Job:
     """Prepare `out` for placing photos, or take up a job begun there with the same inputs.
+
+    An unfinished job of the same source and options keeps its list of photos: those that came since are counted
+    (`Job.newcomers`), and are another job's.
 
     Args:
         photos: file, folder, glob pattern or table: see `photos.list_photos`.
@@ -102,26 +103,92 @@ def plan(photos: str | Path, gallery: Path, model: Path, out: Path, options: Loc
         model: folder of the exported model that embedded the gallery.
         out: output folder, made if absent.
         options: see LocateOptions.
+        history: leave out what finished jobs below this folder have answered: see `history.unanswered`.
 
     Raises:
-        AenetError: no photos, unusable gallery or model, a gallery of another model, or `out` holds another job
-            (and not `overwrite`) or other files.
-        CorruptArtifact: a digest of model or gallery does not match.
+        NothingNew: `history` leaves no photo.
+        AenetError: no photos, unusable gallery or model, a gallery of another model, options the model cannot meet,
+            or `out` holds another job (and not `overwrite`) or other files.
+        CorruptArtifact: a digest of model, gallery or its index does not match.
     """
     options = options or LocateOptions()
     card = read_card(model)
     opened = Gallery.open(gallery, card)
-    table = list_photos(photos)
-    identity = [_FORMAT, model_digest(card), opened.digest, photos_digest(table), options.top_k, options.shard_size]
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    job = Job(key, out, gallery, model, options, len(table), int(table.attrs.get("ignored", 0)))
+    open_index(opened)  # its bytes are checked here
+    _check(options, card, opened)
+    table, newcomers = _photos(photos, out, history, lambda listed: _key(card, opened, listed, options))
+    key, ignored = _key(card, opened, table, options), int(table.attrs.get("ignored", 0))
+    job = Job(key, out, gallery, model, options, len(table), ignored, newcomers)
     with hold(out / ".lock", f"output folder {out}"):
         if _prepare(job):
             write_parquet(out / PHOTOS, table)
             record = {"key": key, "photos": len(table), "source": str(photos), "gallery": str(gallery)}
-            record |= {"model": str(model), "options": options.model_dump(mode="json")}
+            record |= {"model": str(model), "ignored": ignored, "options": options.model_dump(mode="json")}
             write_json(out / JOB, record)  # last: without it there is no plan, and it is made again
     return job
+
+
+def _key(card: ModelCard, gallery: Gallery, photos: pd.DataFrame, options: LocateOptions) -> str:
+    """Return the digest of everything that decides a job's rows."""
+    calibration = card.calibration and card.calibration.model_dump(mode="json")
+    model = [model_digest(card), card.map_shape, calibration]
+    index = index_digest(gallery.folder)
+    identity = [_FORMAT, model, gallery.digest, index, photos_digest(photos), options.identity()]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _check(options: LocateOptions, card: ModelCard, gallery: Gallery) -> None:
+    """Refuse options that would leave columns empty which the user counts on."""
+    for name, wanted in (("--precision", options.precision is not None), ("--refine", options.refine)):
+        if wanted and card.calibration is None:
+            raise AenetError(
+                f"{name} needs confidences, and the model has no calibration: export it again with the export_onnx "
+                "stage, which fits one on the validation split"
+            )
+        if wanted and options.heading != "north" and card.calibration and card.calibration.unknown is None:
+            raise AenetError(
+                f"{name} needs confidences, and the model's calibration does not cover photos of unknown heading: "
+                "export it again, or give --heading north"
+            )
+    if options.refine and gallery.manifest.spacing_m is None:
+        raise AenetError(f"--refine needs a grid, and the tiles of {gallery.folder} have positions of their own")
+
+
+def _photos(
+    source: str | Path, out: Path, history: Path | None, key: Callable[[pd.DataFrame], str]
+) -> tuple[pd.DataFrame, int]:
+    """Return the photo list, an unfinished job's own where it is this one, and how many photos came since."""
+    begun = _begun(out, str(source))
+    if begun is not None and key(begun[1]) == begun[0]:
+        if history is None:
+            return begun[1], newcomers(source, begun[1])
+        try:
+            listed = unanswered(list_photos(source), history)
+        except AenetError:  # gone altogether
+            return begun[1], 0
+        return begun[1], int((~listed["path"].isin(set(begun[1]["path"]))).sum())
+    listed = list_photos(source)
+    if history is None:
+        return listed, 0
+    left = unanswered(listed, history)
+    if left.empty:
+        raise NothingNew(f"nothing new: all {len(listed):,} photos of {source} have been answered below {history}")
+    return left, 0
+
+
+def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:
+    """Return key and photo list of the unfinished job of this source in `out`, if there is one."""
+    if (out / SUCCESS).exists() or not (out / JOB).exists():
+        return None
+    try:
+        record = json.loads((out / JOB).read_bytes())
+        if record["source"] != source:
+            return None
+        table = pd.read_parquet(out / PHOTOS)
+        table.attrs["ignored"] = int(record["ignored"])
+        return str(record["key"]), table
+    except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `_prepare` says so
+        return None
 
 
 def _prepare(job: Job) -> bool:
@@ -144,10 +211,10 @@ def _prepare(job: Job) -> bool:
         return False
     if not job.options.overwrite:
         raise AenetError(
-            f"{out} holds the results of another job (photos, gallery, model, top-k or shard size differ): "
+            f"{out} holds the results of another job (photos, gallery, model or options differ): "
             "give another folder, or --overwrite to replace them"
         )
-    for name in (SUCCESS, "places.parquet", "places.csv", "report.html", "summary.json"):
+    for name in (SUCCESS, *(f"places.{kind}" for kind in _TABLES), "report.html", "summary.json"):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / SHARDS, ignore_errors=True)
     record.unlink()  # last: while it stands, what a killed run left is known to be a job's

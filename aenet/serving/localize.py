@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aenet.serving.engines import Engine, run_shards
 from aenet.serving.finish import finish
+from aenet.serving.history import NothingNew
 from aenet.serving.job import Job, LocateOptions, plan
 from aenet.serving.shard import ShardResult, run_shard
 from aenet.serving.summary import Summary
@@ -21,6 +22,7 @@ __all__ = [
     "Engine",
     "Job",
     "LocateOptions",
+    "NothingNew",
     "ShardResult",
     "Summary",
     "finish",
@@ -41,13 +43,14 @@ def locate(
     engine: Engine = "local",
     address: str | None = None,
     workers: int = 0,
+    history: Path | None = None,
 ) -> Summary:
     """Place photos; resumes what a killed run left. Arguments and errors as `plan` and `engines.run_shards`.
 
     Args:
         on_progress: called with (photos done, photos in all).
     """
-    job = plan(photos, gallery, model, out, options)
+    job = plan(photos, gallery, model, out, options, history)
     done = job.photos - sum(len(range(job.photos)[job.rows(shard)]) for shard in job.missing)
 
     def report(of_this_shard: int) -> None:

@@ -4,9 +4,11 @@ import hashlib
 import math
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +28,9 @@ from aenet.serving.placement import Placed, place
 from aenet.serving.pose import Photo, Pose, Told, read_account
 
 MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
+Heading = Literal["auto", "north", "unknown"]
+"""Which way photos look: as they say, else unknown; as they say, else north; or nothing they say counts."""
+_AHEAD_BYTES = 256 << 20  # views that wait for the network, at most
 _OVERSAMPLED = 4  # a reduced JPEG keeps this many pixels for each of the view's
 
 
@@ -34,13 +39,13 @@ class PhotoOptions(Config):
 
     Attributes:
         partial: `place` puts photos that cover part of the horizon onto the canvas, the rest filled; `refuse` makes
-            them error rows, right while the search does not know which columns are filled.
+            them error rows.
         fov_deg: horizontal field of view of photos that do not say theirs, degrees.
         vertical_deg: vertical field of the model's panoramas, symmetric about the horizon, degrees; see
             `placement.vertical_span`.
     """
 
-    partial: Literal["refuse", "place"] = "refuse"
+    partial: Literal["refuse", "place"] = "place"
     fov_deg: float | None = Field(default=None, gt=0, le=360)
     vertical_deg: float | None = Field(default=None, gt=0, le=180)
 
@@ -90,6 +95,7 @@ def read_photo(
     told: Told | None = None,
     options: PhotoOptions | None = None,
     size: int = -1,
+    heading: Heading = "auto",
 ) -> Reading:
     """Read one photo once: digest, account and view come from the same bytes.
 
@@ -100,6 +106,7 @@ def read_photo(
         told: what a table says of it.
         options: see PhotoOptions.
         size: bytes it had when the job was planned; -1 where that is not known.
+        heading: see Heading.
     """
     try:
         content = _content(path, size)
@@ -109,12 +116,12 @@ def read_photo(
         return Reading(name, None, Photo(), reason=str(error))
     reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(content, told))
     try:
-        return replace(reading, placed=_placed(content, reading.account, view, options or PhotoOptions()))
+        return replace(reading, placed=_placed(content, reading.account, view, options or PhotoOptions(), heading))
     except AenetError as error:
         return replace(reading, reason=str(error).removeprefix(": "))
 
 
-def _placed(content: bytes, account: Photo, view: ViewSpec, options: PhotoOptions) -> Placed:
+def _placed(content: bytes, account: Photo, view: ViewSpec, options: PhotoOptions, mode: Heading) -> Placed:
     share = (account.sphere.width_deg if account.sphere else account.fov_deg or 360.0) / 360
     pixels = decode_photo(content, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
     covers = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
@@ -125,9 +132,11 @@ def _placed(content: bytes, account: Photo, view: ViewSpec, options: PhotoOption
             f"not a 360-degree panorama: {width} x {height} px that cover about {degrees:.0f} degrees, "
             "photos that show part of the horizon are not placed here"
         )
-    heading = account.heading_deg
+    heading = None if mode == "unknown" else account.heading_deg
     if heading is not None and isinstance(covers, Strip) and account.heading_from != "gpano":
         heading -= covers.centre_deg  # a table and EXIF mean the picture's middle, GPano the whole panorama's
+    if heading is None and mode == "north":
+        heading = 0.0
     return place(pixels, covers, view, heading, options.vertical_deg)
 
 
@@ -146,9 +155,16 @@ def _content(path: Path, size: int) -> bytes:
 
 
 def read_photos(
-    photos: pd.DataFrame, view: ViewSpec, batch_size: int, threads: int, options: PhotoOptions | None = None
+    photos: pd.DataFrame,
+    view: ViewSpec,
+    batch_size: int,
+    threads: int,
+    options: PhotoOptions | None = None,
+    heading: Heading = "auto",
 ) -> Iterator[list[Reading]]:
     """Yield the readings of a photo list in order, `batch_size` at a time; the next are decoded meanwhile.
+
+    No more than two batches, or 256 MiB of views, wait to be taken: memory does not grow with the list.
 
     Args:
         photos: rows of `photos.list_photos`.
@@ -156,15 +172,25 @@ def read_photos(
         batch_size: photos in a batch; the last may be smaller.
         threads: decoders; 0 means one per usable core.
         options: see PhotoOptions.
+        heading: see Heading.
     """
-    names, paths = list(photos["photo"]), [Path(os.fsdecode(path)) for path in photos["path"]]
     columns = ["true_latitude", "true_longitude", "heading_deg", "fov_deg"]
-    told = [Told(*map(float, row)) for row in photos[columns].to_numpy(dtype=np.float64)]
+    rows = zip(photos["photo"], photos["path"], photos[columns].to_numpy(np.float64), photos["bytes"], strict=True)
+    ahead = max(2 * batch_size, _AHEAD_BYTES // (3 * view.height * view.width))
     cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
-        jobs = [
-            pool.submit(read_photo, path, name, view, said, options, int(size))
-            for path, name, said, size in zip(paths, names, told, photos["bytes"], strict=True)
-        ]
-        for start in range(0, len(jobs), batch_size):
-            yield [future.result() for future in jobs[start : start + batch_size]]
+
+        def submit(row: tuple[str, bytes, np.ndarray, int]) -> Future[Reading]:
+            name, path, told, size = row
+            return pool.submit(
+                read_photo, Path(os.fsdecode(path)), name, view, Told(*map(float, told)), options, int(size), heading
+            )
+
+        waiting = deque(map(submit, islice(rows, ahead)))
+        try:
+            while waiting:
+                batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
+                waiting.extend(map(submit, islice(rows, len(batch))))
+                yield batch
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for them any more

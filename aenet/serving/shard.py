@@ -3,13 +3,11 @@
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,16 +17,14 @@ from aenet.card import CARD
 from aenet.errors import CorruptArtifact
 from aenet.locks import hold
 from aenet.serving.gallery import MANIFEST, Gallery
-from aenet.serving.index import search
+from aenet.serving.galleryindex import GalleryIndex, index_digest, open_index
 from aenet.serving.job import LOG, PHOTOS, SHARDS, Job
-from aenet.serving.places import NEIGHBOURS, SCHEMA, error_row, placed_row
-from aenet.serving.reading import Reading, read_photos
+from aenet.serving.pipeline import Progress, place_photos
+from aenet.serving.places import SCHEMA
 from aenet.serving.runtime import Provider
 from aenet.serving.session import Branch
 
 _META = b"aenet"
-Progress = Callable[[int], None]
-Answer = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
     Args:
         job: from `plan`; this may run in another process or on another machine that sees the same folders.
         shard: one of `job.shards`.
-        on_progress: called with the number of this shard's photos placed so far.
+        on_progress: called with the number of this shard's photos described so far.
 
     Raises:
         AenetError: another run computes this shard now, or model or gallery do not fit (any more).
@@ -58,12 +54,12 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         if job.done(shard):
             return read_shard(job, shard)[1]
         _log(job, "start", shard)
-        branch, gallery = _opened(job)
+        opened = _opened(job)
         started = time.perf_counter()
         photos = pd.read_parquet(job.out / PHOTOS).iloc[job.rows(shard)]
-        rows = _place_all(photos, branch, gallery, job, on_progress)
+        rows = place_photos(photos, *opened, job.options, on_progress)
         errors = sum(row["status"] == "error" for row in rows)
-        result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
+        result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, opened.branch.runs_on, True)
         _publish(job, result, rows)
         _log(job, "done", shard)
     return result
@@ -88,57 +84,30 @@ def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
     return table, result
 
 
-def _opened(job: Job) -> tuple[Branch, Gallery]:
+class _Opened(NamedTuple):
+    """What every shard of a job needs."""
+
+    branch: Branch
+    gallery: Gallery
+    index: GalleryIndex | None
+
+
+def _opened(job: Job) -> _Opened:
     """Open model and gallery once per process and content."""
     marks = tuple(sha256_file(path) for path in (job.model / CARD, job.gallery / MANIFEST))
     options = job.options
+    marks = *marks, index_digest(job.gallery) or ""
     return _open(job.model, job.gallery, marks, options.provider, options.threads, options.batch_size)
 
 
 @lru_cache(maxsize=2)
 def _open(
     model: Path, gallery: Path, marks: tuple[str, ...], provider: Provider, threads: int, batch_size: int
-) -> tuple[Branch, Gallery]:
+) -> _Opened:
     branch = Branch(model, "ground", provider, threads, batch_size)
     # `plan` has read every byte against its digest; sizes are enough here.
-    return branch, Gallery.open(gallery, branch.card, full=False)
-
-
-def _place_all(
-    photos: pd.DataFrame, branch: Branch, gallery: Gallery, job: Job, on_progress: Progress | None
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    truths = photos[["true_latitude", "true_longitude"]].to_numpy()
-    for batch in read_photos(photos, branch.card.view, job.options.batch_size, job.options.decoders):
-        answers = _search(batch, branch, gallery, job)
-        for reading, answer in zip(batch, answers, strict=True):
-            truth = truths[len(rows)]
-            if isinstance(answer, str):
-                rows.append(error_row(reading.photo, reading.sha256, answer, truth, reading.pose))
-            else:
-                rows.append(
-                    placed_row(reading.photo, reading.sha256, *answer, gallery, job.options.top_k, truth, reading.pose)
-                )
-        if on_progress:
-            on_progress(len(rows))
-    return rows
-
-
-def _search(batch: list[Reading], branch: Branch, gallery: Gallery, job: Job) -> list[Answer | str]:
-    """Return for each photo the scores and rows of its nearest tiles, or why it has none."""
-    views = {row: reading.view for row, reading in enumerate(batch) if reading.view is not None}
-    answers: list[Answer | str] = [reading.reason or "" for reading in batch]
-    if not views:
-        return answers
-    descriptors, faults = branch.embed_each(np.stack(list(views.values())))
-    numbers, k = list(views), max(job.options.top_k, NEIGHBOURS)
-    for at, fault in faults.items():
-        answers[numbers[at]] = fault  # a descriptor without direction would be near something all the same
-    sound = [at for at in range(len(numbers)) if at not in faults]
-    scores, tiles = search(gallery.descriptors, descriptors[sound], k, job.options.threads)
-    for row, at in enumerate(sound):
-        answers[numbers[at]] = scores[row], tiles[row]
-    return answers
+    opened = Gallery.open(gallery, branch.card, full=False)
+    return _Opened(branch, opened, open_index(opened, full=False))
 
 
 def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:

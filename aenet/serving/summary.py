@@ -9,13 +9,18 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a job came to. Errors are in metres over the placed photos whose true position is known (`known`).
+    """What a job came to. Errors are in metres over the answers (`ok`) whose true position is known (`known`).
 
     Attributes:
+        abstain: photos whose confidence was below the precision asked for.
         floor_median_m, floor_p95_m: what the gallery's spacing alone costs; None for a data set's own tiles.
         within_25m: share of `known` placed within 25 m.
         photos_per_second: over the time in which shards were computed, decoding and search included.
         ignored: files of a photo folder that no name ending makes a photo.
+        newcomers: photos that came to the source after the job was planned.
+        median_heading_error_deg: of matched headings whose truth a table tells.
+        calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.
+        risk_coverage: (share answered, share of those beyond 25 m), the surest answered first.
     """
 
     out: Path
@@ -32,6 +37,10 @@ class Summary:
     runs_on: str
     photos_per_second: float
     ignored: int
+    newcomers: int = 0
+    median_heading_error_deg: float | None = None
+    calibration: tuple[tuple[int, float, float], ...] = ()
+    risk_coverage: tuple[tuple[float, float], ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -41,7 +50,10 @@ class Summary:
     def lines(self) -> list[str]:
         """Say it in a few lines of text."""
         left = f", {self.errors:,} could not be (reasons in places.csv)" if self.errors else ""
-        lines = [f"placed {self.ok:,} of {self.photos:,} photos{left}"]
+        abstained = f", abstained from {self.abstain:,}" if self.abstain else ""
+        lines = [f"placed {self.ok:,} of {self.photos:,} photos{abstained}{left}"]
+        if self.newcomers:
+            lines.append(f"{self.newcomers:,} photos came after the job was planned: place them in another job")
         if self.ignored:
             lines.append(f"left aside {self.ignored:,} files that are not photos by name")
         if self.median_error_m is not None and self.within_25m is not None:
@@ -50,6 +62,11 @@ class Summary:
                 f"median error {self.median_error_m:.1f} m ({floor}), {100 * self.within_25m:.1f} % within "
                 f"{NEAR_M:g} m, over {self.known:,} photos with a known place"
             )
+        if self.median_heading_error_deg is not None:
+            lines.append(f"median error of the headings found {self.median_heading_error_deg:.1f} degrees")
+        if self.calibration:
+            bins = ", ".join(f"{expected:.0%} {observed:.0%}" for _, expected, observed in self.calibration)
+            lines.append(f"expected and observed within {NEAR_M:g} m: {bins}")
         lines.append(f"ran on {self.runs_on}, {self.photos_per_second:,.1f} photos a second")
         lines.append(f"report: {self.out / 'report.html'}")
         return lines

@@ -34,9 +34,10 @@ def write_csv(path: Path, places: pa.Table) -> None:
     frame = places.to_pandas()
     frame["tiles"] = [" ".join(tiles) if tiles is not None else "" for tiles in frame["tiles"]]
     frame["scores"] = [_numbers(scores) for scores in frame["scores"]]
-    for column in ("photo", "status", "tiles", "reason"):
+    for column in ("photo", "status", "tiles", "reason", "heading_from", "notes"):
         frame[column] = [safe_cell(cell) if isinstance(cell, str) else "" for cell in frame[column]]
     frame = frame.round({"latitude": 7, "longitude": 7, "true_latitude": 7, "true_longitude": 7, "error_m": 2})
+    frame = frame.round({"heading_deg": 1, "confidence": 4, "radius_m": 1, "spread_m": 1})
     text = StringIO(newline="")
     frame.to_csv(text, index=False, lineterminator="\n")
     # Through bytes of known length: to_csv on a full disk leaves a short file without an error.

@@ -275,9 +275,9 @@ def test_town_photos_are_as_before(small_world: world.World) -> None:
         assert reading.placed is not None and reading.placed.width_deg == 360 and reading.heading_deg is None
 
 
-def test_ordinary_photos_are_refused_unless_placing_is_asked_for(tmp_path: Path) -> None:
+def test_ordinary_photos_are_placed_unless_only_panoramas_are_wanted(tmp_path: Path) -> None:
     path = put(tmp_path / "a.jpg", picture(400, 300, GPS | {16: "T", 17: 90.0}, camera(film=26)))
-    refused = read(path)
+    refused = read(path, PhotoOptions(partial="refuse"))
     assert refused.view is None and "that cover about 67 degrees" in (refused.reason or "")
     assert refused.account.heading_deg == 90.0 and refused.account.latitude == pytest.approx(47.66)
     placed = read(path, PLACE)
@@ -304,7 +304,7 @@ def test_a_cropped_panorama_is_placed(tmp_path: Path) -> None:
     path = put(tmp_path / "a.jpg", picture(400, 200, xmp=xmp))
     reading = read(path, PLACE)
     assert reading.placed is not None and (reading.placed.start_deg, reading.placed.width_deg) == (270.0, 180.0)
-    assert "that cover about 180 degrees" in (read(path).reason or "")
+    assert "that cover about 180 degrees" in (read(path, PhotoOptions(partial="refuse")).reason or "")
 
 
 def test_whose_middle_a_heading_counts_for(tmp_path: Path) -> None:

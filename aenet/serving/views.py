@@ -6,7 +6,7 @@ import json
 import numpy as np
 from jaxtyping import UInt8
 
-from aenet.card import ModelCard, ViewSpec
+from aenet.card import HALF, ModelCard, ViewSpec
 from aenet.data.views import aerial_view, ground_view, turn_north
 from aenet.errors import AenetError
 
@@ -15,8 +15,12 @@ MIN_ASPECT = 1.5
 
 
 def model_digest(card: ModelCard) -> str:
-    """Return what makes two models interchangeable for a gallery: the weights' digests and the view."""
-    identity = {"sha256": dict(sorted(card.sha256.items())), "view": card.view.model_dump(mode="json")}
+    """Return what makes two models interchangeable for a gallery: the weights' digests and the view.
+
+    Half-precision files do not count: they are made from the others and proven to give the same places.
+    """
+    full = {name: digest for name, digest in sorted(card.sha256.items()) if not name.endswith(HALF)}
+    identity = {"sha256": full, "view": card.view.model_dump(mode="json")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,12 +15,13 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from serving import world
 from serving.world import World
 
-from aenet.card import HALF
+from aenet.card import HALF, read_card
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.serving.cuda import cuda_device
 from aenet.serving.cudasession import Bound, CudaOptions, providers
 from aenet.serving.runtime import open_network
 from aenet.serving.session import Branch
+from aenet.serving.views import model_digest
 
 
 def _views(count: int, seed: int = 0) -> np.ndarray:
@@ -126,6 +127,22 @@ def test_with_a_device_cuda_gives_the_same_descriptors(small_world: World) -> No
     np.testing.assert_allclose(on_cuda.embed(views), Branch(small_world.model, "ground", "cpu").embed(views), atol=1e-3)
 
 
+@pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
+def test_with_a_device_graphs_and_short_batches_change_nothing(small_world: World) -> None:
+    views = _views(11)
+    plain = Branch(small_world.model, "ground", "cuda", 1, batch_size=4).embed(views)
+    options = CudaOptions(graphs=True, memory_mib=512)
+    graphs = Branch(small_world.model, "ground", "cuda", 1, batch_size=4, cuda=options)
+    np.testing.assert_allclose(graphs.embed(views), plain, atol=1e-6)
+    np.testing.assert_allclose(graphs.embed(views[::-1].copy()), plain[::-1], atol=1e-6)  # replayed on other pixels
+
+
+@pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
+def test_a_device_number_that_is_not_there_is_refused(small_world: World) -> None:
+    with pytest.raises(AenetError, match="device 99 was asked for, the NVIDIA driver shows"):
+        Branch(small_world.model, "ground", "cuda", 1, cuda=CudaOptions(device=99))
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with two files a branch, told apart by what they answer."""
@@ -146,6 +163,15 @@ def test_the_precision_asked_for_is_the_file_that_runs(both: Path) -> None:
     answers = {name: branch.embed(views) for name, branch in by_precision.items()}
     np.testing.assert_array_equal(answers["auto"], answers["fp32"])
     assert np.abs(answers["fp16"] - answers["fp32"]).max() > 0.01
+
+
+def test_half_precision_added_to_a_model_leaves_its_galleries_valid(both: Path) -> None:
+    card = read_card(both)
+    alone = {name: digest for name, digest in card.sha256.items() if not name.endswith(HALF)}
+    assert len(alone) == 2 < len(card.sha256)
+    assert model_digest(card) == model_digest(card.model_copy(update={"sha256": alone}))
+    other = alone | {"aerial.onnx": "0" * 64}
+    assert model_digest(card) != model_digest(card.model_copy(update={"sha256": other}))
 
 
 def test_a_precision_that_is_not_there_is_refused(small_world: World) -> None:

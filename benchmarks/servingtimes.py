@@ -16,11 +16,10 @@ import torch
 from aenet.card import HALF, read_card
 from aenet.nn.branches import TwoBranch
 from aenet.serving.cudasession import CudaOptions
-from aenet.serving.job import LocateOptions, plan
+from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
 from aenet.serving.photos import list_photos
 from aenet.serving.reading import read_photos
 from aenet.serving.session import Branch
-from aenet.serving.shard import ShardResult, run_shard
 
 
 def clock(work: Callable[[], object], times: int = 1) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from aenet import tracking
 from aenet.errors import AenetError
 from aenet.params import parse
+from aenet.serving.history import NothingNew
 from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
 from flows.drift import Drift
 from flows.lineage import drift_of, record_inputs, trace
@@ -41,6 +42,8 @@ def localize(
     out: str,
     model: str = CHAMPION,
     options: dict[str, Any] | None = None,
+    new_only: bool = False,
+    history: str | None = None,
     engine: Engine = "local",
     address: str | None = None,
     workers: int = 0,
@@ -58,6 +61,9 @@ def localize(
         model: folder of an exported model, `models:/NAME@ALIAS` in the model registry, or `gallery`: the one that
             embedded a gallery made by `flows.gallery`.
         options: any field of `aenet.serving.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10}`.
+        new_only: leave out photos that a finished job below `history` has answered; with none left the run is
+            completed with a sentence.
+        history: the folder of all jobs; the one above `out` if none is given.
         engine: `local`: one shard after another, each on all of this machine; `dask`, `ray`: many at a time.
         address: of a running cluster; none starts one in this machine.
         workers: of a cluster started here; 0 means one a core.
@@ -72,8 +78,11 @@ def localize(
         # Not the link: a refresh may turn it to another gallery while the job runs.
         of = Path(gallery).resolve()
         found = find_model(model, of)
-        job = plan(photos, of, found.folder, folder, chosen)
+        past = Path(history or Path(out).parent) if new_only else None
+        job = plan(photos, of, found.folder, folder, chosen, past)
         summary, drifts = _place(job, found, Cluster(engine, address, workers), retries, {"photos": photos, **given})
+    except NothingNew as nothing:
+        return Completed(name="NothingNew", message=str(nothing))
     except AenetError as error:
         return Failed(message=str(error))
     publish(summary, drifts)
@@ -116,6 +125,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gallery", required=True)
     parser.add_argument("--out", required=True, help="folder of the results; {date} and {time} stand for now")
     parser.add_argument("--model", default=CHAMPION, help="folder, or models:/NAME@ALIAS (default %(default)s)")
+    parser.add_argument("--new-only", action="store_true", help="leave out what finished jobs have answered")
+    parser.add_argument("--history", help="folder of the finished jobs; default: the one above --out")
     parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local")
     parser.add_argument("--address", help="of a running Dask or Ray cluster; default: one in this machine")
     parser.add_argument("--workers", type=int, default=0, help="of a cluster in this machine; 0: one a core")

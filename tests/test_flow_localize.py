@@ -1,7 +1,11 @@
 """The localization flow: a real gallery, a real model from the registry, a real Prefect server."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from tracking_store import new_project, runs_of
 from aenet import tracking
 from aenet.artifacts import atomic_folder, sha256_file
 from aenet.serving.build import GalleryOptions, build_gallery
+from aenet.serving.localize import LocateOptions, plan
 from aenet.tracking.sync import sync_all
 from flows.drift import chance, distance
 from flows.localize import localize, main
@@ -81,6 +86,59 @@ def test_a_second_run_computes_no_finished_shard(project: Path) -> None:
     assert [line.split()[:2] for line in added.splitlines()] == [["start", "00001"], ["done", "00001"]]
     sync_all(project)
     assert len(runs_of(project, "localize")) == 1
+
+
+# Put before a script: the process stands still when it is about to publish its second shard.
+STAND_STILL = """
+import sys, time
+
+def _stand(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("00001.parquet"):
+        print("here", flush=True)
+        time.sleep(300)
+
+sys.addaudithook(_stand)
+"""
+
+
+def test_two_jobs_at_once_never_compute_the_same_shard_and_a_killed_one_holds_nothing(project: Path) -> None:
+    words = ["locate", "photos", "--gallery", "gallery", "--model", "model", "-o", "out", "--shard-size", "2"]
+    script = f"{STAND_STILL}\nfrom aenet.cli import main\nmain()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *words, "--provider", "cpu", "--threads", "1"], stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        while first.stdout.readline().strip() != b"here":
+            assert first.poll() is None
+        given = {"photos": "photos", "gallery": "gallery", "model": "model", "out": "out", "shard_size": 2}
+        given["options"] = {"provider": "cpu", "threads": 1}
+        state = localize(**given, return_state=True)
+        assert state.is_failed()
+        assert re.search(rf"shard 1 of .*out is in use by another run \(process {first.pid}\)", str(state.message))
+        first.kill()
+    state = localize(**given, return_state=True)
+    assert state.is_completed(), state.message
+    lines = Counter(" ".join(line.split()[:2]) for line in log_of(project / "out"))
+    once = {f"{event} {shard:05d}": 1 for event in ("start", "done") for shard in range(3)}
+    assert lines == {**once, "start 00001": 2}, "only what was being computed when the kill came"
+    assert pd.read_csv(project / "out" / "places.csv")["photo"].is_unique
+
+
+def test_only_new_photos_are_placed(project: Path) -> None:
+    """Night after night; a job that was interrupted keeps its photos, and the next night takes what came since."""
+    given = {"photos": "photos", "gallery": "gallery", "model": "model", "options": CPU, "new_only": True}
+    assert localize(**given, out="places/1", return_state=True).name == "Completed"
+    state = localize(**given, out="places/2", return_state=True)
+    assert (state.is_completed(), state.name) == (True, "NothingNew")
+    assert "nothing new: all 6 photos" in str(state.message)
+    assert not (project / "places" / "2").exists()
+    shutil.copy(project / "photos" / "0000.jpg", project / "photos" / "new.jpg")
+    plan(Path("photos"), project / "gallery", Path("model"), Path("places/3"), LocateOptions(**CPU), Path("places"))
+    shutil.copy(project / "photos" / "0000.jpg", project / "photos" / "newer.jpg")
+    assert localize(**given, out="places/3", return_state=True).is_completed()
+    assert localize(**given, out="elsewhere/4", history="places", return_state=True).is_completed()
+    placed = [pd.read_csv(project / out / "places.csv")["photo"].tolist() for out in ("places/3", "elsewhere/4")]
+    assert placed == [["new.jpg"], ["newer.jpg"]]
 
 
 def test_a_cluster_gives_the_places_of_this_machine(project: Path) -> None:

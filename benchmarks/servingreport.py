@@ -34,7 +34,7 @@ def report(result: dict[str, Any]) -> str:
         spread = f"{row['slowest']:,.1f} - {row['fastest']:,.1f}"
         placed = (f"{row['pipeline']:,.1f}", f"{row['ratio']:.1%}") if "pipeline" in row else ("", "")
         cells = [row["runs_on"], row["batch_size"], row["precision"], f"{row['session']:,.1f}", spread]
-        lines.append(_line([*cells, _share(row, "session"), *placed]))
+        lines.append(_line([*cells, _share(result, row, "session"), *placed]))
     lines += ["", *_floor(result)]
     if result["torch"]:
         lines += ["", "| torch | batch | precision | alone | share of roofline | session/torch |"]
@@ -43,7 +43,13 @@ def report(result: dict[str, Any]) -> str:
         for row in result["torch"]:
             session = sessions.get((row["batch_size"], row["precision"]))
             ratio = f"{session / row['speed']:.2f}" if session else ""
-            cells = [row["way"], row["batch_size"], row["precision"], f"{row['speed']:,.1f}", _share(row, "speed")]
+            cells = [
+                row["way"],
+                row["batch_size"],
+                row["precision"],
+                f"{row['speed']:,.1f}",
+                _share(result, row, "speed"),
+            ]
             lines.append(_line([*cells, ratio]))
     return "\n".join(lines) + "\n"
 
@@ -60,7 +66,7 @@ def _floor(result: dict[str, Any]) -> list[str]:
     for row in result["sessions"]:
         if "pipeline" not in row:
             continue
-        busy = row["session_core_ms"]
+        busy = row["core_ms"]
         best = 1e3 * cores / (busy + reading)
         rest = row["pipeline_core_ms"] - busy - reading
         lines += [
@@ -73,8 +79,12 @@ def _floor(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _share(row: dict[str, Any], key: str) -> str:
-    return f"{row[key] / row['bound']:.1%}" if "bound" in row else "-"
+def _share(result: dict[str, Any], row: dict[str, Any], key: str) -> str:
+    """Return the share of the roofline; on a CPU by processor time, as the peak is."""
+    if "bound" not in row:
+        return "-"
+    speed = row[key] if result["device"] == "cuda" else 1e3 * result["threads"] / row["core_ms"]
+    return f"{speed / row['bound']:.1%}"
 
 
 def _line(cells: list[Any]) -> str:

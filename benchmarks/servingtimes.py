@@ -58,7 +58,7 @@ def sessions(
         speeds = [1 / seconds for seconds, _ in alone]
         row = {"batch_size": batch_size, "precision": precision, "runs_on": branch.runs_on}
         row |= {"session": statistics.median(speeds), "slowest": min(speeds), "fastest": max(speeds)}
-        row["session_core_ms"] = 1e3 * min(busy for _, busy in alone)
+        row["core_ms"] = 1e3 * min(busy for _, busy in alone)
         if placed:
             row["pipeline"] = 1 / statistics.median(seconds for seconds, _ in placed)
             row["ratio"] = statistics.median(here[0] / there[0] for here, there in zip(alone, placed, strict=True))
@@ -106,6 +106,8 @@ def torch_rows(options: argparse.Namespace, network: TwoBranch, batch_size: int)
                     step(pixels.to(device)).cpu()
 
             clock(run, 3)
-            speed = statistics.median(turns * batch_size / clock(run, turns)[0] for _ in range(options.rounds))
-            rows.append({"way": way, "precision": precision, "batch_size": batch_size, "speed": speed})
+            taken = [[spent / (turns * batch_size) for spent in clock(run, turns)] for _ in range(options.rounds)]
+            speed, busy = statistics.median(1 / seconds for seconds, _ in taken), min(busy for _, busy in taken)
+            row = {"way": way, "precision": precision, "batch_size": batch_size, "speed": speed}
+            rows.append(row | {"core_ms": 1e3 * busy})
     return rows

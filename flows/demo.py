@@ -1,6 +1,7 @@
 """The whole of AENet on the town, for a first look: `python -m flows.demo` (or `aenet demo`, or `make demo`).
 
-The pipeline's stages, and the test district's photos placed on the map of their district and of the whole town.
+The pipeline's stages, and the test district's photos placed on the map of their district, with and without saying
+which way they look, and of the whole town.
 """
 
 # isort: off
@@ -39,22 +40,30 @@ def main(paths: Paths = Paths()) -> None:
     pairs = read_pairs(paths.raw / "pairs.parquet")
     test = pairs[pairs["split"] == "test"]
     photos = _list_photos(paths, test)
+    district = GalleryOptions(spacing_m=10.0, area=_around(test), overwrite=True)
+    town = GalleryOptions(spacing_m=20.0, overwrite=True)
     placed = {
-        "district": _place(
-            paths, photos, "district", GalleryOptions(spacing_m=10.0, area=_around(test), overwrite=True)
-        ),
-        "whole town": _place(paths, photos, "town", GalleryOptions(spacing_m=20.0, overwrite=True)),
+        "district": _place(paths, photos, "district", district),
+        "district, heading unknown": _place(paths, photos, "district", district, heading="unknown"),
+        "whole town": _place(paths, photos, "town", town),
     }
     _say(paths, placed, time.monotonic() - began)
 
 
-def _place(paths: Paths, photos: Path, name: str, options: GalleryOptions) -> dict[str, Any]:
+def _place(paths: Paths, photos: Path, name: str, options: GalleryOptions, heading: str = "auto") -> dict[str, Any]:
     """Build one gallery, place the photos on it, and return the job's summary."""
-    gallery, out = FOLDER / f"gallery-{name}", FOLDER / name
+    gallery, out = FOLDER / f"gallery-{name}", FOLDER / (name if heading == "auto" else f"{name}-{heading}")
     with progress(f"gallery of the {name}") as report:
         build_gallery(paths.raw / "town.tif", gallery, paths.onnx, options, report)
     state = localize(
-        str(photos), str(gallery), str(out), str(paths.onnx), shard_size=64, overwrite=True, return_state=True
+        str(photos),
+        str(gallery),
+        str(out),
+        str(paths.onnx),
+        options={"heading": heading},
+        shard_size=64,
+        overwrite=True,
+        return_state=True,
     )
     if not state.is_completed():
         raise AenetError(f"the localization stopped: {state.message}")
@@ -70,8 +79,8 @@ def _around(places: pd.DataFrame) -> tuple[float, float, float, float]:
 
 
 def _list_photos(paths: Paths, test: pd.DataFrame) -> Path:
-    """Write the list of the test district's photos: the model has never seen a street of it."""
-    listed = pd.DataFrame({"path": [str((paths.raw / photo).absolute()) for photo in test["ground"]]})
+    """Write the list of the test district's photos, all of which look north: the model has never seen their streets."""
+    listed = pd.DataFrame({"path": [str((paths.raw / photo).absolute()) for photo in test["ground"]], "heading": 0.0})
     file = paths.root / FOLDER / "photos.csv"
     write_bytes(file, listed.to_csv(index=False).encode())
     return file
@@ -92,6 +101,11 @@ def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> Non
             f"  {row['ok']} of {row['photos']} photos placed on the map of the {name}: "
             f"{100 * row['within_25m']:.0f} % within 25 m, "
             f"median error {row['median_error_m']:.1f} m (the grid's floor is {row['floor_median_m']:.1f} m)"
+            + (
+                ""
+                if (off := row["median_heading_error_deg"]) in (None, 0)
+                else f", median heading error {off:.0f} degrees"
+            )
         )
     lines += [
         f"  ablation: {paths.reports / 'ablation.md'}",

@@ -5,8 +5,8 @@ Before it pixels are normalised, after it the descriptor is pooled and brought t
 sums over 81,920 squares do not fit in 11 bits. Input and output keep their types, so both files serve alike.
 
 On x86 onnxruntime's CPU provider computes half-precision nodes in float32 with weights and results rounded to half;
-on CUDA they are computed in half. The agreement measured here is the former's; `tests/serving` compares on CUDA where
-there is one.
+on CUDA they are computed in half. The agreement measured here is the former's; `tests/test_export.py` compares on CUDA
+where there is a device.
 """
 
 from pathlib import Path

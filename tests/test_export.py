@@ -15,13 +15,14 @@ from aenet.card import HALF, ViewSpec
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
-from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
+from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
 from aenet.halfprecision import half_parity, write_half
 from aenet.model import TrainedCard, load_model, save_model
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Gem, HeadConfig, Projection
 from aenet.params import read_section
-from aenet.serving.cudasession import BATCH_DIMENSION, CPU
+from aenet.serving.cuda import cuda_device
+from aenet.serving.cudasession import BATCH_DIMENSION, CPU, CudaOptions, open_cuda
 from aenet.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,6 +129,18 @@ def test_half_precision_gives_the_places_of_full_precision(halved: Path) -> None
     assert report["passed"] and report["top1_changed"] == report["top1_changed_mixed"] == 0
     assert 0.9999 < min(report["cosine"].values()) < 1  # exactly 1 would mean that nothing was rounded
     assert (halved / f"ground{HALF}").stat().st_size < 0.6 * (halved / "ground.onnx").stat().st_size
+
+
+@pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+def test_cuda_gives_the_descriptors_of_the_cpu(halved: Path, half: bool) -> None:
+    """Nothing is left to the CPU, and half precision really computes in half there."""
+    views = _views(9).ground
+    expected = run_onnx(halved / "ground.onnx", views, 9, 1)
+    content = (halved / f"ground{HALF if half else '.onnx'}").read_bytes()
+    session = open_cuda(content, CudaOptions(), half, 9, only=True)
+    (got,) = session.run(["descriptor"], {"image": views})
+    assert (got * expected).sum(axis=1).min() > (0.999 if half else 0.999999)
 
 
 def test_half_precision_of_another_model_does_not_pass(halved: Path, tmp_path: Path) -> None:

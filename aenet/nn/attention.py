@@ -68,17 +68,6 @@ def build_attention(config: AttentionConfig, channels: int) -> nn.Module:
     assert_never(config)
 
 
-def over_azimuth(attention: nn.Module) -> tuple[nn.Module, ...]:
-    """Return the parts whose convolutions run along the columns: those have the azimuth as their last axis.
-
-    Of Triplet Attention these are the gates over (H, W) and (C, W); the one over (H, C) sees no column. BAM and CBAM
-    have only convolutions over (H, W) that are wider than one.
-    """
-    if isinstance(attention, TripletAttention):
-        return attention.gate_hw, attention.gate_cw
-    return (attention,)
-
-
 class TripletAttention(nn.Module):
     """Mean of three gated copies of the map, one gate for each pair of axes; 300 parameters for 7 x 7.
 

@@ -8,29 +8,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aenet.errors import AenetError
-from aenet.nn.attention import AttentionConfig, build_attention, over_azimuth
+from aenet.nn.attention import AttentionConfig, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.heads import HeadConfig, build_head
-from aenet.nn.padding import Padding, check_turns, pad_circularly
 from aenet.params import Config
 
 View = Literal["ground", "aerial"]
 
 
 class ModelConfig(Config):
-    """The network's make-up; the paper's is V2-S, triplet, flatten, not shared, zeros.
-
-    Attributes:
-        shared: one branch for both views.
-        padding: what stands left and right of a panorama: zeros, or the columns of the other edge, so that a turned
-            view gives a turned map (`aenet.nn.padding`). The weights are the same.
-    """
+    """The network's make-up; the paper's is V2-S, triplet, flatten, not shared."""
 
     backbone: BackboneConfig
     attention: AttentionConfig
     head: HeadConfig
     shared: bool = False
-    padding: Padding = "zeros"
 
 
 class Branch(nn.Module):
@@ -51,10 +43,6 @@ class Branch(nn.Module):
         self.channels, self.channels_last = backbone.channels, backbone.channels_last
         self.attention = build_attention(config.attention, backbone.channels)
         self.head = build_head(config.head, backbone.channels)
-        if config.padding == "circular":
-            for part in (self.backbone, *over_azimuth(self.attention)):
-                pad_circularly(part)
-            check_turns(self.backbone, self.channels_last)
 
     def features(self, pixels: Tensor) -> Float[Tensor, "b c h w"]:
         """Return the attended feature map of NHWC pixels (uint8, or float in 0..255)."""

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
+from aenet.calibration import calibrate
 from aenet.card import CARD, HALF, ModelCard, check_view
 from aenet.data.views import open_views
+from aenet.embed import map_shape
 from aenet.errors import AenetError
 from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
 from aenet.halfprecision import half_parity, write_half
@@ -42,7 +44,9 @@ def main(paths: Paths = Paths()) -> None:
             if half and not report["fp16"]["passed"]:
                 raise AenetError(_half_failure(report["fp16"], config))
             write_json(folder / "parity.json", report)
-            write_json(folder / CARD, _card(trained, recall, folder).model_dump(mode="json"))
+            shape = map_shape(network.ground, views.ground[0])
+            card = _calibrated(_card(trained, recall, folder, shape), folder, paths, config)
+            write_json(folder / CARD, card.model_dump(mode="json"))
         active.artifact(paths.onnx, folder="onnx")
         difference = float(report["max_abs_difference"])
         active.metrics({"parity/max_abs_difference": difference, "parity/top1_changed": float(report["top1_changed"])})
@@ -62,13 +66,24 @@ def _failure(report: dict[str, Any], config: ExportConfig) -> str:
 def _half_failure(report: dict[str, Any], config: ExportConfig) -> str:
     cosine, changed = min(report["cosine"].values()), max(report["top1_changed"], report["top1_changed_mixed"])
     return (
-        f"half precision has a cosine of {cosine:.4f} with float32 (at least {config.fp16_cosine} is needed) and "
+        f"half precision reaches {max(report['largest_activation'].values()):,.0f} (it ends at 65,504), has a cosine of {cosine:.4f} with float32 (at least {config.fp16_cosine} is needed) and "
         f"changes {changed} of {report['places']} answers (at most {config.fp16_top1_changed:.1%} may): "
         "see reports/export_onnx/parity.json, or export fp32 alone"
     )
 
 
-def _card(trained: TrainedCard, recall: float, folder: Path) -> ModelCard:
+def _calibrated(card: ModelCard, folder: Path, paths: Paths, config: ExportConfig) -> ModelCard:
+    """Fit what the model's scores are worth; a model that knows nothing of the validation split goes without."""
+    val, train = (open_views(paths.views, split) for split in ("val", "train"))
+    try:
+        calibration = calibrate(folder, card, val, train, config)
+    except AenetError as error:
+        console.print(f"{error}; photos placed with this model will have no confidence")
+        calibration = None
+    return card.model_copy(update={"calibration": calibration})
+
+
+def _card(trained: TrainedCard, recall: float, folder: Path, shape: tuple[int, int, int]) -> ModelCard:
     return ModelCard(
         view=trained.view,
         descriptor_dim=descriptor_dim(folder / "ground.onnx"),
@@ -78,6 +93,7 @@ def _card(trained: TrainedCard, recall: float, folder: Path) -> ModelCard:
         trained_on=trained.trained_on,
         fingerprint=trained.fingerprint,
         recall_at_1=recall,
+        map_shape=shape if shape[2] > 1 else None,
         sha256={file.name: sha256_file(file) for file in sorted(folder.glob("*.onnx"))},
     )
 

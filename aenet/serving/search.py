@@ -69,9 +69,10 @@ def search_gallery(
             found = index.search(queries, k, threads) if index else search(gallery.descriptors, queries, k, threads)
             tiles = np.full(len(asked), len(gallery.tiles))
         else:
-            *found, tiles = _compare_all(asked, gallery, k)
-        for number, question, scores, rows, count in zip(numbers, asked, *found, tiles, strict=True):
-            answers[number] = _match(question, scores, rows, int(count), gallery)
+            scores, rows, tiles = _compare_all(asked, gallery, k)
+            found = scores, rows
+        for number, question, score, row, count in zip(numbers, asked, *found, tiles, strict=True):
+            answers[number] = _match(question, score, row, int(count), gallery)
     return answers
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -54,12 +54,12 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         if job.done(shard):
             return read_shard(job, shard)[1]
         _log(job, "start", shard)
-        opened = _opened(job)
+        branch, gallery, index = _opened(job)
         started = time.perf_counter()
         photos = pd.read_parquet(job.out / PHOTOS).iloc[job.rows(shard)]
-        rows = place_photos(photos, *opened, job.options, on_progress)
+        rows = place_photos(photos, branch, gallery, index, job.options, on_progress)
         errors = sum(row["status"] == "error" for row in rows)
-        result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, opened.branch.runs_on, True)
+        result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
         _publish(job, result, rows)
         _log(job, "done", shard)
     return result
@@ -84,12 +84,7 @@ def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
     return table, result
 
 
-class _Opened(NamedTuple):
-    """What every shard of a job needs."""
-
-    branch: Branch
-    gallery: Gallery
-    index: GalleryIndex | None
+_Opened = tuple[Branch, Gallery, GalleryIndex | None]  # what every shard of a job needs
 
 
 def _opened(job: Job) -> _Opened:
@@ -107,7 +102,7 @@ def _open(
     branch = Branch(model, "ground", provider, threads, batch_size)
     # `plan` has read every byte against its digest; sizes are enough here.
     opened = Gallery.open(gallery, branch.card, full=False)
-    return _Opened(branch, opened, open_index(opened, full=False))
+    return branch, opened, open_index(opened, full=False)
 
 
 def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:

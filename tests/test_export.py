@@ -1,5 +1,6 @@
 """The exported model: equal to torch, the same wherever and whenever it is built, and silent about its builder."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,19 @@ def test_cubes_of_large_activations_stay_out_of_half_precision(tmp_path: Path) -
         write_half(tmp_path / f"{view}.onnx", tmp_path / f"{view}{HALF}")
     report = half_parity(tmp_path, _views(9), ExportConfig(threads=1))
     assert min(report["cosine"].values()) > 0.9999
+
+
+def test_an_overflow_that_the_cpu_does_not_feel_fails(tmp_path: Path) -> None:
+    for view in VIEWS:
+        _pooled(tmp_path / f"{view}.onnx")
+        model = onnx.load(tmp_path / f"{view}.onnx")
+        (kernel,) = [tensor for tensor in model.graph.initializer if tensor.name == "kernel"]
+        kernel.CopyFrom(numpy_helper.from_array(1e4 * numpy_helper.to_array(kernel), "kernel"))  # 255 e4 > 65,504
+        onnx.save(model, tmp_path / f"{view}.onnx")
+        write_half(tmp_path / f"{view}.onnx", tmp_path / f"{view}{HALF}")
+    report = half_parity(tmp_path, _views(9), ExportConfig(threads=1))
+    assert 1e6 < report["largest_activation"]["ground"] <= 255e4 and not report["passed"]
+    json.dumps(report, allow_nan=False)  # as it is published
 
 
 def test_a_graph_with_nothing_to_halve_is_refused(tmp_path: Path) -> None:

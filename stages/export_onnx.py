@@ -66,8 +66,8 @@ def _failure(report: dict[str, Any], config: ExportConfig) -> str:
 def _half_failure(report: dict[str, Any], config: ExportConfig) -> str:
     cosine, changed = min(report["cosine"].values()), max(report["top1_changed"], report["top1_changed_mixed"])
     return (
-        f"half precision would hold {max(report['largest_activation'].values()):,.0f} (it ends at 65,504), has a cosine "
-        f"of {cosine:.4f} with float32 (at least {config.fp16_cosine} is needed) and changes {changed} of "
+        f"half precision would hold {max(report['largest_activation'].values()):,.0f} (its end is 65,504), has a cosine"
+        f" of {cosine:.4f} with float32 (at least {config.fp16_cosine} is needed) and changes {changed} of "
         f"{report['places']} answers (at most {config.fp16_top1_changed:.1%} may): see "
         "reports/export_onnx/parity.json, or export fp32 alone"
     )

@@ -28,26 +28,30 @@ def fit_sharpness(similarity: Float[np.ndarray, "q r"], truth: Int[np.ndarray, "
         similarity: cosine similarities of validation queries and references, the true ones among them.
         truth: column of each query's true reference.
 
-    The likelihood is concave in b, so that Newton's steps from a small b find its only maximum.
+    The likelihood is concave in b: its slope is halved in on. One more query is taken to be answered by any reference
+    alike (label smoothing by 1 / (q + 1)), for q right answers in a row prove no certainty, and have no maximum.
 
     Raises:
         AenetError: the similarities say nothing of the truth: no b > 0 is better than guessing.
     """
-    own = np.take_along_axis(similarity, truth[:, None], axis=1)[:, 0].astype(np.float64)
-    sharpness = 1.0
-    for _ in range(100):
-        weight = np.exp(sharpness * (similarity - similarity.max(1, keepdims=True)))
-        weight /= weight.sum(1, keepdims=True)
-        expected = (weight * similarity).sum(1)
-        variance = (weight * (similarity - expected[:, None]) ** 2).sum(1).mean()
-        step = (own - expected).mean() / max(float(variance), 1e-12)
-        # Never more than double: far from the maximum the curvature says little.
-        sharpness = float(np.clip(sharpness + step, sharpness / 2, 2 * sharpness))
-        if not 1e-3 < sharpness < 1e6:
-            break
-        if abs(step) < 1e-6 * sharpness:
-            return sharpness
-    raise AenetError(f"no calibration for {len(truth)} validation queries: similarity says nothing of their places")
+    similarity = similarity.astype(np.float64)
+    own = np.take_along_axis(similarity, truth[:, None], axis=1)[:, 0]
+    own += (similarity.mean(1) - own) / (len(truth) + 1)
+    below = similarity - similarity.max(1, keepdims=True)
+
+    def slope(sharpness: float) -> float:
+        weight = np.exp(sharpness * below)
+        return float((own - (weight * similarity).sum(1) / weight.sum(1)).mean())
+
+    low, high = 1e-3, 1.0
+    if slope(low) <= 0:
+        raise AenetError(f"no calibration for {len(truth)} validation queries: similarity says nothing of their places")
+    while slope(high) > 0:
+        low, high = high, 2 * high
+    while high / low > 1 + 1e-6:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    return high
 
 
 def probabilities(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) -> Float[np.ndarray, "q k"]:

@@ -97,9 +97,10 @@ def _summarize(
 
 
 def _heading_error(places: pd.DataFrame, photos: pd.DataFrame) -> float | None:
-    """Median over the headings that were matched although the table tells them."""
+    """Median over the headings that were matched although the table tells them, places known to be wrong left out."""
     found, told = places["heading_deg"].to_numpy(np.float64), photos["heading_deg"].to_numpy(np.float64)
     judged = (places["heading_from"] == "matched").to_numpy() & np.isfinite(found) & np.isfinite(told)
+    judged &= ~(places["error_m"].to_numpy(np.float64) > NEAR_M)  # there, every heading is a guess
     return float(np.median(angle_between(found[judged], told[judged]))) if judged.any() else None
 
 

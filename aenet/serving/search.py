@@ -16,7 +16,7 @@ from aenet.serving.prior import Box, Near, allowed
 from aenet.serving.queries import Query
 
 _TILES, _BLOCK_BYTES = 512, 64 << 20  # compared at once, at most; spectra take as much again
-_QUERIES, _QUERY_BYTES = 256, 192 << 20
+_QUERIES, _QUERY_BYTES = 128, 192 << 20
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Summary:
         photos_per_second: over the time in which shards were computed, decoding and search included.
         ignored: files of a photo folder that no name ending makes a photo.
         newcomers: photos that came to the source after the job was planned.
-        median_heading_error_deg: of matched headings whose truth a table tells.
+        median_heading_error_deg: of matched headings whose truth a table tells, at places not known to be wrong.
         calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.
         risk_coverage: (share answered, share of those beyond 25 m), the surest answered first.
     """

@@ -46,6 +46,28 @@ def test_gallery_and_locate_from_the_shell(
     assert _run(monkeypatch, *build[:-4], "--provider", "tpu") == 2
 
 
+def test_options_of_locate_from_the_shell(
+    small_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--gallery", small_world.gallery, "--model", small_world.model, "--provider", "cpu", "--threads", 1)
+    locate, nights = ("locate", small_world.photos, *common, "-o"), tmp_path / "nights"
+    more = ("--own-gps", "60m", "--precision", 0.99, "--also", "geojson,kml", "--new-since", nights)
+    assert _run(monkeypatch, *locate, nights / "1", *more) == 0
+    said = capsys.readouterr().out
+    assert "abstained from" in said and "expected and observed within 25 m" in said
+    assert {"places.geojson", "places.kml"} <= {path.name for path in (nights / "1").iterdir()}
+    assert _run(monkeypatch, *locate, nights / "2", *more) == 0
+    assert "nothing new: all 12 photos" in capsys.readouterr().out
+    for words, sentence in (
+        (("--near", "48,9", "--box", "8,47,9,48"), "--near and --box exclude each other"),
+        (("--near", "48"), "'48' is not LAT,LON"),
+        (("--also", "shapefile"), "known are geojson, gpkg, kml"),
+    ):
+        assert _run(monkeypatch, *locate, tmp_path / "out", *words) == 2
+        assert sentence in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_views_of_another_kind_are_not_evaluated(
     small_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

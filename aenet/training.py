@@ -18,6 +18,7 @@ from aenet.engine.config import TrainConfig
 from aenet.engine.engine import Engine
 from aenet.engine.epoch import finish_epoch, run_epoch
 from aenet.engine.keeper import Keeper
+from aenet.engine.memory import keep_freed_memory
 from aenet.engine.position import Position
 from aenet.engine.processes import wait_for_all
 from aenet.engine.records import Epoch, Step, Trained
@@ -50,6 +51,7 @@ def train(
     """
     if len(train_views) < 2 or len(val_views) < 1:
         raise AenetError(f"{len(train_views)} training and {len(val_views)} validation pairs: too few to train")
+    keep_freed_memory()
     stop = stop or Stop()
     engine, position = Engine(config, len(train_views)), Position()
     keeper = Keeper(checkpoints, engine, position, stop)

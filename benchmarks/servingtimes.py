@@ -18,7 +18,7 @@ from aenet.nn.branches import TwoBranch
 from aenet.serving.cudasession import CudaOptions
 from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
 from aenet.serving.photos import list_photos
-from aenet.serving.reading import read_photos
+from aenet.serving.prefetch import read_photos
 from aenet.serving.session import Branch
 
 

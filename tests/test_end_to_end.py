@@ -66,7 +66,14 @@ def test_every_stage_leaves_what_it_promises(clone: Path, repro: str) -> None:
     assert list(table["variant"]) == ["Baseline", "AENet"]
     # The variant that is the model itself is the same training, hence the same result.
     assert table["R@1"].iloc[1] == pytest.approx(metrics["aenet"]["recall_at_1"])
-    for picture in ("evaluate/strips.png", "evaluate/heatmaps.png", "train/history.png", "ablation.png", "heatmaps.png", "evaluate/heading.png"):
+    for picture in (
+        "evaluate/strips.png",
+        "evaluate/heatmaps.png",
+        "train/history.png",
+        "ablation.png",
+        "heatmaps.png",
+        "evaluate/heading.png",
+    ):
         assert (clone / "reports" / picture).read_bytes().startswith(b"\x89PNG")
 
 

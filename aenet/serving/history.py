@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.serving.jobfiles import PHOTOS, SUCCESS
 
 _FILE = ["path", "bytes", "mtime_ns"]
-_SUCCESS, _PHOTOS = "_SUCCESS", "photos.parquet"
 
 
 class NothingNew(AenetError):
@@ -27,7 +27,7 @@ def unanswered(photos: pd.DataFrame, history: Path) -> pd.DataFrame:
     Raises:
         CorruptArtifact: a finished job's list of photos is not readable.
     """
-    answered = [_list(success.parent / _PHOTOS) for success in sorted(history.rglob(_SUCCESS))]
+    answered = [_list(success.parent / PHOTOS) for success in sorted(history.rglob(SUCCESS))]
     if not answered:
         return photos
     seen = pd.MultiIndex.from_frame(pd.concat(answered, ignore_index=True))

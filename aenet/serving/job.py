@@ -14,7 +14,6 @@ The files under `out` are the truth about what is done; nothing else is asked:
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -28,14 +27,14 @@ from aenet.locks import hold
 from aenet.serving.formats import Format
 from aenet.serving.gallery import Gallery
 from aenet.serving.galleryindex import index_digest, open_index
-from aenet.serving.history import NothingNew, unanswered
+from aenet.serving.jobfiles import JOB, LOG, PHOTOS, SHARDS, SUCCESS
+from aenet.serving.jobphotos import photos_of_job
 from aenet.serving.locateoptions import LocateOptions
-from aenet.serving.photos import list_photos, newcomers, photos_digest
+from aenet.serving.photos import photos_digest
 from aenet.serving.views import model_digest
 
 __all__ = ["JOB", "LOG", "PHOTOS", "SHARDS", "SUCCESS", "Job", "LocateOptions", "plan"]
 
-JOB, PHOTOS, SHARDS, SUCCESS, LOG = "job.json", "photos.parquet", "shards", "_SUCCESS", "computed.log"
 _TABLES = ("parquet", "csv", *get_args(Format))
 _FORMAT = 2  # raise it when rows change for the same inputs
 
@@ -116,7 +115,7 @@ def plan(
     opened = Gallery.open(gallery, card)
     open_index(opened)  # its bytes are checked here
     _check(options, card, opened)
-    table, newcomers = _photos(photos, out, history, lambda listed: _key(card, opened, listed, options))
+    table, newcomers = photos_of_job(photos, out, history, lambda listed: _key(card, opened, listed, options))
     key, ignored = _key(card, opened, table, options), int(table.attrs.get("ignored", 0))
     job = Job(key, out, gallery, model, options, len(table), ignored, newcomers)
     with hold(out / ".lock", f"output folder {out}"):
@@ -152,43 +151,6 @@ def _check(options: LocateOptions, card: ModelCard, gallery: Gallery) -> None:
             )
     if options.refine and gallery.manifest.spacing_m is None:
         raise AenetError(f"--refine needs a grid, and the tiles of {gallery.folder} have positions of their own")
-
-
-def _photos(
-    source: str | Path, out: Path, history: Path | None, key: Callable[[pd.DataFrame], str]
-) -> tuple[pd.DataFrame, int]:
-    """Return the photo list, an unfinished job's own where it is this one, and how many photos came since."""
-    begun = _begun(out, str(source))
-    if begun is not None and key(begun[1]) == begun[0]:
-        if history is None:
-            return begun[1], newcomers(source, begun[1])
-        try:
-            listed = unanswered(list_photos(source), history)
-        except AenetError:  # gone altogether
-            return begun[1], 0
-        return begun[1], int((~listed["path"].isin(set(begun[1]["path"]))).sum())
-    listed = list_photos(source)
-    if history is None:
-        return listed, 0
-    left = unanswered(listed, history)
-    if left.empty:
-        raise NothingNew(f"nothing new: all {len(listed):,} photos of {source} have been answered below {history}")
-    return left, 0
-
-
-def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:
-    """Return key and photo list of the unfinished job of this source in `out`, if there is one."""
-    if (out / SUCCESS).exists() or not (out / JOB).exists():
-        return None
-    try:
-        record = json.loads((out / JOB).read_bytes())
-        if record["source"] != source:
-            return None
-        table = pd.read_parquet(out / PHOTOS)
-        table.attrs["ignored"] = int(record["ignored"])
-        return str(record["key"]), table
-    except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `_prepare` says so
-        return None
 
 
 def _prepare(job: Job) -> bool:

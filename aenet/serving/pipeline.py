@@ -18,9 +18,10 @@ from aenet.serving.gallery import Gallery
 from aenet.serving.galleryindex import GalleryIndex
 from aenet.serving.locateoptions import LocateOptions
 from aenet.serving.places import NEIGHBOURS, error_row, placed_row
+from aenet.serving.prefetch import read_photos
 from aenet.serving.prior import of_photo
 from aenet.serving.queries import Query, describe, turns
-from aenet.serving.reading import Reading, read_photos
+from aenet.serving.reading import Reading
 from aenet.serving.search import Question, block_size, search_gallery
 from aenet.serving.session import Branch
 

@@ -2,24 +2,16 @@
 
 import hashlib
 import math
-import os
 import stat
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, UInt8
 from pydantic import Field
 
 from aenet.card import ViewSpec
-from aenet.cores import usable_cores
 from aenet.errors import AenetError
 from aenet.params import Config
 from aenet.serving.coverage import Strip, Whole, coverage
@@ -30,7 +22,6 @@ from aenet.serving.pose import Photo, Pose, Told, read_account
 MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
 Heading = Literal["auto", "north", "unknown"]
 """Which way photos look: as they say, else unknown; as they say, else north; or nothing they say counts."""
-_AHEAD_BYTES = 256 << 20  # views that wait for the network, at most
 _OVERSAMPLED = 4  # a reduced JPEG keeps this many pixels for each of the view's
 
 
@@ -152,45 +143,3 @@ def _content(path: Path, size: int) -> bytes:
             f"changed since the job was planned: {size:,} bytes then, {status.st_size:,} now: place it in another job"
         )
     return path.read_bytes()
-
-
-def read_photos(
-    photos: pd.DataFrame,
-    view: ViewSpec,
-    batch_size: int,
-    threads: int,
-    options: PhotoOptions | None = None,
-    heading: Heading = "auto",
-) -> Iterator[list[Reading]]:
-    """Yield the readings of a photo list in order, `batch_size` at a time; the next are decoded meanwhile.
-
-    No more than two batches, or 256 MiB of views, wait to be taken: memory does not grow with the list.
-
-    Args:
-        photos: rows of `photos.list_photos`.
-        view: the model's view.
-        batch_size: photos in a batch; the last may be smaller.
-        threads: decoders; 0 means one per usable core.
-        options: see PhotoOptions.
-        heading: see Heading.
-    """
-    columns = ["true_latitude", "true_longitude", "heading_deg", "fov_deg"]
-    rows = zip(photos["photo"], photos["path"], photos[columns].to_numpy(np.float64), photos["bytes"], strict=True)
-    ahead = max(2 * batch_size, _AHEAD_BYTES // (3 * view.height * view.width))
-    cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
-    with ThreadPoolExecutor(threads or usable_cores()) as pool:
-
-        def submit(row: tuple[str, bytes, np.ndarray, int]) -> Future[Reading]:
-            name, path, told, size = row
-            return pool.submit(
-                read_photo, Path(os.fsdecode(path)), name, view, Told(*map(float, told)), options, int(size), heading
-            )
-
-        waiting = deque(map(submit, islice(rows, ahead)))
-        try:
-            while waiting:
-                batch = [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
-                waiting.extend(map(submit, islice(rows, len(batch))))
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for them any more

@@ -22,7 +22,8 @@ from aenet.serving.decoding import decode_photo
 from aenet.serving.photos import list_photos, newcomers, photos_digest
 from aenet.serving.placement import FILL
 from aenet.serving.pose import Told
-from aenet.serving.reading import PhotoOptions, Reading, read_photo, read_photos
+from aenet.serving.prefetch import read_photos
+from aenet.serving.reading import PhotoOptions, Reading, read_photo
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
 PLACE = PhotoOptions(partial="place")

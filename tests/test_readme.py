@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +21,7 @@ def _row(label: str) -> list[float]:
 @pytest.mark.parametrize(
     ("label", "model"),
     [
-        ("AENet", "aenet"),
+        ("AENet, 0.2 M", "aenet"),
         ("colour histogram, plain", "colour_histogram"),
         ("colour histogram of 16", "colour_histogram_by_azimuth"),
     ],
@@ -29,6 +30,11 @@ def test_recalls_are_those_of_the_report(label: str, model: str) -> None:
     promised = _row(label)
     measured = [METRICS[model][f"recall_at_{k}"] for k in (1, 5, 10)]
     assert promised == pytest.approx(measured, abs=0.051)
+
+
+def test_recalls_at_unknown_heading_are_those_of_the_report() -> None:
+    measured = [METRICS["aenet"][f"unknown_heading_360_recall_at_{k}"] for k in (1, 5, 10)]
+    assert _row("the same, heading unknown") == pytest.approx(measured, abs=0.051)
 
 
 def test_the_model_beats_floor_and_chance_by_the_promised_margin() -> None:
@@ -47,12 +53,29 @@ def test_the_number_of_places_is_the_reports() -> None:
 
 
 def test_the_placements_are_those_of_the_committed_demo() -> None:
-    for name in ("district", "whole town"):
-        (line,) = [line for line in README.splitlines() if line.startswith(f"| map of the {name}")]
+    for name in ("district", "district, heading unknown", "whole town"):
+        (line,) = [line for line in README.splitlines() if line.startswith(f"| map of the {name}, a tile")]
         numbers = [float(number) for number in re.findall(r"([0-9.]+) (?:%|m)", line.partition("m |")[2])]
         row = DEMO[name]
         expected = [100 * row["within_25m"], row["median_error_m"], row["floor_median_m"]]
         assert numbers == pytest.approx(expected, abs=0.51)
+
+
+@pytest.mark.parametrize(
+    ("line", "variant"),
+    [
+        ("Baseline, no attention", "Baseline"),
+        ("Baseline + BAM", "Baseline + BAM"),
+        ("Baseline + CBAM", "Baseline + CBAM"),
+        ("AENet without MHNW", "AENet without MHNW"),
+        ("AENet, MHNW", "AENet"),
+    ],
+)
+def test_the_study_is_the_committed_one(line: str, variant: str) -> None:
+    table = pd.read_csv(ROOT / "docs/results/town/ablation.csv").set_index("variant")
+    (row,) = [text for text in README.splitlines() if text.startswith(f"| {line}")]
+    mean, spread = (float(cell.strip(" %")) for cell in row.strip("| ").split("|")[1:])
+    assert (mean, spread) == pytest.approx((table.loc[variant, "R@1"], table.loc[variant, "R@1 spread"]), abs=0.051)
 
 
 def test_the_demo_takes_the_promised_minutes() -> None:

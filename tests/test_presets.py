@@ -13,13 +13,13 @@ from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
 from aenet.evaluation import EvaluateConfig
+from aenet.export import ExportConfig
 from aenet.paper import VARIANTS
 from aenet.params import read_section, read_yaml
 from aenet.presets import set_values, use_preset
 from aenet.training import TrainConfig, train
 from stages.ablate import AblateConfig
 from stages.download import DownloadConfig
-from aenet.export import ExportConfig
 from stages.heatmaps import HeatmapsConfig
 from stages.polar_transform import PolarConfig
 
@@ -53,7 +53,7 @@ def test_params_are_valid_with_every_preset(project: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_takes_a_step(project: Path, name: str) -> None:
-    """Its own network, loss, optimiser, augmentation and sampling; random weights, because ImageNet's need a network."""
+    """Its own network, loss, optimiser and sampling; random weights, because ImageNet's need a network."""
     use_preset(name, project)
     config = read_section(project / "params.yaml", "train", TrainConfig)
     view = read_section(project / "params.yaml", "polar_transform", PolarConfig).view

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from aenet.artifacts import write_bytes
 from aenet.errors import AenetError
@@ -34,11 +33,11 @@ def use_preset(name: str, root: Path = Path()) -> list[str]:
     return sections
 
 
-def set_values(values: Mapping[str, str], root: Path = Path()) -> None:
-    """Set single values of params.yaml: dotted key -> value as it would be written in YAML.
+def set_values(values: Mapping[str, Any], root: Path = Path()) -> None:
+    """Set single values of params.yaml, by dotted key.
 
     Raises:
-        AenetError: a section or mapping on the way to a key is not there, or a value is not YAML.
+        AenetError: a section or mapping on the way to a key is not there.
     """
     with _edited(root / PARAMS_FILE) as target:
         for key, value in values.items():
@@ -50,10 +49,7 @@ def set_values(values: Mapping[str, str], root: Path = Path()) -> None:
                         f"cannot set {key}: {PARAMS_FILE} has no mapping '{part}' there{nearest(part, level)}"
                     )
                 level = level[part]
-            try:
-                level[last] = YAML(typ="safe", pure=True).load(value)
-            except YAMLError as error:
-                raise AenetError(f"cannot set {key}: {value!r} is not YAML (put text with : or # in quotes)") from error
+            level[last] = value
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from aenet.params import nearest
 from aenet.presets import set_values, use_preset
 from aenet.variants import KEYS, read_row
 from flows.graph import dvc
+from flows.options import from_words
 from stages.paths import Paths
 from stages.running import run
 
@@ -30,9 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     given = _parse(arguments)
     if given.row not in VARIANTS:
         raise AenetError(f"the paper's tables have no row '{given.row}'{nearest(given.row, VARIANTS)}")
-    values = dict(_pair(text) for text in given.set)
+    values = from_words(given.set)
     if given.source is not None:
-        values["download.source"] = f'"{given.source}"'
+        values["download.source"] = given.source
     use_preset(given.preset)
     set_values(values)
     stage = f"ablate@{given.row}"
@@ -48,13 +49,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", help="folder, archive or URL of the data set (download.source)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a value of params.yaml")
     return parser.parse_args(arguments)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise AenetError(f"--set {text}: expected KEY=VALUE, for example --set train.epochs=2")
-    return key, value
 
 
 def _say(name: str, paths: Paths) -> None:

@@ -100,7 +100,7 @@ def test_the_default_parameters_are_the_towns_preset() -> None:
 
 def test_single_values_are_set_and_everything_else_kept(project: Path) -> None:
     before = (project / "params.yaml").read_text()
-    set_values({"train.epochs": "2", "train.model.backbone.weights": "random"}, project)
+    set_values({"train.epochs": 2, "train.model.backbone.weights": "random"}, project)
     assert read_section(project / "params.yaml", "train", TrainConfig).epochs == 2
     after = (project / "params.yaml").read_text()
     assert after.splitlines()[0] == before.splitlines()[0]
@@ -110,5 +110,5 @@ def test_single_values_are_set_and_everything_else_kept(project: Path) -> None:
 def test_a_value_below_an_unknown_key_is_refused(project: Path) -> None:
     before = (project / "params.yaml").read_bytes()
     with pytest.raises(AenetError, match="did you mean 'train'"):
-        set_values({"trian.epochs": "2"}, project)
+        set_values({"trian.epochs": 2}, project)
     assert (project / "params.yaml").read_bytes() == before

@@ -71,7 +71,7 @@ class ModelCard(Config):
 
     Attributes:
         map_shape: (C, h, w) of a descriptor that is a map in C order, its w columns around the horizon as the view's
-            are (`aenet.azimuth`); None where it is no map, or the model was exported before maps were recorded.
+            are (`aenet.retrieval.azimuth`); None where it is no map, or was not recorded.
         calibration: None where it was not fitted: then answers have no confidence.
     """
 

@@ -8,8 +8,8 @@ import typer
 
 from aenet.errors import AenetError
 from aenet.extras import PIPELINE, need
-from aenet.serving.commands import Provider, Threads, gallery_app
-from aenet.serving.locatecommand import locate
+from aenet.serving.commands.gallery import Provider, Threads, gallery_app
+from aenet.serving.commands.locate import locate
 
 app = typer.Typer(help="Where was this photo taken? Cross-view geo-localization.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
@@ -66,8 +66,8 @@ def evaluate(
 
     from aenet.card import check_view
     from aenet.data.views import open_views
-    from aenet.evaluation import score
-    from aenet.serving.session import Branch
+    from aenet.retrieval.evaluation import score
+    from aenet.serving.sessions.session import Branch
 
     opened = open_views(views, split)
     ground = Branch(model, "ground", provider, threads)
@@ -85,7 +85,7 @@ def evaluate(
 @app.command()
 def doctor() -> None:
     """Say what is installed, which provider would run, what is broken and how to mend it; exit status 1 if broken."""
-    from aenet.doctor import diagnose
+    from aenet.checks.doctor import diagnose
 
     findings = diagnose()
     colours = {"ok": "green", "warn": "yellow", "broken": "red"}

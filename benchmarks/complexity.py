@@ -17,8 +17,8 @@ import pandas as pd
 import timm
 import torch
 
-from aenet.complexity import NOTE, VARIANTS, table
-from aenet.latency import Latency, measure
+from aenet.cost.complexity import NOTE, VARIANTS, table
+from aenet.cost.latency import Latency, measure
 from aenet.nn.branches import Branch, ModelConfig
 
 RESULTS = Path(__file__).parent / "results"

@@ -16,8 +16,8 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from aenet.serving.index import search
-from aenet.serving.ivf import Ivf, SearchOptions, build_ivf, rerank
+from aenet.serving.search.exact import search
+from aenet.serving.search.ivf import Ivf, SearchOptions, build_ivf, rerank
 
 SHARD = 131_072
 

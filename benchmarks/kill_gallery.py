@@ -20,8 +20,8 @@ from pyproj import CRS, Transformer
 
 from aenet.card import read_card
 from aenet.errors import AenetError
-from aenet.serving.gallery import Gallery
-from aenet.serving.mosaic import Mosaic
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.maps.mosaic import Mosaic
 
 MANIFEST = "manifest.json"
 

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "serving"
 
 import world
 
-from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.table import read_places
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.jobs.table import read_places
 
 HELD_SECONDS = 60.0  # how long workers of a killed client may hold their shards at most
 IN_USE = "in use by another run"

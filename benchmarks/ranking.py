@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet.positives import identity
-from aenet.ranking import rank
+from aenet.retrieval.positives import identity
+from aenet.retrieval.ranking import rank
 
 PLACES = 8884  # CVUSA's and CVACT's
 NOISE = {512: 5.0, 81_920: 60.0}  # in lengths of a descriptor: enough that some queries are missed

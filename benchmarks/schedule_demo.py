@@ -46,7 +46,7 @@ class Demo:
         """Make the world; nothing runs yet."""
         import world
 
-        from aenet.serving.build import GalleryOptions, build_gallery
+        from aenet.serving.galleries.build import GalleryOptions, build_gallery
 
         self.work, self.arguments, self.began = work, arguments, time.monotonic()
         pixels = world.make_pixels()

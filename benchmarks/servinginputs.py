@@ -10,13 +10,13 @@ from aenet.card import CARD, HALF, ModelCard, ViewSpec
 from aenet.cores import usable_cores
 from aenet.data.city.config import CityConfig, Panorama, Places
 from aenet.data.city.dataset import generate
-from aenet.export import VIEWS, descriptor_dim, export_branch
-from aenet.halfprecision import write_half
+from aenet.export.branches import VIEWS, descriptor_dim, export_branch
+from aenet.export.halfprecision import write_half
 from aenet.nn.attention import Triplet
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Flatten
-from aenet.serving.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
 
 
 def make_network(backbone: str) -> TwoBranch:

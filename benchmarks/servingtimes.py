@@ -15,11 +15,11 @@ import torch
 
 from aenet.card import HALF, read_card
 from aenet.nn.branches import TwoBranch
-from aenet.serving.cudasession import CudaOptions
+from aenet.serving.jobs.prefetch import read_photos
 from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
-from aenet.serving.photos import list_photos
-from aenet.serving.prefetch import read_photos
-from aenet.serving.session import Branch
+from aenet.serving.photos.listing import list_photos
+from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.session import Branch
 
 
 def clock(work: Callable[[], object], times: int = 1) -> tuple[float, float]:

@@ -21,8 +21,8 @@ from aenet.artifacts import write_bytes, write_json
 from aenet.data.pairs import read_pairs
 from aenet.errors import AenetError
 from aenet.progress import progress
-from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.summary import SUMMARY
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.jobs.summary import SUMMARY
 from flows.localize import localize
 from flows.pipeline import pipeline
 from stages.paths import Paths

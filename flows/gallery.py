@@ -25,9 +25,9 @@ from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.params import parse
-from aenet.serving.build import GalleryOptions, GallerySummary, build_gallery, source_key
-from aenet.serving.gallerymanifest import MANIFEST
-from aenet.serving.sources import open_source
+from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, source_key
+from aenet.serving.galleries.manifest import MANIFEST
+from aenet.serving.galleries.sources import open_source
 from flows.models import CHAMPION, Model, find_model
 from flows.options import from_words
 from flows.refreshed import Record, current, remove_old, switch, version_folder, write_record
@@ -58,10 +58,10 @@ def gallery(
     """Bring a gallery up to date with its source, its model and its options.
 
     Args:
-        source: map, tile tree, table of tiles or data set: see `aenet.serving.sources.open_source`.
+        source: map, tile tree, table of tiles or data set: see `aenet.serving.galleries.sources.open_source`.
         out: the link to the present version; versions are folders beside it, `OUT-<key>`.
         model: folder of an exported model, or `models:/NAME@ALIAS`: another champion makes another gallery.
-        options: any field of `aenet.serving.build.GalleryOptions`, for example `{"spacing_m": 10.0}`.
+        options: any field of `aenet.serving.galleries.build.GalleryOptions`, for example `{"spacing_m": 10.0}`.
         keep: earlier versions kept, for jobs that still run on them and for going back.
         retries: further attempts of a build that failed for another reason than bad input.
     """

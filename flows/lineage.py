@@ -6,9 +6,9 @@ import pandas as pd
 
 from aenet.artifacts import sha256_file, write_json
 from aenet.params import Config
-from aenet.serving.gallerymanifest import MANIFEST, read_gallery
-from aenet.serving.job import SUCCESS, Job
-from aenet.serving.table import read_places
+from aenet.serving.galleries.manifest import MANIFEST, read_gallery
+from aenet.serving.jobs.job import SUCCESS, Job
+from aenet.serving.jobs.table import read_places
 from aenet.tracking.context import source_tags
 from aenet.tracking.events import project_root
 from aenet.tracking.journal import Run

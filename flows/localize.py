@@ -21,7 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from aenet import tracking
 from aenet.errors import AenetError
 from aenet.params import parse
-from aenet.serving.history import NothingNew
+from aenet.serving.jobs.history import NothingNew
 from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
 from flows.drift import Drift
 from flows.lineage import drift_of, record_inputs, trace
@@ -60,7 +60,7 @@ def localize(
             scheduled for (UTC).
         model: folder of an exported model, `models:/NAME@ALIAS` in the model registry, or `gallery`: the one that
             embedded a gallery made by `flows.gallery`.
-        options: any field of `aenet.serving.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10}`.
+        options: any field of `aenet.serving.jobs.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10}`.
         new_only: leave out photos that a finished job below `history` has answered; with none left the run is
             completed with a sentence.
         history: the folder of all jobs; the one above `out` if none is given.

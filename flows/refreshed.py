@@ -12,7 +12,7 @@ from pathlib import Path
 from aenet.artifacts import write_json
 from aenet.errors import AenetError
 from aenet.params import Config
-from aenet.serving.gallerymanifest import MANIFEST
+from aenet.serving.galleries.manifest import MANIFEST
 
 _DIGITS = 12
 

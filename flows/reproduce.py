@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from aenet.ablation import title
 from aenet.errors import AenetError
-from aenet.paper import NAMES, RECALLS, VARIANTS
 from aenet.params import nearest
 from aenet.presets import set_values, use_preset
-from aenet.variants import KEYS, read_row
+from aenet.study.ablation import title
+from aenet.study.paper import NAMES, RECALLS, VARIANTS
+from aenet.study.variants import KEYS, read_row
 from flows.graph import dvc
 from flows.options import from_words
 from stages.paths import Paths

@@ -23,7 +23,7 @@ P = ParamSpec("P")
 
 
 class Cluster(NamedTuple):
-    """Where shards are computed: see `aenet.serving.engines.run_shards`."""
+    """Where shards are computed: see `aenet.serving.jobs.engines.run_shards`."""
 
     engine: Engine = "local"
     address: str | None = None

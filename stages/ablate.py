@@ -9,17 +9,17 @@ import torch
 from pydantic import Field
 
 from aenet.artifacts import atomic_file, write_json
-from aenet.complexity import complexity
+from aenet.cost.complexity import complexity
 from aenet.data.masks import open_masks
 from aenet.data.views import open_views
-from aenet.embed import embed_pairs
 from aenet.errors import AenetError
-from aenet.evaluation import EvaluateConfig, score
-from aenet.heatshares import measure
+from aenet.heat.shares import measure
+from aenet.inference.embed import embed_pairs
 from aenet.model import load_model, untrained
 from aenet.nn.attention import AttentionConfig
 from aenet.nn.losses import LossConfig
 from aenet.params import Config, read_section
+from aenet.retrieval.evaluation import EvaluateConfig, score
 from aenet.training import TrainConfig
 from stages.fitting import data_name, first_process, fit
 from stages.paths import Paths

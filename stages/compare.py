@@ -3,11 +3,11 @@
 from pydantic import ConfigDict, Field
 
 from aenet import figures
-from aenet.ablation import frame, markdown
 from aenet.artifacts import atomic_file, write_bytes
 from aenet.errors import AenetError
 from aenet.params import Config, read_section
-from aenet.variants import Row, read_row
+from aenet.study.ablation import frame, markdown
+from aenet.study.variants import Row, read_row
 from stages.paths import Paths
 from stages.running import console, run, tracked
 

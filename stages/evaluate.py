@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from aenet import figures, heatmaps
+from aenet import figures
 from aenet.artifacts import atomic_file, folder_digest, write_json
 from aenet.card import check_view
 from aenet.data.histogram import colour_histograms
 from aenet.data.views import Views, open_views
-from aenet.embed import embed_pairs
-from aenet.evaluation import EvaluateConfig, Evaluation, curve, protocol, score
-from aenet.headings import named, table
+from aenet.heat import heatmaps
+from aenet.inference.embed import embed_pairs
+from aenet.inference.headings import named, table
 from aenet.model import load_model
 from aenet.nn.branches import TwoBranch
 from aenet.params import read_section
+from aenet.retrieval.evaluation import EvaluateConfig, Evaluation, curve, protocol, score
 from stages.paths import Paths
 from stages.running import console, run, tracked
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
-from aenet.calibration import calibrate
 from aenet.card import CARD, HALF, ModelCard, check_view
 from aenet.data.views import open_views
-from aenet.embed import map_shape
 from aenet.errors import AenetError
-from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
-from aenet.halfprecision import half_parity, write_half
+from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
+from aenet.export.calibration import calibrate
+from aenet.export.halfprecision import half_parity, write_half
+from aenet.inference.embed import map_shape
 from aenet.model import TrainedCard, load_model
 from aenet.params import read_section
 from stages.paths import Paths

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from aenet.data.views import open_views
 from aenet.errors import AenetError
-from aenet.heatmaps import compare_figure
+from aenet.heat.heatmaps import compare_figure
 from aenet.model import load_model
 from aenet.params import Config, read_section
 from stages.paths import Paths

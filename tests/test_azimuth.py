@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aenet import azimuth, fieldofview
 from aenet.errors import AenetError
+from aenet.retrieval import azimuth, fieldofview
 
 MEAN = np.array([9, 9, 9], np.uint8)
 ALL = np.ones((1, 16), bool)

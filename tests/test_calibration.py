@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from serving import world
 
-from aenet.calibration import calibrate, displace
 from aenet.card import read_card
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.export import ExportConfig
+from aenet.export.branches import ExportConfig
+from aenet.export.calibration import calibrate, displace
 from aenet.polar import polar_transform
 
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aenet.complexity import PAPER, RECOUNTED, VARIANTS, Complexity, complexity, table
+from aenet.cost.complexity import PAPER, RECOUNTED, VARIANTS, Complexity, complexity, table
+from aenet.cost.latency import measure
 from aenet.errors import AenetError
-from aenet.latency import measure
 from aenet.nn.branches import Branch, ModelConfig
 
 V2_S = 20_177_488

@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 
 from aenet.checks import cuda
-from aenet.doctor import diagnose
-from aenet.serving.cuda import CudaDevice, cuda_device
+from aenet.checks.doctor import diagnose
+from aenet.serving.sessions.cuda import CudaDevice, cuda_device
 
 ABSENT = CudaDevice(reason="no NVIDIA device file (/dev/nvidiactl)")
 H100 = CudaDevice("NVIDIA H100", "CUDA 12.8", version=12080)

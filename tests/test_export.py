@@ -16,14 +16,14 @@ from aenet.card import HALF, ViewSpec
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
-from aenet.export import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
-from aenet.halfprecision import half_parity, write_half
+from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
+from aenet.export.halfprecision import half_parity, write_half
 from aenet.model import TrainedCard, load_model, save_model
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Gem, HeadConfig, Projection
 from aenet.params import read_section
-from aenet.serving.cuda import cuda_device
-from aenet.serving.cudasession import BATCH_DIMENSION, CPU, CudaOptions, open_cuda
+from aenet.serving.sessions.cuda import cuda_device
+from aenet.serving.sessions.cudaoptions import BATCH_DIMENSION, CPU, CudaOptions, open_cuda
 from aenet.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]

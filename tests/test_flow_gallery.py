@@ -14,7 +14,7 @@ from tracking_store import new_project
 
 from aenet import tracking
 from aenet.artifacts import atomic_folder, write_json
-from aenet.serving.gallerymanifest import MANIFEST, read_gallery
+from aenet.serving.galleries.manifest import MANIFEST, read_gallery
 from aenet.tracking.sync import sync_all
 from flows.gallery import gallery, main
 from flows.localize import localize

@@ -20,7 +20,7 @@ from tracking_store import new_project, runs_of
 
 from aenet import tracking
 from aenet.artifacts import atomic_folder, sha256_file
-from aenet.serving.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.localize import LocateOptions, plan
 from aenet.tracking.sync import sync_all
 from flows.drift import chance, distance

@@ -13,7 +13,7 @@ import yaml
 from prefect_server import server_url
 
 from aenet.params import parse
-from aenet.serving.build import GalleryOptions
+from aenet.serving.galleries.build import GalleryOptions
 from aenet.serving.localize import LocateOptions
 from flows.localize import localize
 

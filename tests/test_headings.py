@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet import embed as embedding
-from aenet import figures, headings, horizon, metrics
+from aenet import figures
 from aenet.card import ViewSpec
 from aenet.data.views import Views
-from aenet.embed import embed, embed_pairs, map_shape
 from aenet.errors import AenetError
-from aenet.evaluation import EvaluateConfig, score
+from aenet.inference import embed as embedding
+from aenet.inference import headings, horizon
+from aenet.inference.embed import embed, embed_pairs, map_shape
 from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.rowblocks import is_mapped
+from aenet.retrieval import metrics
+from aenet.retrieval.evaluation import EvaluateConfig, score
+from aenet.retrieval.rowblocks import is_mapped
 
 PLACES, WIDTH = 12, 256
 

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aenet.attribution import attribute, similarity_heat
 from aenet.card import ViewSpec
 from aenet.data.masks import Masks
 from aenet.data.views import Views
 from aenet.errors import AenetError
-from aenet.heatmaps import compare_figure, stretched
-from aenet.heatshares import enlargement, heat_shares, measure, summarize
+from aenet.heat.attribution import attribute, similarity_heat
+from aenet.heat.heatmaps import compare_figure, stretched
+from aenet.heat.shares import enlargement, heat_shares, measure, summarize
 from aenet.nn.attention import NoAttention, Triplet
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch

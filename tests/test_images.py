@@ -158,7 +158,7 @@ from pathlib import Path
 from aenet.images import probe
 from aenet.card import ViewSpec
 from aenet.errors import UnreadableImage
-from aenet.serving.reading import read_photo
+from aenet.serving.photos.reading import read_photo
 
 def peak_mb():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aenet import metrics, ranking
 from aenet.errors import AenetError
+from aenet.retrieval import metrics, ranking
 
 
 def unit(n: int, d: int, seed: int) -> np.ndarray:

@@ -12,11 +12,11 @@ from aenet.card import ViewSpec
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
-from aenet.evaluation import EvaluateConfig
-from aenet.export import ExportConfig
-from aenet.paper import VARIANTS
+from aenet.export.branches import ExportConfig
 from aenet.params import read_section, read_yaml
 from aenet.presets import set_values, use_preset
+from aenet.retrieval.evaluation import EvaluateConfig
+from aenet.study.paper import VARIANTS
 from aenet.training import TrainConfig, train
 from stages.ablate import AblateConfig
 from stages.download import DownloadConfig

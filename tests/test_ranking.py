@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aenet import positives, ranking, rowblocks
 from aenet.errors import AenetError
+from aenet.retrieval import positives, ranking, rowblocks
 
 
 def unit(n: int, d: int, seed: int) -> np.ndarray:
@@ -138,7 +138,7 @@ def test_positions_are_needed_for_metres() -> None:
 MEASURED = """
 import sys
 import numpy as np
-from aenet.ranking import ranks
+from aenet.retrieval.ranking import ranks
 def peak():
     return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))) // 1024
 query, reference = (np.load(name, mmap_mode="r") for name in sys.argv[1:])

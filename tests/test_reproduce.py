@@ -10,7 +10,7 @@ import pytest
 from datasets import build_cvact, build_cvusa
 from project import ROOT, commit, copy_project, run_in
 
-from aenet.paper import VARIANTS
+from aenet.study.paper import VARIANTS
 
 COMMAND = re.compile(r"`aenet reproduce (\S+) (\S+) --source DIR`")
 COMMANDS = COMMAND.findall((ROOT / "docs" / "reproduce.md").read_text())

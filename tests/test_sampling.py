@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet import mining
 from aenet.card import ViewSpec
 from aenet.data.neighbours import ground_neighbours, group_neighbours, joined, positions
 from aenet.data.pairs import COLUMNS
@@ -21,9 +20,10 @@ from aenet.data.sampling import (
     epoch_order,
 )
 from aenet.data.views import Views
-from aenet.embed import embed_pairs
+from aenet.engine import mining
 from aenet.errors import AenetError
 from aenet.geodesy import distance_m
+from aenet.inference.embed import embed_pairs
 from aenet.nn.attention import Triplet
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch

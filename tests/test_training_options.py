@@ -12,10 +12,10 @@ from aenet.data.batches import batches
 from aenet.engine.config import TrainConfig
 from aenet.engine.ema import Ema
 from aenet.engine.engine import Engine
+from aenet.engine.optimization import OptimizerConfig, build_optimizer
 from aenet.engine.step import compute_gradient
 from aenet.errors import AenetError
 from aenet.nn.branches import TwoBranch
-from aenet.optimization import OptimizerConfig, build_optimizer
 from aenet.training import Trained, train
 
 

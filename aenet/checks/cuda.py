@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from aenet.checks.finding import Finding
-from aenet.serving.cuda import CudaDevice, cuda_device
+from aenet.serving.sessions.cuda import CudaDevice, cuda_device
 
 _PCI = Path("/sys/bus/pci/devices")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor; class of display controllers

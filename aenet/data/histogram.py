@@ -8,7 +8,7 @@ into that many equal slices of azimuth, each with its own histogram, so that col
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from aenet.metrics import ranks, summary
+from aenet.retrieval.metrics import ranks, summary
 
 BINS = 8
 

@@ -22,8 +22,8 @@ from pydantic import Field
 
 from aenet.data.neighbours import ground_neighbours, group_neighbours, joined, positions
 from aenet.errors import AenetError
-from aenet.metrics import best_match
 from aenet.params import Config
+from aenet.retrieval.metrics import best_match
 
 
 class RandomBatches(Config):
@@ -92,8 +92,8 @@ def epoch_order(
     Args:
         pairs: the pair table of the split, one row per pair.
         seed: differs from epoch to epoch.
-        describe: returns the pairs' current ground and aerial descriptors (`aenet.mining.describe_pairs` does, in
-            little memory); called only where they are needed.
+        describe: returns the pairs' current ground and aerial descriptors (`aenet.engine.mining.describe_pairs`
+            does, in little memory); called only where they are needed.
         mined: goes from epoch to epoch; needed only where `every` is above 1.
 
     Raises:

@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from aenet.data.augment import AugmentConfig
 from aenet.data.sampling import SamplingConfig
+from aenet.engine.optimization import OptimizerConfig
 from aenet.errors import AenetError
 from aenet.nn.branches import ModelConfig
 from aenet.nn.losses import LossConfig
-from aenet.optimization import OptimizerConfig
 from aenet.params import Config
 
 

@@ -16,13 +16,13 @@ from aenet.data.batches import derive_seed, steps_per_epoch
 from aenet.engine.config import TrainConfig
 from aenet.engine.ema import Ema
 from aenet.engine.guard import Guard
+from aenet.engine.optimization import build_optimizer
 from aenet.engine.processes import Processes
 from aenet.engine.step import Taken, gradient_norm
 from aenet.engine.syncnorm import synchronise
 from aenet.errors import AenetError
 from aenet.nn.branches import TwoBranch
 from aenet.nn.losses import build_loss
-from aenet.optimization import build_optimizer
 
 # The others wait for the main process: for its lock, for its validation.
 _PATIENCE = timedelta(hours=12)

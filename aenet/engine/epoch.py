@@ -8,20 +8,20 @@ from itertools import islice
 
 import numpy as np
 
-from aenet import metrics
 from aenet.data.batches import batches, derive_seed
 from aenet.data.sampling import Mined, epoch_order
 from aenet.data.views import Views
-from aenet.embed import embed_pairs
 from aenet.engine.engine import Engine
 from aenet.engine.keeper import Keeper
+from aenet.engine.mining import describe_pairs
 from aenet.engine.position import Position
 from aenet.engine.records import Epoch, Step
 from aenet.engine.step import compute_gradient
 from aenet.engine.stopping import Stop
 from aenet.errors import AenetError
-from aenet.mining import describe_pairs
+from aenet.inference.embed import embed_pairs
 from aenet.nn.branches import TwoBranch
+from aenet.retrieval import metrics
 
 
 def run_epoch(

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from aenet.checkpoints import read_checkpoint, read_file, write_checkpoint
 from aenet.engine import rng
+from aenet.engine.checkpoints import read_checkpoint, read_file, write_checkpoint
 from aenet.engine.engine import Engine
 from aenet.engine.position import Position
 from aenet.engine.stopping import Stop, Stopped

@@ -8,19 +8,19 @@ import pandas as pd
 import pyarrow as pa
 
 from aenet.artifacts import write_bytes, write_json
-from aenet.azimuth import angle_between
 from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
-from aenet.serving.formats import write_format
-from aenet.serving.gallery import Gallery
-from aenet.serving.job import PHOTOS, SUCCESS, Job
-from aenet.serving.places import SCHEMA
-from aenet.serving.report import write_report
-from aenet.serving.selfknowledge import calibration_bins, risk_coverage
-from aenet.serving.shard import ShardResult, read_shard
-from aenet.serving.summary import NEAR_M, SUMMARY, Summary
-from aenet.serving.table import read_places, write_csv, write_geoparquet
+from aenet.retrieval.azimuth import angle_between
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.jobs.formats import write_format
+from aenet.serving.jobs.job import PHOTOS, SUCCESS, Job
+from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.jobs.selfknowledge import calibration_bins, risk_coverage
+from aenet.serving.jobs.shard import ShardResult, read_shard
+from aenet.serving.jobs.summary import NEAR_M, SUMMARY, Summary
+from aenet.serving.jobs.table import read_places, write_csv, write_geoparquet
+from aenet.serving.report.page import write_report
 
 
 def finish(job: Job) -> Summary:

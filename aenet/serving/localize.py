@@ -11,12 +11,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from aenet.serving.engines import Engine, run_shards
 from aenet.serving.finish import finish
-from aenet.serving.history import NothingNew
-from aenet.serving.job import Job, LocateOptions, plan
-from aenet.serving.shard import ShardResult, run_shard
-from aenet.serving.summary import Summary
+from aenet.serving.jobs.engines import Engine, run_shards
+from aenet.serving.jobs.history import NothingNew
+from aenet.serving.jobs.job import Job, LocateOptions, plan
+from aenet.serving.jobs.shard import ShardResult, run_shard
+from aenet.serving.jobs.summary import Summary
 
 __all__ = [
     "Engine",

@@ -3,7 +3,7 @@
 import pytest
 from serving import world
 
-from aenet.serving.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
 
 
 @pytest.fixture(scope="session")

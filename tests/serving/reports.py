@@ -9,11 +9,11 @@ import pyarrow as pa
 from serving.world import World
 
 from aenet.card import read_card
-from aenet.serving.gallery import Gallery
-from aenet.serving.job import PHOTOS, LocateOptions, plan
-from aenet.serving.places import SCHEMA
-from aenet.serving.report import write_report
-from aenet.serving.summary import Summary
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.jobs.job import PHOTOS, LocateOptions, plan
+from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.jobs.summary import Summary
+from aenet.serving.report.page import write_report
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)
 NEWER = {

@@ -13,12 +13,12 @@ from serving.world import World
 
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.images import encode_jpeg
-from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.extend import AddOptions, add_to_gallery
-from aenet.serving.galleryindex import build_gallery_index
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.extend import AddOptions, add_to_gallery
+from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, NothingNew, locate, plan, run_shard
-from aenet.serving.prior import Box, Near, OwnGps
-from aenet.serving.table import read_places
+from aenet.serving.search.galleryindex import build_gallery_index
+from aenet.serving.search.prior import Box, Near, OwnGps
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=8, thumbnails=0)
 HEADINGS = np.linspace(0, 330, 12)

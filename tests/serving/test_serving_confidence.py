@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aenet.errors import AenetError
-from aenet.serving.confidence import error_radius_m, fit_sharpness, probabilities, spread_m, within
+from aenet.serving.search.confidence import error_radius_m, fit_sharpness, probabilities, spread_m, within
 
 
 def _simulated(queries: int, references: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,8 @@ import pytest
 from serving.world import World
 
 from aenet.errors import AenetError
+from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shards
-from aenet.serving.table import read_places
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=2, thumbnails=0)
 
@@ -62,7 +62,7 @@ def _log(out: Path) -> list[str]:
 
 
 def test_a_silent_scheduler_is_named(small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aenet.serving.engines.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("aenet.serving.jobs.engines.ANSWER_SECONDS", 1)
     with pytest.raises(AenetError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
         locate(small.photos, small.gallery, small.model, tmp_path, OPTIONS, engine="dask", address="tcp://127.0.0.1:9")
 

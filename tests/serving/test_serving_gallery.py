@@ -24,17 +24,17 @@ from aenet.data.pairs import write_pairs
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.geodesy import distance_m
 from aenet.images import decode_bytes, encode_jpeg
-from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.floor import grid_floor
-from aenet.serving.gallery import Gallery
-from aenet.serving.galleryoptions import SourceOptions
-from aenet.serving.index import search
-from aenet.serving.job import plan
-from aenet.serving.mosaic import Mosaic
-from aenet.serving.raster import RasterSource
-from aenet.serving.session import Branch
-from aenet.serving.sources import open_source
-from aenet.serving.units import parse_area, parse_metres
+from aenet.serving.commands.units import parse_area, parse_metres
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.floor import grid_floor
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.galleries.options import SourceOptions
+from aenet.serving.galleries.sources import open_source
+from aenet.serving.jobs.job import plan
+from aenet.serving.maps.mosaic import Mosaic
+from aenet.serving.maps.raster import RasterSource
+from aenet.serving.search.exact import search
+from aenet.serving.sessions.session import Branch
 from aenet.serving.views import photo_view
 
 FAST = {"provider": "cpu", "threads": 1}
@@ -322,7 +322,7 @@ def test_search_is_exact_across_shards_and_halves() -> None:
 def test_a_killed_build_goes_on_where_it_stopped(small_world: World, tmp_path: Path) -> None:
     out = tmp_path / "gallery"
     code = (
-        "import sys; from pathlib import Path; from aenet.serving.build import *;"
+        "import sys; from pathlib import Path; from aenet.serving.galleries.build import *;"
         "s, o, m = map(Path, sys.argv[1:]);"
         "build_gallery(s, o, m, GalleryOptions(spacing_m=8.0, shard_size=150, provider='cpu', threads=1))"
     )

@@ -12,9 +12,9 @@ from serving.world import World
 
 from aenet.card import ViewSpec
 from aenet.polar import polar_transform
-from aenet.serving.mosaic import Mosaic
-from aenet.serving.polarcut import cut_view
-from aenet.serving.raster import RasterSource
+from aenet.serving.maps.mosaic import Mosaic
+from aenet.serving.maps.polarcut import cut_view
+from aenet.serving.maps.raster import RasterSource
 
 SPEC = ViewSpec(height=64, width=512, tile_size_m=60.0)
 PIXEL_M = 0.25
@@ -142,7 +142,7 @@ def test_the_grid_is_the_same_on_the_ground_at_every_latitude(tmp_path: Path) ->
 
 def test_metres_hold_far_from_the_middle_of_the_earths_grids() -> None:
     """The matrix of a centre against the ellipsoid, in a system of feet turned by several degrees."""
-    from aenet.serving.polarcut import ground_to_grid
+    from aenet.serving.maps.polarcut import ground_to_grid
 
     crs = CRS.from_epsg(2249)
     matrix = ground_to_grid(crs.to_wkt(), np.array([42.3]), np.array([-72.9]), 35.0)[0]

@@ -21,12 +21,12 @@ from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from aenet.images import decode, decode_bytes
 from aenet.locks import hold
-from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.duplicates import near
-from aenet.serving.extend import AddOptions, add_to_gallery
-from aenet.serving.gallery import Gallery
-from aenet.serving.projection import Projection
-from aenet.serving.reporttext import footer
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.duplicates import near
+from aenet.serving.galleries.extend import AddOptions, add_to_gallery
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.report.projection import Projection
+from aenet.serving.report.reporttext import footer
 
 FAST = {"provider": "cpu", "threads": 1}
 WEST, EAST = 450, 260  # columns of the map at which the halves end and begin: they overlap
@@ -168,7 +168,7 @@ def test_what_does_not_fit_a_gallery_is_not_added(
 
 
 ADD = (
-    "import sys; from pathlib import Path; from aenet.serving.extend import *;"
+    "import sys; from pathlib import Path; from aenet.serving.galleries.extend import *;"
     "g, s, m = map(Path, sys.argv[1:]);"
     "add_to_gallery(g, s, m, AddOptions(shard_size=40, provider='cpu', threads=1))"
 )
@@ -229,7 +229,7 @@ def test_a_full_disk_is_said_and_tears_nothing(
     """No file may grow beyond a limit, that is what a full disk looks like; then there is room again."""
     before = (gallery / "manifest.json").read_bytes()
     build = (
-        "import sys; from pathlib import Path; from aenet.serving.build import *;"
+        "import sys; from pathlib import Path; from aenet.serving.galleries.build import *;"
         "o, s, m = map(Path, sys.argv[1:]);"
         "build_gallery(s, o, m, GalleryOptions(spacing_m=20.0, provider='cpu', threads=1))"
     )
@@ -274,7 +274,7 @@ def test_two_builds_at_once_give_one_gallery(
 ) -> None:
     """Of two maps into one folder: one is refused, and what stands is wholly of the other."""
     code = (
-        "import sys; from pathlib import Path; from aenet.serving.build import *;"
+        "import sys; from pathlib import Path; from aenet.serving.galleries.build import *;"
         "from aenet.errors import AenetError\n"
         "s, o, m = map(Path, sys.argv[1:])\n"
         "try: build_gallery(s, o, m, GalleryOptions(spacing_m=10.0, shard_size=20, provider='cpu', threads=1))\n"

@@ -19,14 +19,14 @@ from aenet.card import ViewSpec, read_card
 from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from aenet.images import encode_jpeg
-from aenet.serving.build import GalleryOptions, build_gallery
-from aenet.serving.describe import storage_of
-from aenet.serving.gallery import Gallery
-from aenet.serving.galleryoptions import SourceOptions
-from aenet.serving.geotiff import inspect
-from aenet.serving.mosaic import Mosaic
-from aenet.serving.sources import open_source
-from aenet.serving.tiletree import TileTree
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.describe import storage_of
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.galleries.options import SourceOptions
+from aenet.serving.galleries.sources import open_source
+from aenet.serving.maps.geotiff import inspect
+from aenet.serving.maps.mosaic import Mosaic
+from aenet.serving.maps.tiletree import TileTree
 
 FAST = {"provider": "cpu", "threads": 1}
 SPEC = ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aenet.errors import CorruptArtifact
-from aenet.serving.index import search
-from aenet.serving.ivf import INDEX, Ivf, SearchOptions, build_ivf, rerank
+from aenet.serving.search.exact import search
+from aenet.serving.search.ivf import INDEX, Ivf, SearchOptions, build_ivf, rerank
 
 DIM, SIZES = 32, (700, 1300)
 

@@ -1,11 +1,11 @@
-"""Scores of the search against the reference formulae of `aenet.azimuth`, for every kind of photo."""
+"""Scores of the search against the reference formulae of `aenet.retrieval.azimuth`, for every kind of photo."""
 
 import numpy as np
 import pytest
 
-from aenet import azimuth
-from aenet.serving.matching import heading_of, kind, matcher
-from aenet.serving.queries import Query
+from aenet.retrieval import azimuth
+from aenet.serving.search.queries import Query
+from aenet.serving.search.scores import heading_of, kind, matcher
 
 
 def _unit(generator: np.random.Generator, count: int, shape: tuple[int, int, int]) -> np.ndarray:

@@ -18,12 +18,12 @@ from aenet.card import ViewSpec
 from aenet.data.views import ground_view
 from aenet.errors import AenetError, UnreadableImage
 from aenet.images import encode_jpeg
-from aenet.serving.decoding import decode_photo
-from aenet.serving.photos import list_photos, newcomers, photos_digest
-from aenet.serving.placement import FILL
-from aenet.serving.pose import Told
-from aenet.serving.prefetch import read_photos
-from aenet.serving.reading import PhotoOptions, Reading, read_photo
+from aenet.serving.jobs.prefetch import read_photos
+from aenet.serving.photos.decoding import decode_photo
+from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
+from aenet.serving.photos.placement import FILL
+from aenet.serving.photos.pose import Told
+from aenet.serving.photos.reading import PhotoOptions, Reading, read_photo
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
 PLACE = PhotoOptions(partial="place")
@@ -166,7 +166,7 @@ from pathlib import Path
 import importlib.util
 importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "pillow_heif" else find(name)
 from aenet.card import ViewSpec
-from aenet.serving.reading import read_photo
+from aenet.serving.photos.reading import read_photo
 reading = read_photo(Path(sys.argv[1]), "it", ViewSpec(height=16, width=64, tile_size_m=60.0))
 print(reading.reason, reading.sha256 is not None)
 """
@@ -238,7 +238,7 @@ _PEAK = """
 import sys
 from pathlib import Path
 from aenet.card import ViewSpec
-from aenet.serving.reading import read_photo
+from aenet.serving.photos.reading import read_photo
 
 def peak_mb():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -11,9 +11,9 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
 from aenet.errors import AenetError
-from aenet.serving.declination import declination_deg
-from aenet.serving.pose import Photo, Told, read_account
-from aenet.serving.xmp import MAX_BYTES, read_properties
+from aenet.serving.photos.declination import declination_deg
+from aenet.serving.photos.pose import Photo, Told, read_account
+from aenet.serving.photos.xmp import MAX_BYTES, read_properties
 
 GPS = {1: "N", 2: (47.0, 39.0, 36.0), 3: "E", 4: (9.0, 10.0, 12.0)}  # 47.66, 9.17
 GPANO = "http://ns.google.com/photos/1.0/panorama/"

@@ -10,10 +10,10 @@ from aenet.card import ViewSpec
 from aenet.data.views import ground_view
 from aenet.errors import AenetError
 from aenet.images import resize
-from aenet.serving.coverage import Coverage, Lens, Strip, Whole, coverage
-from aenet.serving.placement import FILL, Placed, place, vertical_span
-from aenet.serving.pose import Photo
-from aenet.serving.sphere import Sphere
+from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
+from aenet.serving.photos.placement import FILL, Placed, place, vertical_span
+from aenet.serving.photos.pose import Photo
+from aenet.serving.photos.sphere import Sphere
 
 SPEC = ViewSpec(height=64, width=256, tile_size_m=70.0)  # +-45 degrees
 CVACT = ViewSpec(height=112, width=512, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)

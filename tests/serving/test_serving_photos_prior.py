@@ -7,7 +7,17 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from aenet.errors import AenetError
-from aenet.serving.prior import Box, Near, OwnGps, Prior, allowed, of_photo, parse_box, parse_distance, parse_near
+from aenet.serving.search.prior import (
+    Box,
+    Near,
+    OwnGps,
+    Prior,
+    allowed,
+    of_photo,
+    parse_box,
+    parse_distance,
+    parse_near,
+)
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,16 @@ from serving.world import World
 
 from aenet.card import ViewSpec, read_card
 from aenet.images import decode_bytes
-from aenet.serving import reportdata
-from aenet.serving.curve import error_curve, heading_curve, recall_bars
-from aenet.serving.gallery import Gallery
+from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.localize import LocateOptions, locate
-from aenet.serving.placement import FILL
-from aenet.serving.reading import PhotoOptions
-from aenet.serving.reasons import reason_kinds
-from aenet.serving.reliability import calibration, score_histogram, wilson
-from aenet.serving.reportpictures import draw
-from aenet.serving.trust import risk_coverage, trust_bars
+from aenet.serving.photos.placement import FILL
+from aenet.serving.photos.reading import PhotoOptions
+from aenet.serving.report import reportdata
+from aenet.serving.report.curve import error_curve, heading_curve, recall_bars
+from aenet.serving.report.reasons import reason_kinds
+from aenet.serving.report.reliability import calibration, score_histogram, wilson
+from aenet.serving.report.reportpictures import draw
+from aenet.serving.report.trust import risk_coverage, trust_bars
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)

@@ -17,10 +17,10 @@ from serving.world import World
 
 from aenet.card import HALF, read_card
 from aenet.errors import AenetError, CorruptArtifact
-from aenet.serving.cuda import cuda_device
-from aenet.serving.cudasession import Bound, CudaOptions, providers
-from aenet.serving.runtime import open_network
-from aenet.serving.session import Branch
+from aenet.serving.sessions.cuda import cuda_device
+from aenet.serving.sessions.cudaoptions import Bound, CudaOptions, providers
+from aenet.serving.sessions.runtime import open_network
+from aenet.serving.sessions.session import Branch
 from aenet.serving.views import model_digest
 
 
@@ -109,7 +109,7 @@ def test_without_a_device_cuda_is_an_error_and_auto_says_cpu_and_prints_nothing(
     with pytest.raises(AenetError, match=r"cuda was demanded but .* --provider auto or cpu"):
         Branch(small_world.model, "ground", "cuda", 1)
     code = (
-        "import sys; from pathlib import Path; from aenet.serving.session import Branch;"
+        "import sys; from pathlib import Path; from aenet.serving.sessions.session import Branch;"
         "print(Branch(Path(sys.argv[1]), 'ground', 'auto', 1).runs_on)"
     )
     ran = subprocess.run(

@@ -1,0 +1,1 @@
+"""The commands of `aenet gallery` and `aenet locate`."""

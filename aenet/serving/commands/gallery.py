@@ -1,0 +1,143 @@
+"""The commands `aenet gallery ...`: thin, and lazy so that `--help` answers at once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+gallery_app = typer.Typer(help="Galleries: embedded tiles of a map, ready to be searched.", no_args_is_help=True)
+
+Model = Annotated[Path, typer.Option("--model", "-m", help="folder of an exported model")]
+Provider = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="auto, cuda (refuse to run without it) or cpu")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads of one inference; 0: one per core")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace another job's results there")]
+Split = Annotated[str, typer.Option(help="which split, where SOURCE is a data set")]
+Area = Annotated[str | None, typer.Option(help="west,south,east,north in degrees; default: all")]
+MinValid = Annotated[
+    float, typer.Option(min=0.01, max=1.0, help="share of a tile that must be map, else it is dropped")
+]
+Zoom = Annotated[int | None, typer.Option(help="zoom of a tile tree; default: its deepest")]
+Tms = Annotated[bool, typer.Option("--tms", help="a tile tree whose y counts from the south")]
+Attribution = Annotated[str | None, typer.Option(help="who made the imagery; default: what the files say")]
+Licence = Annotated[str | None, typer.Option(help="under which terms the imagery may be used")]
+TileSize = Annotated[str | None, typer.Option(help="side of a tile, e.g. 70m; default: the model's, or the gallery's")]
+GalleryShard = Annotated[int, typer.Option(min=1, help="tiles a shard: what a killed build may lose")]
+
+
+@gallery_app.command("build")
+def gallery_build(
+    source: Annotated[
+        Path,
+        typer.Argument(help="GeoTIFF, folder or glob of GeoTIFFs, tree of z/x/y.png, table of tiles, or a data set"),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder of the gallery")],
+    model: Model = Path("models/onnx"),
+    tile_size: TileSize = None,
+    spacing: Annotated[str, typer.Option(help="distance between centres, e.g. 20m")] = "20m",
+    split: Split = "test",
+    area: Area = None,
+    min_valid: MinValid = 0.5,
+    zoom: Zoom = None,
+    tms: Tms = False,
+    attribution: Attribution = None,
+    licence: Licence = None,
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="float16 halves the disk")] = "float32",
+    shard_size: GalleryShard = 2048,
+    provider: Provider = "auto",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut a map into tiles and embed them; a killed build goes on where it stopped."""
+    from aenet.progress import progress
+    from aenet.serving.commands.units import parse_area, parse_metres
+    from aenet.serving.galleries.build import GalleryOptions, build_gallery
+
+    options = GalleryOptions(
+        tile_size_m=None if tile_size is None else parse_metres(tile_size, "--tile-size"),
+        spacing_m=parse_metres(spacing, "--spacing"),
+        split=split,
+        area=parse_area(area, "--area"),
+        min_valid=min_valid,
+        zoom=zoom,
+        tms=tms,
+        attribution=attribution,
+        licence=licence,
+        dtype=dtype,
+        shard_size=shard_size,
+        provider=provider,
+        threads=threads,
+        overwrite=overwrite,
+    )
+    with progress("gallery") as report:
+        summary = build_gallery(source, out, model, options, report)
+    for line in summary.lines():
+        typer.echo(line)
+
+
+@gallery_app.command("add")
+def gallery_add(
+    gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")],
+    source: Annotated[Path, typer.Argument(help="as for `build`")],
+    model: Model = Path("models/onnx"),
+    tile_size: TileSize = None,
+    split: Split = "test",
+    area: Area = None,
+    min_valid: MinValid = 0.5,
+    zoom: Zoom = None,
+    tms: Tms = False,
+    attribution: Attribution = None,
+    licence: Licence = None,
+    shard_size: GalleryShard = 2048,
+    provider: Provider = "auto",
+    threads: Threads = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="give up what an unfinished addition of another source left")
+    ] = False,
+) -> None:
+    """Add to a gallery what another source has beyond it, at the same spacing; a killed run goes on when repeated."""
+    from aenet.progress import progress
+    from aenet.serving.commands.units import parse_area, parse_metres
+    from aenet.serving.galleries.extend import AddOptions, add_to_gallery
+
+    options = AddOptions(
+        tile_size_m=None if tile_size is None else parse_metres(tile_size, "--tile-size"),
+        split=split,
+        area=parse_area(area, "--area"),
+        min_valid=min_valid,
+        zoom=zoom,
+        tms=tms,
+        attribution=attribution,
+        licence=licence,
+        shard_size=shard_size,
+        provider=provider,
+        threads=threads,
+        overwrite=overwrite,
+    )
+    with progress("gallery") as report:
+        summary = add_to_gallery(gallery, source, model, options, report)
+    for line in summary.lines():
+        typer.echo(line)
+
+
+@gallery_app.command("index")
+def gallery_index(
+    gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")],
+    lists: Annotated[int | None, typer.Option(min=1, help="inverted lists; default: 2 sqrt(tiles)")] = None,
+    threads: Threads = 0,
+) -> None:
+    """Index a gallery: worth it above a million tiles; `aenet locate` uses it and searches later shards exactly."""
+    from aenet.progress import progress
+    from aenet.serving.search.galleryindex import build_gallery_index
+
+    with progress("index") as report:
+        meta = build_gallery_index(gallery, lists, threads, report)
+    typer.echo(f"indexed {meta.tiles:,} tiles of {meta.dim:,} dimensions in {meta.lists:,} lists")
+
+
+@gallery_app.command("info")
+def gallery_info(gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")]) -> None:
+    """Say what a gallery is: tiles, floor, coverage, model, storage and sources."""
+    from aenet.serving.galleries.info import gallery_lines
+
+    for line in gallery_lines(gallery):
+        typer.echo(line)

@@ -1,0 +1,88 @@
+"""The picture of a gallery's area that reports draw on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pyproj import CRS, Transformer
+from rasterio.transform import from_bounds
+from rasterio.warp import Resampling, reproject, transform_bounds
+
+from aenet.artifacts import write_bytes
+from aenet.images import decode, encode_jpeg
+from aenet.serving.galleries.manifest import BACKDROP, Backdrop
+from aenet.serving.maps.overview import Overview
+
+MAX_PX = 2048
+
+
+def write_backdrop(picture: Overview | None, folder: Path, file: str = BACKDROP) -> Backdrop | None:
+    """Write a picture into a gallery; None for None."""
+    if picture is None:
+        return None
+    write_bytes(folder / file, encode_jpeg(picture.pixels, quality=85))
+    left, bottom, right, top = picture.edges
+    height, width = picture.pixels.shape[:2]
+    return Backdrop(
+        file=file, crs=picture.crs, left=left, bottom=bottom, right=right, top=top, width_px=width, height_px=height
+    )
+
+
+def extend_backdrop(
+    folder: Path,
+    backdrop: Backdrop | None,
+    coverage: tuple[float, float, float, float],
+    overview: Callable[[int], Overview | None],
+    file: str,
+) -> Backdrop | None:
+    """Return a backdrop that shows all of `coverage`, or None where there is none.
+
+    Args:
+        folder: the gallery.
+        backdrop: its own; its file stays untouched for the manifest that names it.
+        coverage: west, south, east, north of the centres in degrees.
+        overview: makes a picture, of so many pixels a side at most, of what came.
+        file: name of the new picture, if one is needed.
+    """
+    if backdrop is None or shows(current := read_backdrop(folder, backdrop), coverage):
+        return backdrop
+    picture = overview(MAX_PX)
+    return write_backdrop(join(current, picture), folder, file) if picture is not None else None
+
+
+def read_backdrop(folder: Path, backdrop: Backdrop) -> Overview:
+    """Return a gallery's picture."""
+    edges = (backdrop.left, backdrop.bottom, backdrop.right, backdrop.top)
+    return Overview(decode(folder / backdrop.file), edges, backdrop.crs)
+
+
+def join(first: Overview, other: Overview) -> Overview:
+    """Return one picture of two areas in the system of the first, which stays on top; black between them."""
+    crs = first.crs
+    edges = transform_bounds(other.crs, crs, *other.edges)
+    left, bottom = (min(first.edges[i], edges[i]) for i in (0, 1))
+    right, top = (max(first.edges[i], edges[i]) for i in (2, 3))
+    unit = max(right - left, top - bottom) / MAX_PX
+    width, height = max(1, round((right - left) / unit)), max(1, round((top - bottom) / unit))
+    pixels = np.zeros((3, height, width), np.uint8)
+    for part in (other, first):
+        reproject(
+            np.moveaxis(part.pixels, -1, 0),
+            pixels,
+            src_transform=from_bounds(*part.edges, part.pixels.shape[1], part.pixels.shape[0]),
+            src_crs=part.crs,
+            dst_transform=from_bounds(left, bottom, right, top, width, height),
+            dst_crs=crs,
+            resampling=Resampling.average,
+            init_dest_nodata=False,
+        )
+    return Overview(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)), (left, bottom, right, top), first.crs)
+
+
+def shows(picture: Overview, coverage: tuple[float, float, float, float]) -> bool:
+    """Whether a picture shows all of west, south, east, north (WGS84 degrees)."""
+    west, south, east, north = coverage
+    to_picture = Transformer.from_crs(CRS.from_epsg(4326), CRS.from_wkt(picture.crs), always_xy=True)
+    xs, ys = (np.array(v) for v in to_picture.transform([west, west, east, east], [south, north, south, north]))
+    left, bottom, right, top = picture.edges
+    return bool((xs >= left).all() and (xs <= right).all() and (ys >= bottom).all() and (ys <= top).all())

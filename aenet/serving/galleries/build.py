@@ -1,0 +1,115 @@
+"""Build a gallery shard by shard; a killed build continues where it stopped."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aenet.artifacts import write_json
+from aenet.card import ModelCard, read_card
+from aenet.errors import AenetError
+from aenet.locks import hold
+from aenet.serving.galleries.backdrop import MAX_PX, write_backdrop
+from aenet.serving.galleries.describe import Made, describe, record_source
+from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, read_gallery
+from aenet.serving.galleries.options import GalleryOptions, GallerySummary, SourceOptions
+from aenet.serving.galleries.sources import TileSource, open_source
+from aenet.serving.galleries.tileshards import build_shards, sweep, writing
+from aenet.serving.sessions.session import Branch
+from aenet.serving.views import model_digest
+
+__all__ = ["GalleryOptions", "GallerySummary", "build_gallery"]
+
+PLAN, ADD_PLAN = "plan.json", "plan-add.json"
+_FORMAT = 2  # raise it when the content of shards changes for the same inputs
+
+
+def build_gallery(
+    source: Path,
+    out: Path,
+    model: Path,
+    options: GalleryOptions,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> GallerySummary:
+    """Embed the tiles of a map, a tile tree, a table of tiles or a data set's split into the gallery `out`.
+
+    Args:
+        source: see `sources.open_source`.
+        out: the gallery; an unfinished one of the same inputs is continued, a finished one left as it is.
+        model: folder of an exported model.
+        options: see GalleryOptions.
+        on_progress: called with (candidates done, candidates in all).
+
+    Raises:
+        AenetError: unusable source, model or provider, a full disk, another run is at work there, or `out` holds
+            something else and not `overwrite`.
+    """
+    card = read_card(model)
+    tile_size = options.tile_size_m or card.view.tile_size_m
+    tiles = open_source(source, tile_size, options.spacing_m, options)
+    spacing = options.spacing_m if tiles.gridded else None
+    key = source_key(tiles, card, tile_size, spacing, options, [options.shard_size, options.dtype])
+    with writing(out), hold(out / ".lock", f"gallery {out}"):
+        sweep(out)
+        if finished := _prepare(out, key, options.overwrite):
+            return GallerySummary(out, finished, 0, len(finished.shards), finished.embedded_on, card.view.tile_size_m)
+        branch = Branch(model, "aerial", options.provider, options.threads, options.batch_size)
+        shards = shard_paths(out, 0, len(tiles.tiles), options.shard_size)
+        computed = build_shards(
+            tiles, branch, shards, options.shard_size, options.dtype, options.batch_size, on_progress
+        )
+        record = record_source(tiles, key, shards, card, options)
+        backdrop = write_backdrop(tiles.overview(MAX_PX), out)
+        made = Made(key, card, tile_size, spacing, options.dtype, branch.runs_on)
+        manifest = describe(out, made, [record], backdrop)
+        write_json(out / MANIFEST, manifest.model_dump(mode="json"))
+    return GallerySummary(out, manifest, computed, len(shards), branch.runs_on, card.view.tile_size_m)
+
+
+def source_key(
+    tiles: TileSource,
+    card: ModelCard,
+    tile_size_m: float,
+    spacing_m: float | None,
+    options: SourceOptions,
+    more: list[Any],
+) -> str:
+    """Return one digest of everything that decides what a source gives to a gallery."""
+    taken = SourceOptions.model_validate({name: getattr(options, name) for name in SourceOptions.model_fields})
+    identity = [_FORMAT, model_digest(card), tiles.kind, tiles.digest, tile_size_m, spacing_m]
+    identity += [taken.model_dump(mode="json"), *more]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def shard_paths(out: Path, first: int, candidates: int, size: int) -> list[Path]:
+    """Return the folders for so many candidates, numbered from `first`."""
+    return [out / f"shard-{first + number:05d}" for number in range(-(-candidates // size))]
+
+
+def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
+    """Make `out` ready for the gallery `key`; return its manifest if it is finished already."""
+    plan = out / PLAN
+    if not plan.exists():
+        # Hidden: the lock, and what a kill left of writing the plan.
+        if content := [path.name for path in out.iterdir() if not path.name.startswith(".")]:
+            raise AenetError(f"{out} holds other files ({content[0]}, ...): give an empty folder for the gallery")
+        write_json(plan, {"key": key})
+        return None
+    same = json.loads(plan.read_text()).get("key") == key
+    if same:
+        return read_gallery(out) if (out / MANIFEST).exists() else None
+    if not overwrite:
+        raise AenetError(
+            f"{out} holds a gallery of other inputs (source, model, tile size, spacing or shards differ): "
+            "give another folder, or --overwrite"
+        )
+    # The manifest first: without it nobody takes what is left for a gallery. The plan last: until then --overwrite is
+    # needed again.
+    for file in (MANIFEST, ADD_PLAN, *(path.name for path in out.glob("backdrop*.jpg"))):
+        (out / file).unlink(missing_ok=True)
+    for shard in out.glob("shard-*"):
+        shutil.rmtree(shard)
+    write_json(plan, {"key": key})
+    return None

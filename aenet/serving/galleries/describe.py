@@ -1,0 +1,97 @@
+"""What a gallery's manifest says, from the shards that stand and the sources they came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from aenet.artifacts import folder_digest
+from aenet.card import ModelCard
+from aenet.errors import AenetError
+from aenet.serving.galleries.floor import grid_floor
+from aenet.serving.galleries.gallery import read_tiles
+from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, SourceRecord, Storage
+from aenet.serving.galleries.options import SourceOptions
+from aenet.serving.galleries.sources import TileSource
+from aenet.serving.views import model_digest
+
+_BYTES = {"float32": 4, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What holds for all of a gallery: its key, its model, tile size and spacing in metres, and type of numbers."""
+
+    key: str
+    card: ModelCard
+    tile_size_m: float
+    spacing_m: float | None
+    dtype: str
+    runs_on: str
+
+
+def record_source(
+    tiles: TileSource, key: str, shards: Sequence[Path], card: ModelCard, options: SourceOptions, duplicates: int = 0
+) -> SourceRecord:
+    """Return the record of a source whose candidates went into `shards`.
+
+    Raises:
+        AenetError: none of them shows enough of a map.
+    """
+    kept = sum(len(read_tiles(shard)) for shard in shards)
+    if not kept:
+        raise AenetError(f"{tiles.path}: none of {len(tiles.tiles)} tiles shows enough of the map to be used")
+    return SourceRecord(
+        key=key,
+        name=tiles.path.name,
+        digest=tiles.digest,
+        kind=tiles.kind,
+        crs=tiles.crs,
+        tile_px=tiles.tile_px(card.view),
+        tiles=kept,
+        dropped=len(tiles.tiles) - kept,
+        duplicates=duplicates,
+        attribution=options.attribution or tiles.credit,
+        licence=options.licence,
+        shards=tuple(shard.name for shard in shards),
+    )
+
+
+def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: Backdrop | None) -> GalleryManifest:
+    """Return the manifest of a gallery in `out`, whose shards all stand."""
+    shards = [out / name for source in sources for name in source.shards]
+    kept = pd.concat([read_tiles(shard)[["latitude", "longitude"]] for shard in shards], ignore_index=True)
+    latitude, longitude = kept["latitude"], kept["longitude"]
+    spacing, dim = made.spacing_m, made.card.descriptor_dim
+    return GalleryManifest(
+        key=made.key,
+        model=model_digest(made.card),
+        view=made.card.view,
+        tile_size_m=made.tile_size_m,
+        spacing_m=spacing,
+        floor=grid_floor(spacing) if spacing else None,
+        tiles=len(kept),
+        dropped=sum(source.dropped for source in sources),
+        duplicates=sum(source.duplicates for source in sources),
+        descriptor_dim=dim,
+        dtype=made.dtype,
+        storage=storage_of(dim, made.dtype, spacing),
+        area_km2=len(kept) * spacing**2 / 1e6 if spacing else None,
+        coverage=(longitude.min(), latitude.min(), longitude.max(), latitude.max()),
+        backdrop=backdrop,
+        embedded_on=made.runs_on,
+        sources=tuple(sources),
+        shards={shard.name: folder_digest(shard) for shard in shards},
+    )
+
+
+def storage_of(dim: int, dtype: str, spacing: float | None) -> Storage:
+    """Return what descriptors of `dim` numbers take, one every `spacing` metres."""
+    tiles_per_km2 = 1e6 / spacing**2 if spacing else None
+    choices = {name: dim * size * tiles_per_km2 / 1e9 for name, size in _BYTES.items()} if tiles_per_km2 else None
+    return Storage(
+        bytes_per_tile=dim * _BYTES[dtype],
+        gb_per_km2=choices[dtype] if choices else None,
+        choices_gb_per_km2=choices,
+    )

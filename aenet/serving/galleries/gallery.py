@@ -1,0 +1,88 @@
+"""A gallery: embedded tiles of an area, in shards, with the digest of the model that embedded them.
+
+gallery/
+  manifest.json      written last: what this gallery is (GalleryManifest); shards it does not name are unfinished work
+  backdrop.jpg       the area as a picture, for reports (backdrop-N.jpg once something was added)
+  shard-00000/       a finished folder or none
+    tiles.parquet    GeoParquet, centres as points: tile_id, latitude, longitude, easting, northing (the source's
+                     system), thumbnail_at, thumbnail_bytes
+    descriptors.npy  float32 or float16 [n, d], unit length, memory-mapped
+    thumbnails.bin   JPEG pictures of the tiles, one after the other
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from aenet.artifacts import folder_digest, sha256_file, verify_folder
+from aenet.card import ModelCard
+from aenet.errors import CorruptArtifact
+from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_model, read_gallery
+
+__all__ = ["MANIFEST", "Gallery", "GalleryManifest", "read_gallery", "read_tiles"]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """An opened gallery. `tiles` numbers all shards' tiles through; `descriptors` are memory maps, one a shard."""
+
+    folder: Path
+    manifest: GalleryManifest
+    tiles: pd.DataFrame
+    descriptors: tuple[np.ndarray, ...]
+
+    @classmethod
+    def open(cls, folder: Path, card: ModelCard, full: bool = True) -> "Gallery":
+        """Open a finished gallery for the model of `card`.
+
+        Args:
+            folder: the gallery.
+            card: the model that embeds the photos.
+            full: check every file's SHA-256, not only its size.
+
+        Raises:
+            AenetError: not a finished gallery, or made with another model.
+            CorruptArtifact: a shard's bytes are not what was written.
+        """
+        manifest = read_gallery(folder)
+        check_model(folder, manifest, card)
+        shards = [_open_shard(folder / name, digest, full) for name, digest in manifest.shards.items()]
+        tiles = pd.concat([tiles.assign(shard=i) for i, (tiles, _) in enumerate(shards)], ignore_index=True)
+        return cls(folder, manifest, tiles, tuple(descriptors for _, descriptors in shards))
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the manifest, which holds the digests of all else."""
+        return sha256_file(self.folder / MANIFEST)
+
+    @cached_property
+    def separation_m(self) -> float:
+        """Distance beyond which another tile counts as another place: the spacing, else half a tile."""
+        return self.manifest.spacing_m or self.manifest.tile_size_m / 2
+
+    def thumbnail(self, row: int) -> bytes:
+        """Return the JPEG picture of the tile with row number `row`."""
+        tile = self.tiles.iloc[row]
+        name = list(self.manifest.shards)[int(tile["shard"])]
+        with (self.folder / name / "thumbnails.bin").open("rb") as stream:
+            stream.seek(int(tile["thumbnail_at"]))
+            return stream.read(int(tile["thumbnail_bytes"]))
+
+
+def _open_shard(folder: Path, digest: str, full: bool) -> tuple[pd.DataFrame, np.ndarray]:
+    if folder_digest(folder) != digest:
+        raise CorruptArtifact(f"{folder} is not the shard the gallery's manifest names: build the gallery again")
+    verify_folder(folder, full=full)
+    tiles = read_tiles(folder)
+    descriptors = np.load(folder / "descriptors.npy", mmap_mode="r", allow_pickle=False)
+    if len(tiles) != len(descriptors):
+        raise CorruptArtifact(f"{folder} has {len(tiles)} tiles and {len(descriptors)} descriptors: build it again")
+    return tiles, descriptors
+
+
+def read_tiles(shard: Path) -> pd.DataFrame:
+    """Return the tiles of a finished shard, without geometry."""
+    return pd.read_parquet(shard / "tiles.parquet").drop(columns="geometry")

@@ -1,0 +1,72 @@
+"""A gallery's manifest as a person reads it."""
+
+from pathlib import Path
+
+from aenet.serving.galleries.manifest import GalleryManifest, SourceRecord, read_gallery
+
+
+def gallery_lines(folder: Path) -> list[str]:
+    """Return what `aenet gallery info` prints.
+
+    Raises:
+        AenetError: no finished gallery there.
+    """
+    made = read_gallery(folder)
+    rows = {
+        "gallery": str(folder),
+        "tiles": f"{made.tiles:,} of {made.tile_size_m:g} m{_left_out(made)}",
+        "spacing": _spacing(made),
+        "floor": _floor(made),
+        "coverage": _coverage(made),
+        "model": made.model[:12],
+        "view": f"{made.view.height} x {made.view.width} px",
+        "descriptors": f"{made.descriptor_dim:,} numbers of {made.dtype}, {made.storage.bytes_per_tile:,} bytes a tile",
+        "storage": _storage(made),
+        "shards": f"{len(made.shards):,}, embedded on {made.embedded_on}",
+    }
+    lines = [f"{name:12} {value}" for name, value in rows.items()]
+    return lines + [line for number, source in enumerate(made.sources, start=1) for line in _source(number, source)]
+
+
+def _left_out(made: GalleryManifest | SourceRecord) -> str:
+    parts = []
+    if made.dropped:
+        parts.append(f"{made.dropped:,} dropped: no map there, or unreadable")
+    if made.duplicates:
+        parts.append(f"{made.duplicates:,} left out: the gallery had them")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _spacing(made: GalleryManifest) -> str:
+    return f"{made.spacing_m:g} m" if made.spacing_m is not None else "none: tiles have positions of their own"
+
+
+def _floor(made: GalleryManifest) -> str:
+    if made.floor is None:
+        return "none: tiles may be centred on their photos, then errors flatter"
+    floor = made.floor
+    return f"{floor.median:.1f} m median, {floor.p95:.1f} m 95 %, {floor.max:.1f} m at most, with a perfect ranking"
+
+
+def _coverage(made: GalleryManifest) -> str:
+    box = ",".join(f"{edge:.5f}" for edge in made.coverage)
+    area = f"{made.area_km2:,.3f} km2 in " if made.area_km2 is not None else ""
+    return f"{area}{box} (west,south,east,north)"
+
+
+def _storage(made: GalleryManifest) -> str:
+    total = made.storage.bytes_per_tile * made.tiles / 1e9
+    if made.storage.choices_gb_per_km2 is None:
+        return f"{total:,.3g} GB"
+    choices = ", ".join(f"{name} {size:,.3g}" for name, size in made.storage.choices_gb_per_km2.items())
+    return f"{total:,.3g} GB; GB a km2: {choices}; this one: {made.dtype}"
+
+
+def _source(number: int, source: SourceRecord) -> list[str]:
+    credits_ = [
+        f"{'':12} {name}: {value}"
+        for name, value in (("attribution", source.attribution), ("licence", source.licence))
+        if value
+    ]
+    about = f"{source.name} ({source.kind}), {source.tiles:,} tiles of {source.tile_px} px{_left_out(source)}"
+    return [f"{f'source {number}':12} {about}", *credits_]

@@ -1,0 +1,153 @@
+"""What a gallery's manifest holds, and reading it."""
+
+from pathlib import Path
+
+from aenet.card import ModelCard, ViewSpec
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.params import Config
+from aenet.serving.galleries.floor import Floor
+from aenet.serving.views import model_digest
+
+MANIFEST = "manifest.json"
+BACKDROP = "backdrop.jpg"
+
+
+class Backdrop(Config):
+    """The picture `file` of the gallery, and its edges in the coordinate system `crs` (WKT)."""
+
+    file: str = BACKDROP
+    crs: str
+    left: float
+    bottom: float
+    right: float
+    top: float
+    width_px: int
+    height_px: int
+
+
+class SourceRecord(Config):
+    """One source that a gallery was made from.
+
+    Attributes:
+        key: digest of everything that decides what it gave.
+        kind: `raster`, `xyz`, `positions` or `pairs`.
+        crs: system (WKT or EPSG) of the columns easting and northing of its tiles.
+        tile_px: side in pixels of the tiles that views were cut from.
+        tiles: how many tiles it gave.
+        dropped: candidates left out for being mostly nodata or unreadable.
+        duplicates: candidates left out because the gallery had a tile there.
+        shards: names of its shards.
+    """
+
+    key: str
+    name: str
+    digest: str
+    kind: str
+    crs: str
+    tile_px: int
+    tiles: int
+    dropped: int
+    duplicates: int
+    attribution: str | None
+    licence: str | None
+    shards: tuple[str, ...]
+
+
+class Storage(Config):
+    """What the descriptors take.
+
+    Attributes:
+        bytes_per_tile: as stored.
+        gb_per_km2: as stored, in units of 1e9 bytes; None without a grid.
+        choices_gb_per_km2: what each choice of dtype would take at this dimension; None without a grid.
+    """
+
+    bytes_per_tile: int
+    gb_per_km2: float | None
+    choices_gb_per_km2: dict[str, float] | None
+
+
+class GalleryManifest(Config):
+    """What a gallery is.
+
+    Attributes:
+        key: digest of everything that decides what it was built with, before anything was added.
+        model: `views.model_digest` of the model that embedded it.
+        view: that model's view.
+        spacing_m: distance between centres; None where the tiles' positions are their own.
+        floor: None where the spacing is: then tiles may be centred on their photos, and errors flatter.
+        tiles, dropped, duplicates: sums over the sources.
+        descriptor_dim, dtype: shape and type of a descriptor.
+        area_km2: tiles times spacing squared; None without a grid.
+        coverage: west, south, east, north of the centres in WGS84 degrees.
+        sources: in the order they came.
+        shards: name -> digest of its manifest.
+    """
+
+    key: str
+    model: str
+    view: ViewSpec
+    tile_size_m: float
+    spacing_m: float | None
+    floor: Floor | None
+    tiles: int
+    dropped: int
+    duplicates: int
+    descriptor_dim: int
+    dtype: str
+    storage: Storage
+    area_km2: float | None
+    coverage: tuple[float, float, float, float]
+    backdrop: Backdrop | None
+    embedded_on: str
+    sources: tuple[SourceRecord, ...]
+    shards: dict[str, str]
+
+    @property
+    def source(self) -> str:
+        """The sources' names."""
+        return ", ".join(source.name for source in self.sources)
+
+    @property
+    def credits(self) -> list[str]:
+        """Attribution and licence of every source that has one, each once."""
+        said = [" - ".join(part for part in (s.attribution, s.licence) if part) for s in self.sources]
+        return list(dict.fromkeys(text for text in said if text))
+
+
+def read_gallery(folder: Path) -> GalleryManifest:
+    """Return the manifest of a finished gallery.
+
+    Raises:
+        AenetError: there is none, or its building was interrupted.
+        CorruptArtifact: it is not readable.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        started = folder.is_dir() and any(folder.glob("shard-*"))
+        way_out = "finish it by running the same" if started else "make one with"
+        raise AenetError(f"{folder} is not a finished gallery ({MANIFEST} is missing): {way_out} `aenet gallery build`")
+    try:
+        return GalleryManifest.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise CorruptArtifact(
+            f"{path} is not a gallery's manifest, or of an older version, or damaged: build the gallery again"
+        ) from error
+
+
+def check_model(folder: Path, manifest: GalleryManifest, card: ModelCard) -> None:
+    """Refuse a model that did not embed the gallery in `folder`.
+
+    Raises:
+        AenetError: its weights or its view are others.
+    """
+    if card.view != manifest.view:
+        raise AenetError(
+            f"{folder} was made of views ({manifest.view}), the model given takes ({card.view}): "
+            "build the gallery again with this model"
+        )
+    if (digest := model_digest(card)) != manifest.model:
+        raise AenetError(
+            f"{folder} was embedded by model {manifest.model[:12]}, the model given is {digest[:12]}: "
+            "descriptors of two models cannot be compared; build the gallery again with this model"
+        )

@@ -1,0 +1,112 @@
+"""How to build a gallery, and what came of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from aenet.params import Config
+from aenet.serving.galleries.manifest import GalleryManifest
+from aenet.serving.sessions.runtime import Provider
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class SourceOptions(Config):
+    """What to take from a source.
+
+    Attributes:
+        split: which split's tiles (data set only).
+        area: west, south, east, north in WGS84 degrees: only tiles centred inside; None takes the whole source.
+        min_valid: share of a tile that must be map, neither nodata nor transparent (maps only).
+        zoom: zoom of a tile tree; None takes its deepest.
+        tms: a tile tree counts y from the south.
+        attribution: who made the imagery, named in manifest and reports; None takes what the files say.
+        licence: under which terms it may be used.
+    """
+
+    split: str = "test"
+    area: tuple[float, float, float, float] | None = None
+    min_valid: Share = 0.5
+    zoom: int | None = None
+    tms: bool = False
+    attribution: str | None = None
+    licence: str | None = None
+
+
+class AddOptions(SourceOptions):
+    """How to add a source to a gallery.
+
+    Attributes:
+        tile_size_m: side of a tile in metres; None takes the gallery's, another is refused.
+        shard_size: tiles a shard; what a killed run may lose.
+        overwrite: give up what an unfinished addition of another source left.
+    """
+
+    tile_size_m: float | None = None
+    shard_size: Annotated[int, Field(ge=1)] = 2048
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    provider: Provider = "auto"
+    threads: int = 0
+    overwrite: bool = False
+
+
+class GalleryOptions(AddOptions):
+    """How to build a gallery.
+
+    Attributes:
+        tile_size_m: side of a tile in metres; None takes the model's.
+        spacing_m: distance between centres in metres (maps only).
+        dtype: float16 halves the disk and moves scores by up to 1e-3.
+        overwrite: replace a gallery of other inputs.
+    """
+
+    spacing_m: float = 20.0
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+@dataclass(frozen=True)
+class GallerySummary:
+    """What a build or an addition did: `computed` of `shards` shards now, the rest found finished.
+
+    `trained_tile_size_m` is the side of the tiles the model was trained on, in metres; `added` is None for a build,
+    else the number of tiles that came to the gallery, and `duplicates` of those left out as already there.
+    """
+
+    folder: Path
+    manifest: GalleryManifest
+    computed: int
+    shards: int
+    runs_on: str
+    trained_tile_size_m: float
+    added: int | None = None
+    duplicates: int = 0
+
+    def lines(self) -> list[str]:
+        """Say it in a few lines of text."""
+        made = self.manifest
+        dropped = f" ({made.dropped:,} candidates dropped: no map there, or unreadable)" if made.dropped else ""
+        lines = [f"{self.folder}: {made.tiles:,} tiles of {made.tile_size_m:g} m{dropped}"]
+        if self.added is not None:
+            known = f"; {self.duplicates:,} left out, for the gallery has them" if self.duplicates else ""
+            lines.append(f"added {self.added:,} tiles{known}" if self.added else f"nothing to add{known}")
+        if made.floor is not None:
+            median, p95, most = made.floor.median, made.floor.p95, made.floor.max
+            lines.append(
+                f"a tile every {made.spacing_m:g} m: even a perfect ranking is {median:.1f} m off (median), "
+                f"{p95:.1f} m (95 %), {most:.1f} m at most"
+            )
+        if made.tile_size_m != self.trained_tile_size_m:
+            trained = f"{self.trained_tile_size_m:g} m"
+            lines.append(f"warning: the model was trained on tiles of {trained}; recall falls with other sizes")
+        rows = made.view.height
+        lines += [
+            f"warning: tiles of {source.name} have {source.tile_px} pixels a side, the model's views {rows} rows for "
+            "half of that: the map is too coarse for this model"
+            for source in made.sources
+            if source.tile_px < 2 * rows
+        ]
+        done = f"{self.computed} of {self.shards} shards" if self.computed else "nothing (it was finished)"
+        lines.append(f"computed {done}; ran on {self.runs_on}")
+        return lines

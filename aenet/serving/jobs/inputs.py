@@ -1,0 +1,60 @@
+"""Which photos a job answers for: those recorded when it was begun, else those there now that are new."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from aenet.errors import AenetError
+from aenet.serving.jobs.files import JOB, PHOTOS, SUCCESS
+from aenet.serving.jobs.history import NothingNew, unanswered
+from aenet.serving.photos.listing import list_photos, newcomers
+
+
+def photos_of_job(
+    source: str | Path, out: Path, history: Path | None, key: Callable[[pd.DataFrame], str]
+) -> tuple[pd.DataFrame, int]:
+    """Return the photo list, an unfinished job's own where it is this one, and how many photos came since.
+
+    Args:
+        source: see `photos.list_photos`.
+        out: the job's output folder.
+        history: see `history.unanswered`; None leaves nothing out.
+        key: gives the job's key for a photo list.
+
+    Raises:
+        NothingNew: `history` leaves no photo.
+        AenetError: see `photos.list_photos`.
+    """
+    begun = _begun(out, str(source))
+    if begun is not None and key(begun[1]) == begun[0]:
+        if history is None:
+            return begun[1], newcomers(source, begun[1])
+        try:
+            listed = unanswered(list_photos(source), history)
+        except AenetError:  # gone altogether
+            return begun[1], 0
+        return begun[1], int((~listed["path"].isin(set(begun[1]["path"]))).sum())
+    listed = list_photos(source)
+    if history is None:
+        return listed, 0
+    left = unanswered(listed, history)
+    if left.empty:
+        raise NothingNew(f"nothing new: all {len(listed):,} photos of {source} have been answered below {history}")
+    return left, 0
+
+
+def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:
+    """Return key and photo list of the unfinished job of this source in `out`, if there is one."""
+    if (out / SUCCESS).exists() or not (out / JOB).exists():
+        return None
+    try:
+        record = json.loads((out / JOB).read_bytes())
+        if record["source"] != source:
+            return None
+        table = pd.read_parquet(out / PHOTOS)
+        table.attrs["ignored"] = int(record["ignored"])
+        return str(record["key"]), table
+    except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `_prepare` says so
+        return None

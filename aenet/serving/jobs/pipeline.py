@@ -1,0 +1,120 @@
+"""From photos to rows: decode, describe, search, each at work while the others are.
+
+Threads decode ahead, a bounded number of views; this thread describes batch after batch with the network; one more
+thread searches the block before. So the slowest of the three is the limit, and memory does not grow with the list.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aenet.errors import AenetError
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.places import NEIGHBOURS, error_row, placed_row
+from aenet.serving.jobs.prefetch import read_photos
+from aenet.serving.photos.reading import Reading
+from aenet.serving.search.confidence import LISTED
+from aenet.serving.search.galleryindex import GalleryIndex
+from aenet.serving.search.prior import of_photo
+from aenet.serving.search.queries import Query, describe, turns
+from aenet.serving.search.search import Question, block_size, search_gallery
+from aenet.serving.sessions.session import Branch
+
+Progress = Callable[[int], None]
+Described = tuple[Reading, Query | str]
+
+
+def place_photos(
+    photos: pd.DataFrame,
+    branch: Branch,
+    gallery: Gallery,
+    index: GalleryIndex | None,
+    options: LocateOptions,
+    on_progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows (`places.SCHEMA`) of photos, in order.
+
+    Args:
+        photos: rows of `photos.list_photos`.
+        branch: the model's ground branch.
+        gallery, index: where to search; no index: all of it.
+        options: see LocateOptions.
+        on_progress: called with the number of photos described so far.
+    """
+    truths = photos[["true_latitude", "true_longitude"]].to_numpy(np.float64)
+    rows: list[dict[str, Any]] = []
+    waiting: Future[list[dict[str, Any]]] | None = None
+    done = 0
+    with ThreadPoolExecutor(1) as searcher:
+        for block in _blocks(photos, branch, options, on_progress):
+            if waiting is not None:
+                rows += waiting.result()
+            of_block = truths[done : done + len(block)]
+            waiting = searcher.submit(_place, block, of_block, gallery, index, branch, options)
+            done += len(block)
+        if waiting is not None:
+            rows += waiting.result()
+    return rows
+
+
+def _blocks(
+    photos: pd.DataFrame, branch: Branch, options: LocateOptions, on_progress: Progress | None
+) -> Iterator[list[Described]]:
+    """Yield described photos, as many at a time as are searched at once."""
+    size = block_size(4 * branch.card.descriptor_dim * len(turns(branch.card, options.phases)))
+    block: list[Described] = []
+    done = 0
+    for batch in read_photos(
+        photos, branch.card.view, options.batch_size, options.decoders, options.photos, options.heading
+    ):
+        if block and len(block) + len(batch) > size:
+            yield block
+            block = []
+        queries = describe(batch, branch, options.phases)
+        # Pixels have done their work.
+        block += [(replace(reading, placed=None), query) for reading, query in zip(batch, queries, strict=True)]
+        done += len(batch)
+        if on_progress:
+            on_progress(done)
+    if block:
+        yield block
+
+
+def _place(
+    block: Sequence[Described],
+    truths: np.ndarray,
+    gallery: Gallery,
+    index: GalleryIndex | None,
+    branch: Branch,
+    options: LocateOptions,
+) -> list[dict[str, Any]]:
+    calibration = branch.card.calibration
+    asked = [_question(reading, query, options) for reading, query in block]
+    questions = [question for question in asked if isinstance(question, Question)]
+    k = max(options.top_k, LISTED if calibration else NEIGHBOURS)
+    matches = iter(search_gallery(questions, gallery, index, k, options.threads))
+    rows = []
+    for (reading, _), question, truth in zip(block, asked, truths, strict=True):
+        match = question if isinstance(question, str) else next(matches)
+        if isinstance(question, str) or isinstance(match, str):
+            rows.append(error_row(reading, str(match), truth))
+        else:
+            rows.append(placed_row(reading, question.query, match, gallery, calibration, options, truth))
+    return rows
+
+
+def _question(reading: Reading, query: Query | str, options: LocateOptions) -> Question | str:
+    """Return what is to be searched, or why nothing can be."""
+    if isinstance(query, str):
+        return query
+    if options.prior is None:
+        return Question(query)
+    try:
+        return Question(query, of_photo(options.prior, reading.pose.latitude, reading.pose.longitude))
+    except AenetError as error:
+        return str(error)

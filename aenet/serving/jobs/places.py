@@ -1,0 +1,152 @@
+"""One row per photo: what the nearest tiles say about where it was taken."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from aenet.card import Calibration
+from aenet.geodesy import distance_m
+from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.photos.pose import Pose
+from aenet.serving.photos.reading import Reading
+from aenet.serving.search.belief import believe
+from aenet.serving.search.queries import Query
+from aenet.serving.search.search import Match
+
+NEIGHBOURS = 32  # tiles looked at for the margin: a grid has at most five within one spacing
+SCHEMA = pa.schema(
+    [
+        ("photo", pa.string()),
+        ("status", pa.string()),
+        ("latitude", pa.float64()),
+        ("longitude", pa.float64()),
+        ("score", pa.float32()),
+        ("margin", pa.float32()),
+        ("tiles", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float32())),
+        ("reason", pa.string()),
+        ("true_latitude", pa.float64()),
+        ("true_longitude", pa.float64()),
+        ("error_m", pa.float64()),
+        ("heading_deg", pa.float64()),
+        ("heading_from", pa.string()),
+        ("confidence", pa.float64()),
+        ("radius_m", pa.float64()),
+        ("spread_m", pa.float64()),
+        ("notes", pa.string()),
+        ("photo_sha256", pa.string()),
+    ]
+)
+"""The columns of a places table.
+
+    photo           name in the photo list
+    status          `ok`; `error` (then `reason` says why and the place is null); or `abstain`: the confidence is below
+                    the precision asked for, and the place is the best guess all the same
+    latitude, longitude   WGS84 degrees of the best tile's centre, or near it where a refined place was asked for
+    score           cosine similarity of photo and best tile, in [-1, 1]
+    margin          score minus that of the best tile of another place, that is one farther from the best tile than
+                    the gallery's spacing (a data set's tiles: half a tile). Where all of the first 32 tiles are the
+                    same place it is taken from the last of them and is a lower bound; null with a single tile.
+    tiles, scores   the best tiles, best first
+    true_latitude, true_longitude   where it is known to be taken: the table's columns, else EXIF GPS; never used
+                    for the search
+    error_m         geodesic metres from the truth
+    heading_deg     true azimuth of the photo's middle, 0 to 360
+    heading_from    where it is from: `photo`, `table`, `matched` (the azimuth at which it fits the best tile best), or
+                    `assumed north`
+    confidence      probability that the photo was taken within 25 m of the place; this and the next two are null
+                    where the model has no calibration
+    radius_m        metres around the place that hold 90 % of the probability; null where all listed tiles hold less
+    spread_m        root mean square distance in metres of the listed tiles from the place, by their probability
+    notes           what the photo says of itself that was corrected or left aside, and why
+    photo_sha256    digest of the file's bytes as read
+"""
+
+
+def error_row(reading: Reading, reason: str, truth: np.ndarray) -> dict[str, Any]:
+    """Return the row of a photo that could not be placed; `truth` is the table's latitude and longitude, or NaN."""
+    known = _truth(truth, reading.pose)
+    return {"photo": reading.photo, "status": "error", "reason": reason, **_account(reading), **known}
+
+
+def placed_row(
+    reading: Reading,
+    query: Query,
+    match: Match,
+    gallery: Gallery,
+    calibration: Calibration | None,
+    options: LocateOptions,
+    truth: np.ndarray,
+) -> dict[str, Any]:
+    """Return the row of a photo with its nearest tiles; `truth` is the table's latitude and longitude, or NaN."""
+    scores, rows = match.scores, match.rows
+    latitude, longitude = (gallery.tiles[name].to_numpy()[rows[:NEIGHBOURS]] for name in ("latitude", "longitude"))
+    known = _truth(truth, reading.pose)
+    belief = believe(match, gallery, calibration, not query.known, query.seen, options.top_k, options.refine)
+    confidence, reason = belief.confidence, None
+    if options.precision is not None and confidence is not None and confidence < options.precision:
+        reason = f"confidence {confidence:.2f} is below the precision asked for, {options.precision:g}"
+    return {
+        "photo": reading.photo,
+        "status": "abstain" if reason else "ok",
+        "reason": reason,
+        "latitude": belief.latitude,
+        "longitude": belief.longitude,
+        "score": float(scores[0]),
+        "margin": _margin(scores[:NEIGHBOURS], latitude, longitude, gallery.separation_m),
+        "tiles": gallery.tiles["tile_id"].to_numpy()[rows[: options.top_k]].tolist(),
+        "scores": scores[: options.top_k].tolist(),
+        "heading_deg": match.heading_deg,
+        "heading_from": _heading_from(reading, query),
+        "confidence": confidence,
+        "radius_m": belief.radius_m,
+        "spread_m": belief.spread_m,
+        "error_m": _error_m(belief.latitude, belief.longitude, known),
+        **_account(reading),
+        **known,
+    }
+
+
+def _account(reading: Reading) -> dict[str, str | None]:
+    return {"photo_sha256": reading.sha256, "notes": "; ".join(reading.account.notes) or None}
+
+
+def _heading_from(reading: Reading, query: Query) -> str:
+    if not query.known:
+        return "matched"
+    match reading.account.heading_from:
+        case None:
+            return "assumed north"
+        case "table":
+            return "table"
+        case _:
+            return "photo"
+
+
+def _error_m(latitude: float, longitude: float, known: dict[str, float | None]) -> float | None:
+    if known["true_latitude"] is None or known["true_longitude"] is None:
+        return None
+    there = np.array([known["true_latitude"]]), np.array([known["true_longitude"]])
+    return float(distance_m(*there, np.array([latitude]), np.array([longitude]))[0])
+
+
+def _margin(scores: np.ndarray, latitude: np.ndarray, longitude: np.ndarray, separation_m: float) -> float | None:
+    if len(scores) == 1:
+        return None
+    best = np.full(len(scores), latitude[0]), np.full(len(scores), longitude[0])
+    # One per cent of grace: direct neighbours on a grid are one spacing away, give or take rounding.
+    elsewhere = np.flatnonzero(distance_m(*best, latitude, longitude) > 1.01 * separation_m)
+    rival = elsewhere[0] if len(elsewhere) else -1
+    return float(scores[0] - scores[rival])
+
+
+def _truth(truth: np.ndarray, pose: Pose) -> dict[str, float | None]:
+    """The table's position if it has one, else the photo's own."""
+    pair = tuple(float(value) for value in truth)
+    if any(math.isnan(value) for value in pair):
+        pair = (pose.latitude, pose.longitude)
+    known = not any(math.isnan(value) for value in pair)
+    return {"true_latitude": pair[0] if known else None, "true_longitude": pair[1] if known else None}

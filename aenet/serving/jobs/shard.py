@@ -1,0 +1,121 @@
+"""Compute one shard of a job: decode, embed, search, publish. A finished shard is never computed twice."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aenet.artifacts import atomic_file, sha256_file
+from aenet.card import CARD
+from aenet.errors import CorruptArtifact
+from aenet.locks import hold
+from aenet.serving.galleries.gallery import MANIFEST, Gallery
+from aenet.serving.jobs.job import LOG, PHOTOS, SHARDS, Job
+from aenet.serving.jobs.pipeline import Progress, place_photos
+from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.search.galleryindex import GalleryIndex, index_digest, open_index
+from aenet.serving.sessions.runtime import Provider
+from aenet.serving.sessions.session import Branch
+
+_META = b"aenet"
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a shard came to. `computed` is False where its file was found finished; the rest is as when it was."""
+
+    shard: int
+    photos: int
+    errors: int
+    seconds: float
+    runs_on: str
+    computed: bool
+
+
+def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> ShardResult:
+    """Place the photos of one shard and publish `job.file(shard)`, unless it is there already.
+
+    Args:
+        job: from `plan`; this may run in another process or on another machine that sees the same folders.
+        shard: one of `job.shards`.
+        on_progress: called with the number of this shard's photos described so far.
+
+    Raises:
+        AenetError: another run computes this shard now, or model or gallery do not fit (any more).
+    """
+    with hold(job.out / SHARDS / f".{shard:05d}.lock", f"shard {shard} of {job.out}"):
+        if job.done(shard):
+            return read_shard(job, shard)[1]
+        _log(job, "start", shard)
+        branch, gallery, index = _opened(job)
+        started = time.perf_counter()
+        photos = pd.read_parquet(job.out / PHOTOS).iloc[job.rows(shard)]
+        rows = place_photos(photos, branch, gallery, index, job.options, on_progress)
+        errors = sum(row["status"] == "error" for row in rows)
+        result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
+        _publish(job, result, rows)
+        _log(job, "done", shard)
+    return result
+
+
+def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
+    """Return a finished shard's rows and result.
+
+    Raises:
+        CorruptArtifact: the file is damaged or of another job.
+    """
+    path = job.file(shard)
+    try:
+        table = pq.read_table(path)
+        meta = json.loads(table.schema.metadata[_META])
+        fits = meta["key"] == job.key and table.num_rows == len(range(job.photos)[job.rows(shard)])
+        result = ShardResult(shard, table.num_rows, meta["errors"], meta["seconds"], meta["runs_on"], False)
+    except Exception as error:
+        raise CorruptArtifact(f"{path} is damaged: delete it and run again to compute it anew") from error
+    if not fits:
+        raise CorruptArtifact(f"{path} belongs to another job: delete it and run again to compute it anew")
+    return table, result
+
+
+_Opened = tuple[Branch, Gallery, GalleryIndex | None]  # what every shard of a job needs
+
+
+def _opened(job: Job) -> _Opened:
+    """Open model and gallery once per process and content."""
+    marks = tuple(sha256_file(path) for path in (job.model / CARD, job.gallery / MANIFEST))
+    options = job.options
+    marks = *marks, index_digest(job.gallery) or ""
+    return _open(job.model, job.gallery, marks, options.provider, options.threads, options.batch_size)
+
+
+@lru_cache(maxsize=2)
+def _open(
+    model: Path, gallery: Path, marks: tuple[str, ...], provider: Provider, threads: int, batch_size: int
+) -> _Opened:
+    branch = Branch(model, "ground", provider, threads, batch_size)
+    # `plan` has read every byte against its digest; sizes are enough here.
+    opened = Gallery.open(gallery, branch.card, full=False)
+    return branch, opened, open_index(opened, full=False)
+
+
+def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:
+    meta = {"key": job.key, "errors": result.errors, "seconds": result.seconds, "runs_on": result.runs_on}
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({_META: json.dumps(meta)}))
+    with atomic_file(job.file(result.shard)) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _log(job: Job, event: str, shard: int) -> None:
+    """Append one line in one write: what was computed can be counted afterwards."""
+    handle = os.open(job.out / SHARDS / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, f"{event} {shard:05d} {os.getpid()} {time.time():.3f}\n".encode())
+    finally:
+        os.close(handle)

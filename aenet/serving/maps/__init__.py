@@ -1,0 +1,1 @@
+"""Imagery as people have it: rasters, mosaics, tile trees and tables, cut into polar views."""

@@ -1,0 +1,137 @@
+"""One or many GeoTIFFs as one canvas.
+
+Files are taken in the order of their names; where they overlap, the first that has a map there wins, so that nodata
+of one is filled by the next. All must share coordinate system and pixel size; a file that lies between the pixels of
+the first is shifted by less than half a pixel to fit.
+"""
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pyproj import CRS
+
+from aenet.artifacts import sha256_file
+from aenet.errors import AenetError
+from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
+from aenet.serving.maps.geotiff import GeoTiff, inspect
+
+SUFFIXES = (".tif", ".tiff")
+_DRIFT_PX = 0.5  # by which pixels of two files may be apart at a file's far edge
+
+
+class Mosaic:
+    """GeoTIFFs as a canvas; see `canvas.Canvas`."""
+
+    kind: ClassVar[str] = "raster"
+
+    def __init__(self, path: Path, files: Sequence[Path]) -> None:
+        """Check and place `files`; `path` is what the user named.
+
+        Raises:
+            AenetError: a file is not usable, or two do not fit together.
+        """
+        self.path = path
+        tiffs = [inspect(file) for file in sorted(files, key=os.fsencode)]
+        first = tiffs[0].frame
+        for tiff in tiffs[1:]:
+            _check_fit(tiffs[0], tiff)
+        left, top = (choose(getattr(t.frame, side) for t in tiffs) for side, choose in (("left", min), ("top", max)))
+        # On the first file's pixels, so that it (and all that are cut from one map) is copied unchanged.
+        left = first.left - round((first.left - left) / first.pixel_width) * first.pixel_width
+        top = first.top + round((top - first.top) / first.pixel_height) * first.pixel_height
+        self._parts = [_place(tiff, left, top, first) for tiff in tiffs]
+        height, width = (max(box[i] + box[i + 2] for box, _ in self._parts) for i in (0, 1))
+        self.frame = replace(first, left=left, top=top, height=height, width=width)
+        self.credit = "; ".join(dict.fromkeys(tiff.credit for tiff in tiffs if tiff.credit)) or None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of a single file; of many, of their names, sizes and times."""
+        files = [tiff.path for _, tiff in self._parts]
+        if len(files) == 1:
+            return sha256_file(files[0])
+        stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+
+    def spans(self, top: float, bottom: float) -> list[tuple[int, int]]:
+        """See `canvas.Canvas`."""
+        return merge_spans(
+            [(x, x + width) for (y, x, height, width), _ in self._parts if y < bottom and y + height > top]
+        )
+
+    def read(self, box: Box, factors: Factors = (1, 1)) -> Pixels:
+        """See `canvas.Canvas`."""
+        shape = (-(-box[2] // factors[0]), -(-box[3] // factors[1]))
+        pixels, valid = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.bool_)
+        for place, tiff in self._parts:
+            y, x = max(box[0], place[0]), max(box[1], place[1])
+            bottom, right = min(box[0] + box[2], place[0] + place[2]), min(box[1] + box[3], place[1] + place[3])
+            if y >= bottom or x >= right:
+                continue
+            inside = (y - place[0], x - place[1], bottom - y, right - x)
+            (row, column), (new, there) = _read_part(tiff, inside, (y - box[0], x - box[1]), factors)
+            target = (slice(row, row + there.shape[0]), slice(column, column + there.shape[1]))
+            if valid[target].any():
+                np.copyto(pixels[target], new, where=(there & ~valid[target])[..., None])
+            else:
+                pixels[target] = new  # much faster than by mask, and all there is to most boxes
+            valid[target] |= there
+        return pixels, valid
+
+
+def find_files(path: Path) -> list[Path]:
+    """Return the GeoTIFFs that a file, a folder or a glob pattern names; empty where there are none."""
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [file for file in path.iterdir() if not file.name.startswith(".")]
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207  Path.glob takes no absolute pattern
+    return [file for file in found if file.is_file() and file.suffix.lower() in SUFFIXES]
+
+
+def _read_part(tiff: GeoTiff, inside: Box, at: tuple[int, int], factors: Factors) -> tuple[tuple[int, int], Pixels]:
+    """Read the part `inside` of a file that lies `at` (row, column) in a box; return its place there when reduced."""
+    height, width = inside[2:]
+    down, across = factors
+    row, column = at[0] // down, at[1] // across
+    if all(
+        offset % factor == 0 and side % factor == 0
+        for offset, side, factor in zip(at, inside[2:], factors, strict=True)
+    ):
+        return (row, column), tiff.read(inside, (height // down, width // across))
+    # The file's edge cuts through a block: averaged here from the pixels that are there.
+    pixels, valid = tiff.read(inside, (height, width))
+    before = ((at[0] % down, 0), (at[1] % across, 0))
+    return (row, column), average(np.pad(pixels, (*before, (0, 0))), np.pad(valid, before), factors)
+
+
+def _place(tiff: GeoTiff, left: float, top: float, first: Frame) -> tuple[Box, GeoTiff]:
+    row = round((top - tiff.frame.top) / first.pixel_height)
+    column = round((tiff.frame.left - left) / first.pixel_width)
+    return (row, column, tiff.frame.height, tiff.frame.width), tiff
+
+
+def _check_fit(first: GeoTiff, other: GeoTiff) -> None:
+    a, b = first.frame, other.frame
+    if a.crs != b.crs and not CRS.from_wkt(a.crs).equals(CRS.from_wkt(b.crs)):
+        names = [CRS.from_wkt(frame.crs).name for frame in (a, b)]
+        raise AenetError(
+            f"{first.path} is in {names[0]}, {other.path} in {names[1]}: a mosaic has one coordinate system; "
+            "warp them to one, or build from the first and bring the others with `aenet gallery add`"
+        )
+    drift = max(abs(b.pixel_width / a.pixel_width - 1) * b.width, abs(b.pixel_height / a.pixel_height - 1) * b.height)
+    if drift > _DRIFT_PX:
+        raise AenetError(
+            f"{first.path} has pixels of {a.pixel_width:g} x {a.pixel_height:g}, {other.path} of "
+            f"{b.pixel_width:g} x {b.pixel_height:g} (units of their system): a mosaic has one pixel size; "
+            "resample with `gdalwarp -tr`, or build from the first and bring the others with `aenet gallery add`"
+        )

@@ -1,0 +1,143 @@
+"""A map as a source of tiles on a regular grid: views are cut from it window by window, without tile files."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from aenet.card import ViewSpec
+from aenet.cores import usable_cores
+from aenet.errors import AenetError
+from aenet.serving.maps.canvas import Box, Factors
+from aenet.serving.maps.grid import Grid
+from aenet.serving.maps.overview import Canvas, Overview, overview
+from aenet.serving.maps.polarcut import Cut, ground_to_grid
+from aenet.serving.maps.strips import MARGIN_PX, Strip
+
+MIN_VALID = 0.5  # a tile with less map than this is left out
+# CVACT's tiles have 4.7 pixels to a row of their views; finer ones, sampled bilinearly, would only alias.
+_PX_PER_ROW = 1200 / 256
+_STRIP_BYTES = 256 << 20  # of raster in memory at once
+_PLACE = ["row_px", "column_px", "half_height_px", "half_width_px"]
+
+
+class RasterSource:
+    """Tiles of one size on a regular grid, wholly inside the map's frame.
+
+    Attributes:
+        path, kind, credit: the map's.
+        gridded: True: the tiles lie on a regular grid.
+        crs: system (WKT) of the tiles' easting and northing.
+        tiles: the candidates in reading order; columns as in `Grid.lay`.
+    """
+
+    gridded: ClassVar[bool] = True
+
+    def __init__(self, canvas: Canvas, tile_size_m: float, spacing_m: float, min_valid: float = MIN_VALID) -> None:
+        """Lay the grid.
+
+        Args:
+            canvas: the map.
+            tile_size_m: side of a tile on the ground, metres.
+            spacing_m: distance between neighbouring centres, metres.
+            min_valid: share of a tile that must be map.
+
+        Raises:
+            AenetError: the map is too small for one tile.
+        """
+        self._canvas, self._tile_size_m, self._min_valid = canvas, tile_size_m, min_valid
+        self.path, self.kind, self.crs, self.credit = canvas.path, canvas.kind, canvas.frame.crs, canvas.credit
+        grid = Grid(canvas.frame, tile_size_m, spacing_m)
+        self.tiles = grid.lay(self._covered)
+        if self.tiles.empty:
+            width, height = grid.size_m()
+            raise AenetError(
+                f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
+            )
+        self._tile_height, self._tile_width = (
+            2 * float(self.tiles[f"half_{side}_px"].max()) for side in ("height", "width")
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """The canvas's."""
+        return self._canvas.digest
+
+    def tile_px(self, spec: ViewSpec) -> int:
+        """Return the side in pixels of the tiles that views are cut from: the map's resolution, within reason."""
+        return max(1, round(self._tile_height / self._factors(spec)[0]))
+
+    def cut(self, start: int, stop: int, spec: ViewSpec) -> Iterator[Cut]:
+        """Yield what is cut for the candidates `start` to `stop`, but for those that are mostly without map.
+
+        Raises:
+            AenetError: the map is damaged.
+        """
+        part = self.tiles.iloc[start:stop]
+        matrices = ground_to_grid(
+            self.crs, part["latitude"].to_numpy(), part["longitude"].to_numpy(), self._tile_size_m / 2
+        )
+        strip_px = max(4 * self._tile_width, _STRIP_BYTES / (4 * self._tile_height))
+        strips: dict[tuple[float, float], list[int]] = {}
+        for at, (y, x) in enumerate(zip(part["row_px"], part["column_px"], strict=True)):
+            strips.setdefault((y, x // strip_px), []).append(at)
+        places = list(part[_PLACE].itertuples(index=False, name=None))
+        cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for rows in strips.values():
+                strip = self._read(part.iloc[rows], spec)
+                numbers = [start + at for at in rows]
+                for cut in pool.map(strip.cut, numbers, [places[at] for at in rows], matrices[rows]):
+                    if cut is not None:
+                        yield cut
+
+    def overview(self, max_px: int) -> Overview:
+        """Return the whole map reduced to at most `max_px` a side."""
+        return overview(self._canvas, max_px)
+
+    def _factors(self, spec: ViewSpec) -> Factors:
+        """How many pixels of the map make one that is sampled."""
+        most = 2 * spec.height * _PX_PER_ROW
+        return max(1, round(self._tile_height / most)), max(1, round(self._tile_width / most))
+
+    def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> Strip:
+        """Read the map around some tiles once."""
+        factors, frame = self._factors(spec), self._canvas.frame
+        box = self._window(tiles, factors)
+        pixels, valid = self._canvas.read(box, factors)
+        units_to_px = (1 / frame.pixel_width / factors[1], -1 / frame.pixel_height / factors[0])
+        corner = (box[0], box[1])
+        return Strip(
+            pixels, valid, corner, factors, units_to_px, self._tile_size_m, self.tile_px(spec), self._min_valid, spec
+        )
+
+    def _window(self, tiles: pd.DataFrame, factors: Factors) -> Box:
+        """Return the part of the map that holds these tiles and a margin, on whole blocks of `factors` pixels."""
+        frame, sides = self._canvas.frame, []
+        for side, half, factor, size in (
+            ("row_px", "half_height_px", factors[0], frame.height),
+            ("column_px", "half_width_px", factors[1], frame.width),
+        ):
+            margin = MARGIN_PX * factor
+            first = max(0, int((tiles[side] - tiles[half]).min() - margin) // factor * factor)
+            last = min(size, -(-int((tiles[side] + tiles[half]).max() + margin + 1) // factor) * factor)
+            sides.append((first, last - first))
+        (top, height), (left, width) = sides
+        return top, left, height, width
+
+    def _covered(
+        self, row: float, columns: Float[np.ndarray, " n"], half_height: float, half_width: float
+    ) -> Bool[np.ndarray, " n"]:
+        """Which tiles touch a file at all; between the files of a mosaic there may be nothing for miles."""
+        spans = self._canvas.spans(row - half_height, row + half_height)
+        if not spans:
+            return np.zeros(len(columns), np.bool_)
+        lefts, rights = np.array(spans).T
+        after = np.searchsorted(rights, columns - half_width, side="right")
+        touches = (after < len(spans)) & (lefts[np.minimum(after, len(spans) - 1)] < columns + half_width)
+        return np.asarray(touches, np.bool_)

@@ -1,0 +1,167 @@
+"""A tree of map tiles on disk, `z/x/y.png` (or jpg, webp), in Web Mercator, as a canvas.
+
+Tile (x, y) of zoom z covers a square of 40,075,017 m / 2^z in the projection, which is that times cos(latitude) on the
+ground; the grid and the polar views measure that. y counts from the north (XYZ, as OpenStreetMap does) or from the
+south (TMS). Transparent pixels and missing tiles are no map.
+"""
+
+import hashlib
+import io
+import json
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image
+from pyproj import CRS
+
+from aenet.errors import AenetError, UnreadableImage
+from aenet.images import FORMATS, decode_bytes, probe
+from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_EDGE_M = math.pi * 6378137.0  # from the centre of the projection to its edges
+_MAX_ZOOM = 30
+
+
+class TileTree:
+    """The tiles of one zoom as a canvas; see `canvas.Canvas`."""
+
+    kind: ClassVar[str] = "xyz"
+    credit: str | None = None
+
+    def __init__(self, root: Path, zoom: int | None = None, tms: bool = False) -> None:
+        """Look through `root/zoom`; None takes the deepest zoom there is.
+
+        Args:
+            tms: y counts from the south.
+
+        Raises:
+            AenetError: no such zoom, a tile outside it, or tiles that are not square or of one size.
+        """
+        zooms = find_zooms(root)
+        self.zoom = max(zooms) if zoom is None and zooms else zoom
+        if self.zoom not in zooms:
+            have = ", ".join(map(str, zooms)) or "none"
+            raise AenetError(f"{root} has no zoom {self.zoom} (it has: {have}): folders must be named zoom/x/y.png")
+        self.path = root
+        self._files = _list_tiles(root / str(self.zoom), self.zoom, tms)
+        height, self._side = probe(next(iter(self._files.values())))
+        if height != self._side:
+            raise AenetError(f"{next(iter(self._files.values()))} is {self._side} x {height} px: tiles must be square")
+        xs, ys = ([place[i] for place in self._files] for i in (0, 1))
+        self._x, self._y = min(xs), min(ys)
+        size = 2 * _EDGE_M / 2**self.zoom
+        self.frame = Frame(
+            crs=CRS.from_epsg(3857).to_wkt(),
+            left=self._x * size - _EDGE_M,
+            top=_EDGE_M - self._y * size,
+            pixel_width=size / self._side,
+            pixel_height=size / self._side,
+            height=(max(ys) - self._y + 1) * self._side,
+            width=(max(xs) - self._x + 1) * self._side,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the zoom and of every tile's place, size and time."""
+        hasher = hashlib.sha256(str(self.zoom).encode())
+        for place, file in self._files.items():
+            status = file.stat()
+            hasher.update(json.dumps([place, status.st_size, status.st_mtime_ns]).encode())
+        return hasher.hexdigest()
+
+    @cached_property
+    def _rows(self) -> dict[int, list[tuple[int, int]]]:
+        """Columns that have tiles, in pixels, for each row of tiles."""
+        rows: dict[int, list[tuple[int, int]]] = {}
+        for x, y in self._files:
+            left = (x - self._x) * self._side
+            rows.setdefault(y - self._y, []).append((left, left + self._side))
+        return {y: merge_spans(spans) for y, spans in rows.items()}
+
+    def spans(self, top: float, bottom: float) -> list[tuple[int, int]]:
+        """See `canvas.Canvas`."""
+        rows = range(math.floor(top / self._side), math.ceil(bottom / self._side))
+        return merge_spans([span for y in rows for span in self._rows.get(y, [])])
+
+    def read(self, box: Box, factors: Factors = (1, 1)) -> Pixels:
+        """See `canvas.Canvas`."""
+        top, left, height, width = box
+        pixels, valid = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
+        side = self._side
+        for y in range(top // side, -(-(top + height) // side)):
+            for x in range(left // side, -(-(left + width) // side)):
+                file = self._files.get((x + self._x, y + self._y))
+                if file is None:
+                    continue
+                tile, there = _read_tile(file, side)
+                # Where the tile lies in the box, and which part of it that is.
+                y0, x0 = max(top, y * side), max(left, x * side)
+                y1, x1 = min(top + height, (y + 1) * side), min(left + width, (x + 1) * side)
+                target = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+                part = (slice(y0 - y * side, y1 - y * side), slice(x0 - x * side, x1 - x * side))
+                pixels[target], valid[target] = tile[part], there[part]
+        return average(pixels, valid, factors)
+
+
+def find_zooms(root: Path) -> list[int]:
+    """Return the zooms of a tile tree: folders named by a number that hold such folders; empty where it is none."""
+    if not root.is_dir():
+        return []
+    return sorted(
+        int(folder.name)
+        for folder in root.iterdir()
+        if _number(folder.name) and int(folder.name) <= _MAX_ZOOM and folder.is_dir()
+        if any(_number(column.name) and column.is_dir() for column in folder.iterdir())
+    )
+
+
+def _list_tiles(folder: Path, zoom: int, tms: bool) -> dict[tuple[int, int], Path]:
+    """Return (x, y counted from the north) -> file, in order of rows."""
+    count = 2**zoom
+    found: dict[tuple[int, int], Path] = {}
+    for column in folder.iterdir():
+        for file in column.iterdir() if _number(column.name) and column.is_dir() else ():
+            if not _number(file.stem) or file.suffix.lower() not in SUFFIXES:
+                continue
+            x, y = int(column.name), int(file.stem)
+            if x >= count or y >= count:
+                raise AenetError(f"{file}: zoom {zoom} has {count} tiles a side, so there is no tile {x}/{y}")
+            place = (x, count - 1 - y if tms else y)
+            if place in found:
+                raise AenetError(f"{found[place]} and {file} are the same tile: keep one of them")
+            found[place] = file
+    if not found:
+        raise AenetError(f"{folder} holds no tiles: they must be named x/y.png, x/y.jpg or x/y.webp")
+    return dict(sorted(found.items(), key=lambda item: item[0][::-1]))
+
+
+def _number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
+def _read_tile(file: Path, side: int) -> Pixels:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise AenetError(f"{file}: cannot be read ({error.strerror})") from error
+    try:
+        pixels = decode_bytes(content, str(file))
+    except UnreadableImage as error:
+        raise AenetError(f"{error}: fetch it again, or delete it to have no map there") from error
+    if pixels.shape[:2] != (side, side):
+        raise AenetError(f"{file} is {pixels.shape[1]} x {pixels.shape[0]} px, its neighbours {side} x {side} px")
+    valid = _opaque(content, side)
+    return np.where(valid[..., None], pixels, np.uint8(0)), valid
+
+
+def _opaque(content: bytes, side: int) -> Bool[np.ndarray, "s s"]:
+    """Where a tile that decodes is more opaque than not."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        if not image.has_transparency_data:
+            return np.ones((side, side), np.bool_)
+        return np.asarray(image.convert("RGBA").getchannel("A")) >= 128

@@ -1,0 +1,1 @@
+"""Photos as people have them: found, decoded, their pose read, and placed on the horizon."""

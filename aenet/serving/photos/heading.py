@@ -1,0 +1,87 @@
+"""Which way a photo's centre column looks: never taken for true north unless the photo says so."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aenet.errors import AenetError
+from aenet.serving.photos.declination import declination_deg
+from aenet.serving.photos.geotag import letter, number
+
+_DATE = re.compile(r"(\d{4}):(\d{2}):(\d{2})")
+
+
+class Stated(NamedTuple):
+    """A compass heading in degrees clockwise from true north, where it is from, and what there is to say of it."""
+
+    heading_deg: float | None
+    source: str | None = None
+    note: str | None = None
+
+
+def panorama_heading(properties: Mapping[str, str]) -> Stated | None:
+    """Return GPano's PoseHeadingDegrees (true north, of the panorama's centre); None where it is not there.
+
+    Photo Sphere XMP Metadata, https://developers.google.com/streetview/spherical-metadata: cropping leaves it as it
+    is, so it counts for the centre of the whole panorama.
+    """
+    text = properties.get("GPano:PoseHeadingDegrees")
+    if text is None:
+        return None
+    value = number(text)
+    if value is None:
+        return Stated(None, None, f"GPano heading {text!r} is no number: unknown")
+    return Stated(value % 360, "gpano")
+
+
+def image_direction(
+    value: Any, reference: Any, position: tuple[float, float], year: float | None, source: str
+) -> Stated | None:
+    """Return GPSImgDirection as a true heading; None where it is not there.
+
+    A magnetic one is corrected by the declination at the place; without place or year it stays unknown, as does
+    one whose reference is not said: of twelve photos with a direction, four did not say.
+    """
+    if value is None:
+        return None
+    degrees, said = number(_ratio(value)), letter(reference)
+    if degrees is None or not 0 <= degrees <= 360:
+        return Stated(None, None, f"{source} heading {value} is no heading: unknown")
+    if said == "T":
+        return Stated(degrees % 360, f"{source} true")
+    if said == "M":
+        return _corrected(degrees, position, year, source)
+    return Stated(None, None, f"{source} heading {degrees:g} says neither true nor magnetic: unknown")
+
+
+def _corrected(degrees: float, position: tuple[float, float], year: float | None, source: str) -> Stated:
+    try:
+        if math.isnan(position[0]) or math.isnan(position[1]):
+            raise AenetError("there is no position")
+        if year is None:
+            raise AenetError("there is no date")
+        declination = declination_deg(*position, year)
+    except AenetError as error:
+        return Stated(None, None, f"magnetic heading {degrees:g}: not corrected, treated as unknown ({error})")
+    note = f"magnetic heading {degrees:g} corrected by a declination of {declination:+.1f} degrees"
+    return Stated((degrees + declination) % 360, f"{source} magnetic", note)
+
+
+def year_taken(*dates: Any) -> float | None:
+    """Return the decimal year of the first usable EXIF date (`2026:05:01 ...`), None without one."""
+    for date in dates:
+        text = date.decode("ascii", "replace") if isinstance(date, bytes) else str(date)
+        if match := _DATE.match(text):
+            year, month, day = (int(part) for part in match.groups())
+            if year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31:
+                return year + (month - 1 + (day - 1) / 31) / 12
+    return None
+
+
+def _ratio(value: Any) -> Any:
+    """XMP writes rationals as text, `12345/100`."""
+    if isinstance(value, str) and value.count("/") == 1:
+        above, below = (number(part) for part in value.split("/"))
+        return above / below if above is not None and below else math.nan
+    return value

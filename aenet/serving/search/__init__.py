@@ -1,0 +1,1 @@
+"""From descriptors to places: exact and approximate search over headings, priors, confidence."""

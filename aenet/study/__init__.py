@@ -1,0 +1,1 @@
+"""The paper's variants, and tables over them."""

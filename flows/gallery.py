@@ -25,9 +25,8 @@ from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.params import parse
-from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, source_key
+from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, plan_gallery
 from aenet.serving.galleries.manifest import MANIFEST
-from aenet.serving.galleries.sources import open_source
 from flows.models import CHAMPION, Model, find_model
 from flows.options import from_words
 from flows.refreshed import Record, current, remove_old, switch, version_folder, write_record
@@ -75,7 +74,7 @@ def gallery(
 
 
 def _refresh(source: str, link: Path, model: Model, options: GalleryOptions, keep: int, retries: int) -> State:
-    key = _key(source, model, options)
+    key = plan_gallery(Path(source), read_card(model.folder), options).key
     version, before = version_folder(link, key), current(link)
     if before is not None and before.name == version.name and (version / MANIFEST).exists():
         return Completed(name="Unchanged", message=f"{link} is up to date: {version.name}")
@@ -92,15 +91,6 @@ def _refresh(source: str, link: Path, model: Model, options: GalleryOptions, kee
     lines += [f"{link} shows {version.name}, embedded by {model.uri}"] + ([f"removed {', '.join(gone)}"] * bool(gone))
     create_markdown_artifact(key="gallery", markdown="\n".join(f"- {line}" for line in lines))
     return Completed(message="; ".join(lines))
-
-
-def _key(source: str, model: Model, options: GalleryOptions) -> str:
-    """Return the key that `build_gallery` will give this gallery."""
-    card = read_card(model.folder)
-    tile_size = options.tile_size_m or card.view.tile_size_m
-    tiles = open_source(Path(source), tile_size, options.spacing_m, options)
-    spacing = options.spacing_m if tiles.gridded else None
-    return source_key(tiles, card, tile_size, spacing, options, [options.shard_size, options.dtype])
 
 
 def _in_tenths() -> Callable[[int, int], None]:

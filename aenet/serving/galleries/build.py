@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aenet.artifacts import write_json
 from aenet.card import ModelCard, read_card
@@ -14,16 +14,45 @@ from aenet.locks import hold
 from aenet.serving.galleries.backdrop import MAX_PX, write_backdrop
 from aenet.serving.galleries.describe import Made, describe, record_source
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, read_gallery
-from aenet.serving.galleries.options import GalleryOptions, GallerySummary, SourceOptions
+from aenet.serving.galleries.options import AddOptions, GalleryOptions, GallerySummary, SourceOptions
 from aenet.serving.galleries.sources import TileSource, open_source
 from aenet.serving.galleries.tileshards import build_shards, sweep, writing
 from aenet.serving.sessions.session import Branch
 from aenet.serving.views import model_digest
 
-__all__ = ["GalleryOptions", "GallerySummary", "build_gallery"]
+__all__ = ["GalleryOptions", "GalleryPlan", "GallerySummary", "build_gallery", "plan_gallery"]
 
 PLAN, ADD_PLAN = "plan.json", "plan-add.json"
 _FORMAT = 2  # raise it when the content of shards changes for the same inputs
+
+
+class GalleryPlan(NamedTuple):
+    """What a gallery will be made of; equal keys are equal galleries.
+
+    Attributes:
+        key: digest of everything that decides the gallery.
+        tiles: the opened source.
+        tile_size_m: side of a tile, metres.
+        spacing_m: distance between centres, metres; None for tiles with positions of their own.
+    """
+
+    key: str
+    tiles: TileSource
+    tile_size_m: float
+    spacing_m: float | None
+
+
+def plan_gallery(source: Path, card: ModelCard, options: GalleryOptions) -> GalleryPlan:
+    """Open a source and say which gallery the model of `card` will make of it.
+
+    Raises:
+        AenetError: see `sources.open_source`.
+    """
+    tile_size = options.tile_size_m or card.view.tile_size_m
+    tiles = open_source(source, tile_size, options.spacing_m, options)
+    spacing = options.spacing_m if tiles.gridded else None
+    key = source_key(tiles, card, tile_size, spacing, options, options.dtype)
+    return GalleryPlan(key, tiles, tile_size, spacing)
 
 
 def build_gallery(
@@ -47,15 +76,12 @@ def build_gallery(
             something else and not `overwrite`.
     """
     card = read_card(model)
-    tile_size = options.tile_size_m or card.view.tile_size_m
-    tiles = open_source(source, tile_size, options.spacing_m, options)
-    spacing = options.spacing_m if tiles.gridded else None
-    key = source_key(tiles, card, tile_size, spacing, options, [options.shard_size, options.dtype])
+    key, tiles, tile_size, spacing = plan_gallery(source, card, options)
     with writing(out), hold(out / ".lock", f"gallery {out}"):
         sweep(out)
         if finished := _prepare(out, key, options.overwrite):
             return GallerySummary(out, finished, 0, len(finished.shards), finished.embedded_on, card.view.tile_size_m)
-        branch = Branch(model, "aerial", options.provider, options.threads, options.batch_size)
+        branch = open_aerial(model, options)
         shards = shard_paths(out, 0, len(tiles.tiles), options.shard_size)
         computed = build_shards(
             tiles, branch, shards, options.shard_size, options.dtype, options.batch_size, on_progress
@@ -73,14 +99,20 @@ def source_key(
     card: ModelCard,
     tile_size_m: float,
     spacing_m: float | None,
-    options: SourceOptions,
-    more: list[Any],
+    options: AddOptions,
+    dtype: str,
 ) -> str:
     """Return one digest of everything that decides what a source gives to a gallery."""
     taken = SourceOptions.model_validate({name: getattr(options, name) for name in SourceOptions.model_fields})
-    identity = [_FORMAT, model_digest(card), tiles.kind, tiles.digest, tile_size_m, spacing_m]
-    identity += [taken.model_dump(mode="json"), *more]
+    identity: list[Any] = [_FORMAT, model_digest(card), tiles.kind, tiles.digest, tile_size_m, spacing_m]
+    identity += [taken.model_dump(mode="json"), options.shard_size, dtype, *options.arithmetic()]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def open_aerial(model: Path, options: AddOptions) -> Branch:
+    """Open the branch that embeds tiles; errors as `session.Branch`."""
+    precision, cuda = options.network_precision, options.cuda
+    return Branch(model, "aerial", options.provider, options.threads, options.batch_size, precision, cuda)
 
 
 def shard_paths(out: Path, first: int, candidates: int, size: int) -> list[Path]:
@@ -102,7 +134,7 @@ def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
         return read_gallery(out) if (out / MANIFEST).exists() else None
     if not overwrite:
         raise AenetError(
-            f"{out} holds a gallery of other inputs (source, model, tile size, spacing or shards differ): "
+            f"{out} holds a gallery of other inputs (source, model, precision, tile size, spacing or shards differ): "
             "give another folder, or --overwrite"
         )
     # The manifest first: without it nobody takes what is left for a gallery. The plan last: until then --overwrite is

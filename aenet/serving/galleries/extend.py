@@ -14,7 +14,7 @@ from aenet.card import ModelCard, read_card
 from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.serving.galleries.backdrop import extend_backdrop
-from aenet.serving.galleries.build import ADD_PLAN, shard_paths, source_key
+from aenet.serving.galleries.build import ADD_PLAN, open_aerial, shard_paths, source_key
 from aenet.serving.galleries.describe import Made, describe, record_source
 from aenet.serving.galleries.duplicates import near
 from aenet.serving.galleries.gallery import Gallery
@@ -22,7 +22,6 @@ from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_mo
 from aenet.serving.galleries.options import AddOptions, GallerySummary
 from aenet.serving.galleries.sources import TileSource, open_source
 from aenet.serving.galleries.tileshards import build_shards, sweep, writing
-from aenet.serving.sessions.session import Branch
 
 __all__ = ["AddOptions", "add_to_gallery"]
 
@@ -70,14 +69,14 @@ def add_to_gallery(
         before = gallery.manifest
         tiles = open_source(source, before.tile_size_m, before.spacing_m or 1.0, options)
         _check_kind(folder, before, tiles)
-        key = source_key(tiles, card, before.tile_size_m, before.spacing_m, options, [options.shard_size, before.dtype])
+        key = source_key(tiles, card, before.tile_size_m, before.spacing_m, options, before.dtype)
         if key in {known.key for known in before.sources}:
             _tidy(folder, before)
             return _summary(folder, before, card)
         new = _prepare(gallery, tiles, key, options)
         if not new.shards:
             return _summary(folder, before, card, new.duplicates)
-        branch = Branch(model, "aerial", options.provider, options.threads, options.batch_size)
+        branch = open_aerial(model, options)
         computed = build_shards(
             tiles, branch, new.shards, options.shard_size, before.dtype, options.batch_size, on_progress
         )

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from aenet.params import Config
 from aenet.serving.galleries.manifest import GalleryManifest
-from aenet.serving.sessions.runtime import Provider
+from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.runtime import Precision, Provider
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -41,6 +42,8 @@ class AddOptions(SourceOptions):
     Attributes:
         tile_size_m: side of a tile in metres; None takes the gallery's, another is refused.
         shard_size: tiles a shard; what a killed run may lose.
+        network_precision: of the network's arithmetic: `auto` is fp16 on CUDA where the model has it, else fp32.
+        cuda: how to run on CUDA.
         overwrite: give up what an unfinished addition of another source left.
     """
 
@@ -48,8 +51,15 @@ class AddOptions(SourceOptions):
     shard_size: Annotated[int, Field(ge=1)] = 2048
     batch_size: Annotated[int, Field(ge=1)] = 32
     provider: Provider = "auto"
+    network_precision: Precision = "auto"
+    cuda: CudaOptions = CudaOptions()
     threads: int = 0
     overwrite: bool = False
+
+    def arithmetic(self) -> list[str]:
+        """Return what was demanded of the network's arithmetic: it decides descriptors, so it belongs to the key."""
+        demanded = {"fp32": self.network_precision == "fp32", "fp16": self.network_precision == "fp16"}
+        return [name for name, wanted in (demanded | {"tf32": self.cuda.tf32}).items() if wanted]
 
 
 class GalleryOptions(AddOptions):

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aenet.disk import writing
 from aenet.errors import AenetError
+
+_SIGNATURE_BYTES = 20  # always as many: to sign again takes no new room on the disk
 
 
 @contextmanager
@@ -14,7 +17,8 @@ def hold(path: Path, what: str) -> Iterator[None]:
     """Hold an exclusive lock on `path` (made if absent, left in place), or refuse.
 
     Raises:
-        AenetError: another process, or another thread of this one, holds it; `what` names the thing locked.
+        AenetError: another process, or another thread of this one, holds it; `what` names the thing locked. Or there
+            is no room for the lock on the disk.
     """
     with _opened(path) as handle:
         try:
@@ -24,29 +28,34 @@ def hold(path: Path, what: str) -> Iterator[None]:
             raise AenetError(
                 f"{what} is in use by another run (process {owner}): wait for it, or give another output folder"
             ) from None
-        _sign(handle)
+        _sign(handle, path)
         yield
 
 
 @contextmanager
 def wait_for(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (made if absent, left in place); wait for as long as another holds it."""
+    """Hold an exclusive lock on `path` (made if absent, left in place); wait for as long as another holds it.
+
+    Raises:
+        AenetError: there is no room for the lock on the disk.
+    """
     with _opened(path) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        _sign(handle)
+        _sign(handle, path)
         yield
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         yield handle
     finally:
         os.close(handle)  # closing releases the lock
 
 
-def _sign(handle: int) -> None:
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, str(os.getpid()).encode(), 0)
+def _sign(handle: int, path: Path) -> None:
+    with writing(path.parent):
+        os.pwrite(handle, str(os.getpid()).ljust(_SIGNATURE_BYTES).encode(), 0)

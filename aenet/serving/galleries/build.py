@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from aenet.artifacts import write_json
 from aenet.card import ModelCard, read_card
+from aenet.disk import writing
 from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.serving.galleries.backdrop import MAX_PX, write_backdrop
@@ -16,7 +17,7 @@ from aenet.serving.galleries.describe import Made, describe, record_source
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, read_gallery
 from aenet.serving.galleries.options import AddOptions, GalleryOptions, GallerySummary, SourceOptions
 from aenet.serving.galleries.sources import TileSource, open_source
-from aenet.serving.galleries.tileshards import build_shards, sweep, writing
+from aenet.serving.galleries.tileshards import build_shards, sweep
 from aenet.serving.sessions.session import Branch
 from aenet.serving.views import model_digest
 

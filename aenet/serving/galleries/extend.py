@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from aenet.artifacts import write_json
 from aenet.card import ModelCard, read_card
+from aenet.disk import writing
 from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.serving.galleries.backdrop import extend_backdrop
@@ -21,7 +22,7 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_model, read_gallery
 from aenet.serving.galleries.options import AddOptions, GallerySummary
 from aenet.serving.galleries.sources import TileSource, open_source
-from aenet.serving.galleries.tileshards import build_shards, sweep, writing
+from aenet.serving.galleries.tileshards import build_shards, sweep
 
 __all__ = ["AddOptions", "add_to_gallery"]
 

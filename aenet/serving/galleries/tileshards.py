@@ -3,9 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from shutil import disk_usage, rmtree
+from shutil import rmtree
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -114,21 +113,3 @@ def sweep(folder: Path) -> None:
             rmtree(orphan, ignore_errors=True)
         else:
             orphan.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong with the disk into a sentence.
-
-    Raises:
-        AenetError: the disk is full, or does not let us write.
-    """
-    try:
-        yield
-    except OSError as error:
-        free = disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
-        reason = error.strerror or f"a write came short: {error}"
-        raise AenetError(
-            f"{folder} cannot be written ({reason}; {free / 1e9:.3f} GB free on its disk): finished "
-            "shards are kept; make room and run the same command again to go on"
-        ) from error

@@ -1,12 +1,13 @@
 """The table of places in the formats of geographic information systems: GeoJSON, GeoPackage and KML."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
 import numpy as np
 import pyarrow as pa
 
-from aenet.artifacts import atomic_file
+from aenet.artifacts import write_bytes
 
 Format = Literal["geojson", "gpkg", "kml"]
 _LISTS = ("tiles", "scores")  # none of the three has a type for them
@@ -27,22 +28,18 @@ def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
     geometry = np.where(frame["latitude"].notna().to_numpy(), points, None)
     table = geopandas.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326")
     path = folder / f"places.{kind}"
-    with atomic_file(path) as temporary:
-        # The driver looks at the ending, and a temporary name has another.
-        named = temporary.with_name(f"{temporary.name}.{kind}")
-        try:
-            match kind:
-                case "geojson":
-                    table.to_file(named, driver="GeoJSON", engine="pyogrio")
-                case "gpkg":
-                    table.to_file(named, driver="GPKG", layer="places", engine="pyogrio")
-                case "kml":
-                    _placemarks(table).to_file(named, driver="KML", engine="pyogrio")
-                case _:
-                    assert_never(kind)
-            named.replace(temporary)
-        finally:
-            named.unlink(missing_ok=True)
+    # In memory first: GDAL's KML writer answers a full disk with a short file and no error, the others with riddles.
+    content = BytesIO()
+    match kind:
+        case "geojson":
+            table.to_file(content, driver="GeoJSON", engine="pyogrio")
+        case "gpkg":
+            table.to_file(content, driver="GPKG", layer="places", engine="pyogrio")
+        case "kml":
+            _placemarks(table).to_file(content, driver="KML", engine="pyogrio")
+        case _:
+            assert_never(kind)
+    write_bytes(path, content.getvalue())
     return path
 
 

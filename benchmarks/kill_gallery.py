@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from evidence import keep
 from pyproj import CRS, Transformer
 
 from aenet.card import read_card
@@ -116,6 +117,7 @@ def main() -> None:
         "--side", type=float, default=400.0, help="metres: a square in the map's middle; west half, east half"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", type=Path, help="append what came of it to this file")
     arguments = parser.parse_args()
     arguments.area = halves(arguments.map, arguments.side)
     with tempfile.TemporaryDirectory() as work:
@@ -123,10 +125,10 @@ def main() -> None:
         while sum(killer.kills.values()) < arguments.kills:
             killer.cycle()
             cycles += 1
-    print(
-        f"{sum(killer.kills.values())} kills ({killer.kills['build']} of build, {killer.kills['add']} of add) over "
-        f"{cycles} galleries: none torn, all equal to the undisturbed one"
-    )
+    counts = f"{killer.kills['build']} of build, {killer.kills['add']} of add"
+    total = sum(killer.kills.values())
+    told = f"{total} kills ({counts}) over {cycles} galleries: none torn, all equal to the undisturbed one"
+    keep(arguments.write, [told])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ no shard was published twice and none that was published was computed again.
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -22,12 +20,9 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from evidence import keep
+from smallworld import make_small_world
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "serving"))
-
-import world
-
-from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.jobs.table import read_places
 
 HELD_SECONDS = 60.0  # how long workers of a killed client may hold their shards at most
@@ -41,10 +36,7 @@ class Killer:
         """Make the world, and place its photos undisturbed: the reference, and how long it takes."""
         self.arguments, self.work, self.out = arguments, work, work / "out"
         self.random = random.Random(arguments.seed)  # noqa: S311  moments, not secrets
-        pixels = world.make_pixels()
-        town, self.model = world.write_map(work / "town.tif", pixels), world.make_model(work / "model")
-        build_gallery(town, work / "gallery", self.model, GalleryOptions(spacing_m=15.0, provider="cpu", threads=1))
-        world.take_photos(work / "photos", pixels, arguments.photos)
+        self.world = make_small_world(work, arguments.photos)
         began = time.monotonic()
         process = self._start(work / "reference")
         if self._end(process):
@@ -123,13 +115,9 @@ class Killer:
         return True
 
     def _start(self, out: Path) -> subprocess.Popen[str]:
-        given = self.arguments
-        words = ["locate", self.work / "photos", "--gallery", self.work / "gallery", "--model", self.model, "-o", out]
-        words += ["--provider", "cpu", "--threads", 1, "--shard-size", given.shard_size, "--engine", given.engine]
-        words += ["--workers", given.workers] if given.engine != "local" else []
         self.said = (self.work / "said").open("w")
         return subprocess.Popen(
-            [sys.executable, "-m", "aenet", *map(str, words)],
+            self.world.locate(out, self.arguments),
             stdout=subprocess.DEVNULL, stderr=self.said, text=True, start_new_session=True,
         )  # fmt: skip
 
@@ -185,25 +173,21 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="of the Dask cluster")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds after which a job counts as hung")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="write the numbers there as JSON")
+    parser.add_argument("--write", type=Path, help="append what came of it to this file")
     arguments = parser.parse_args()
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         killer, jobs = Killer(arguments, Path(work)), 0
         while sum(killer.kills.values()) < arguments.kills:
             killer.cycle()
             jobs += 1
-    numbers = {
-        "engine": arguments.engine, "kills": dict(killer.kills), "jobs": jobs, "photos": arguments.photos,
-        "shards": -(-arguments.photos // arguments.shard_size), "between_shards": killer.interrupted,
-        "starts_that_found_a_shard_held": killer.waited, "undisturbed_seconds": round(killer.seconds, 1),
-        "minutes": round((time.monotonic() - began) / 60, 1),
-    }  # fmt: skip
-    print(json.dumps(numbers))
-    print(f"{sum(killer.kills.values())} kills over {jobs} jobs: every photo once, all places as undisturbed, "
-          "no finished shard computed again")  # fmt: skip
-    if arguments.out:
-        arguments.out.write_text(json.dumps(numbers, indent=2) + "\n")
+    of = ", ".join(f"{count} of the {what}" for what, count in sorted(killer.kills.items()))
+    shards = -(-arguments.photos // arguments.shard_size)
+    keep(arguments.write, [
+        f"{arguments.photos} photos in {shards} shards; {killer.interrupted} kills left some of them finished and "
+        f"some not; {killer.waited} starts found a shard still held by a dead client's worker",
+        f"{sum(killer.kills.values())} kills ({of}) over {jobs} jobs: every photo once, all places as undisturbed, "
+        "no finished shard computed again",
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import pandas as pd
 from aenet.artifacts import sha256_file, write_json
 from aenet.params import Config
 from aenet.serving.galleries.manifest import MANIFEST, read_gallery
-from aenet.serving.jobs.job import SUCCESS, Job
+from aenet.serving.jobs.files import SUCCESS
+from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.table import read_places
 from aenet.tracking.context import source_tags
 from aenet.tracking.events import project_root

@@ -9,13 +9,15 @@ import pyarrow as pa
 
 from aenet.artifacts import write_bytes, write_json
 from aenet.card import read_card
+from aenet.disk import writing
 from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.retrieval.azimuth import angle_between
 from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.jobs.files import PHOTOS, SUCCESS
 from aenet.serving.jobs.formats import write_format
-from aenet.serving.jobs.job import PHOTOS, SUCCESS, Job
-from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.jobs.job import Job
+from aenet.serving.jobs.schema import SCHEMA
 from aenet.serving.jobs.selfknowledge import calibration_bins, risk_coverage
 from aenet.serving.jobs.shard import ShardResult, read_shard
 from aenet.serving.jobs.summary import NEAR_M, SUMMARY, Summary
@@ -29,7 +31,7 @@ def finish(job: Job) -> Summary:
     A finished job is left as it is, but for formats that it has not yet.
 
     Raises:
-        AenetError: shards are missing, or another run holds the folder.
+        AenetError: shards are missing, another run holds the folder, or the disk is full.
     """
     with hold(job.out / ".lock", f"output folder {job.out}"):
         if (job.out / SUCCESS).exists():
@@ -42,16 +44,19 @@ def finish(job: Job) -> Summary:
             )
         parts = [read_shard(job, shard) for shard in job.shards]
         places = pa.concat_tables([table for table, _ in parts]).replace_schema_metadata()
-        gallery = Gallery.open(job.gallery, read_card(job.model), full=False)
+        card = read_card(job.model)
+        gallery = Gallery.open(job.gallery, card, full=False)
+        job.check_unchanged(card, gallery)
         photos = pd.read_parquet(job.out / PHOTOS)
         summary = _summarize(job, places.to_pandas(), photos, [result for _, result in parts], gallery)
-        write_geoparquet(job.out / "places.parquet", places)
-        write_csv(job.out / "places.csv", places)
-        for kind in job.options.formats:
-            write_format(job.out, places, kind)
-        write_report(job.out / "report.html", job, places, photos, gallery, summary)
-        write_json(job.out / SUMMARY, {**asdict(summary), "out": str(job.out)})
-        write_bytes(job.out / SUCCESS, b"")
+        with writing(job.out):
+            write_geoparquet(job.out / "places.parquet", places)
+            write_csv(job.out / "places.csv", places)
+            for kind in job.options.formats:
+                write_format(job.out, places, kind)
+            write_report(job.out / "report.html", job, places, photos, gallery, summary)
+            write_json(job.out / SUMMARY, {**asdict(summary), "out": str(job.out)})
+            write_bytes(job.out / SUCCESS, b"")
     return summary
 
 
@@ -59,8 +64,9 @@ def _add_formats(job: Job) -> None:
     wanted = [kind for kind in job.options.formats if not (job.out / f"places.{kind}").exists()]
     if wanted:
         places = pa.Table.from_pandas(read_places(job.out / "places.parquet"), SCHEMA, preserve_index=False)
-        for kind in wanted:
-            write_format(job.out, places, kind)
+        with writing(job.out):
+            for kind in wanted:
+                write_format(job.out, places, kind)
 
 
 def _summarize(

@@ -14,7 +14,9 @@ from pathlib import Path
 from aenet.serving.finish import finish
 from aenet.serving.jobs.engines import Engine, run_shards
 from aenet.serving.jobs.history import NothingNew
-from aenet.serving.jobs.job import Job, LocateOptions, plan
+from aenet.serving.jobs.job import Job
+from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.plan import plan
 from aenet.serving.jobs.shard import ShardResult, run_shard
 from aenet.serving.jobs.summary import Summary
 

@@ -10,9 +10,10 @@ from serving.world import World
 
 from aenet.card import read_card
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.job import PHOTOS, LocateOptions, plan
-from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.jobs.files import PHOTOS
+from aenet.serving.jobs.schema import SCHEMA
 from aenet.serving.jobs.summary import Summary
+from aenet.serving.localize import LocateOptions, plan
 from aenet.serving.report.page import write_report
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)

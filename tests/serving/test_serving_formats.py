@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from aenet.serving.jobs.formats import Format, write_format
-from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.jobs.schema import SCHEMA
 
 NAMES = ["plain.jpg", "line\nbreak.jpg", "<b>=1+1</b> & \N{GRINNING FACE}.jpg"]
 

@@ -30,7 +30,7 @@ from aenet.serving.galleries.floor import grid_floor
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import open_source
-from aenet.serving.jobs.job import plan
+from aenet.serving.jobs.plan import plan
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.raster import RasterSource
 from aenet.serving.search.exact import search

@@ -1,14 +1,14 @@
 """Which photos a job answers for: those recorded when it was begun, else those there now that are new."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from aenet.errors import AenetError
-from aenet.serving.jobs.files import JOB, PHOTOS, SUCCESS
+from aenet.serving.jobs.files import PHOTOS, SUCCESS
 from aenet.serving.jobs.history import NothingNew, unanswered
+from aenet.serving.jobs.record import read_record
 from aenet.serving.photos.listing import list_photos, newcomers
 
 
@@ -47,14 +47,12 @@ def photos_of_job(
 
 def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:
     """Return key and photo list of the unfinished job of this source in `out`, if there is one."""
-    if (out / SUCCESS).exists() or not (out / JOB).exists():
+    record = None if (out / SUCCESS).exists() else read_record(out)
+    if record is None or record.source != source:
         return None
     try:
-        record = json.loads((out / JOB).read_bytes())
-        if record["source"] != source:
-            return None
         table = pd.read_parquet(out / PHOTOS)
-        table.attrs["ignored"] = int(record["ignored"])
-        return str(record["key"]), table
-    except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `_prepare` says so
+    except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `plan` says so
         return None
+    table.attrs["ignored"] = record.ignored
+    return record.key, table

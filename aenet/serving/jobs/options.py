@@ -8,9 +8,10 @@ from aenet.params import Config
 from aenet.serving.jobs.formats import Format
 from aenet.serving.photos.reading import Heading, PhotoOptions
 from aenet.serving.search.prior import Prior
-from aenet.serving.sessions.runtime import Provider
+from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.runtime import Precision, Provider
 
-_ROWS = ("top_k", "shard_size", "photos", "heading", "phases", "prior", "precision", "refine")
+_ROWS = ("top_k", "shard_size", "photos", "heading", "phases", "prior", "precision", "refine", "network_precision")
 
 
 class LocateOptions(Config):
@@ -31,6 +32,8 @@ class LocateOptions(Config):
         shard_size: photos a shard; what a killed run may lose.
         batch_size: views per inference.
         provider: `auto`, `cuda` or `cpu`.
+        network_precision: of the network's arithmetic: `auto` is fp16 on CUDA where the model has it, else fp32.
+        cuda: how to run on CUDA.
         threads: CPU threads of one inference and of the search; 0 means one per usable core.
         decoders: threads that decode photos; 0 means one per usable core.
         thumbnails: photos shown in the report with their tiles.
@@ -48,11 +51,13 @@ class LocateOptions(Config):
     shard_size: int = Field(default=256, ge=1)
     batch_size: int = Field(default=32, ge=1)
     provider: Provider = "auto"
+    network_precision: Precision = "auto"
+    cuda: CudaOptions = CudaOptions()
     threads: int = Field(default=0, ge=0)
     decoders: int = Field(default=0, ge=0)
     thumbnails: int = Field(default=200, ge=0)
     overwrite: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """Return what of it decides a job's rows."""
-        return self.model_dump(mode="json", include=set(_ROWS))
+        """Return what of it decides a job's rows; where and how fast they are computed does not."""
+        return self.model_dump(mode="json", include=set(_ROWS)) | {"cuda.tf32": self.cuda.tf32}

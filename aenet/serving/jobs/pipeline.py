@@ -37,7 +37,7 @@ def place_photos(
     options: LocateOptions,
     on_progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows (`places.SCHEMA`) of photos, in order.
+    """Return the rows (`schema.SCHEMA`) of photos, in order.
 
     Args:
         photos: rows of `photos.list_photos`.

@@ -1,12 +1,14 @@
 """Compute one shard of a job: decode, embed, search, publish. A finished shard is never computed twice."""
 
+import errno
+import fcntl
 import json
 import os
 import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -14,14 +16,17 @@ import pyarrow.parquet as pq
 
 from aenet.artifacts import atomic_file, sha256_file
 from aenet.card import CARD
-from aenet.errors import CorruptArtifact
+from aenet.disk import writing
+from aenet.errors import AenetError, CorruptArtifact
 from aenet.locks import hold
 from aenet.serving.galleries.gallery import MANIFEST, Gallery
-from aenet.serving.jobs.job import LOG, PHOTOS, SHARDS, Job
+from aenet.serving.jobs.files import LOG, PHOTOS, SHARDS
+from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.pipeline import Progress, place_photos
-from aenet.serving.jobs.places import SCHEMA
+from aenet.serving.jobs.schema import SCHEMA
 from aenet.serving.search.galleryindex import GalleryIndex, index_digest, open_index
-from aenet.serving.sessions.runtime import Provider
+from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.runtime import Precision, Provider
 from aenet.serving.sessions.session import Branch
 
 _META = b"aenet"
@@ -88,18 +93,31 @@ _Opened = tuple[Branch, Gallery, GalleryIndex | None]  # what every shard of a j
 
 
 def _opened(job: Job) -> _Opened:
-    """Open model and gallery once per process and content."""
-    marks = tuple(sha256_file(path) for path in (job.model / CARD, job.gallery / MANIFEST))
-    options = job.options
-    marks = *marks, index_digest(job.gallery) or ""
-    return _open(job.model, job.gallery, marks, options.provider, options.threads, options.batch_size)
+    """Open model and gallery once per process and content, and hold them against what the job was planned on."""
+    try:
+        files = tuple(sha256_file(path) for path in (job.model / CARD, job.gallery / MANIFEST))
+    except OSError as error:
+        raise AenetError(f"{error.filename} was there when the job in {job.out} was planned, and is not now") from error
+    marks, options = (*files, index_digest(job.gallery) or ""), job.options
+    session = _Session(options.provider, options.threads, options.batch_size, options.network_precision, options.cuda)
+    opened = _open(job.model, job.gallery, marks, session)
+    job.check_unchanged(opened[0].card, opened[1])
+    return opened
+
+
+class _Session(NamedTuple):
+    """How the branch is opened, in the order of `Branch`."""
+
+    provider: Provider
+    threads: int
+    batch_size: int
+    precision: Precision
+    cuda: CudaOptions
 
 
 @lru_cache(maxsize=2)
-def _open(
-    model: Path, gallery: Path, marks: tuple[str, ...], provider: Provider, threads: int, batch_size: int
-) -> _Opened:
-    branch = Branch(model, "ground", provider, threads, batch_size)
+def _open(model: Path, gallery: Path, marks: tuple[str, ...], session: _Session) -> _Opened:
+    branch = Branch(model, "ground", *session)
     # `plan` has read every byte against its digest; sizes are enough here.
     opened = Gallery.open(gallery, branch.card, full=False)
     return branch, opened, open_index(opened, full=False)
@@ -108,14 +126,16 @@ def _open(
 def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:
     meta = {"key": job.key, "errors": result.errors, "seconds": result.seconds, "runs_on": result.runs_on}
     table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({_META: json.dumps(meta)}))
-    with atomic_file(job.file(result.shard)) as temporary:
+    with writing(job.out), atomic_file(job.file(result.shard)) as temporary:
         pq.write_table(table, temporary)
 
 
 def _log(job: Job, event: str, shard: int) -> None:
-    """Append one line in one write: what was computed can be counted afterwards."""
-    handle = os.open(job.out / SHARDS / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(handle, f"{event} {shard:05d} {os.getpid()} {time.time():.3f}\n".encode())
-    finally:
-        os.close(handle)
+    """Append one line, whole or not at all: what was computed can be counted afterwards."""
+    line = f"{event} {shard:05d} {os.getpid()} {time.time():.3f}\n".encode()
+    with writing(job.out), (job.out / SHARDS / LOG).open("ab", buffering=0) as log:
+        fcntl.flock(log, fcntl.LOCK_EX)  # nobody else's line comes behind one that has to be taken back
+        end = os.fstat(log.fileno()).st_size
+        if log.write(line) < len(line):  # the disk is full
+            log.truncate(end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -60,7 +60,8 @@ def localize(
             scheduled for (UTC).
         model: folder of an exported model, `models:/NAME@ALIAS` in the model registry, or `gallery`: the one that
             embedded a gallery made by `flows.gallery`.
-        options: any field of `aenet.serving.jobs.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10}`.
+        options: any field of `aenet.serving.jobs.options.LocateOptions`, for example `{"provider": "cuda", "top_k": 10,
+            "network_precision": "fp16", "cuda": {"device": 1}}`.
         new_only: leave out photos that a finished job below `history` has answered; with none left the run is
             completed with a sentence.
         history: the folder of all jobs; the one above `out` if none is given.

@@ -15,6 +15,8 @@ from aenet.cli import main
 from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.data.views import pack
 from aenet.images import encode_jpeg
+from aenet.serving.jobs.record import read_record
+from aenet.serving.sessions.cudaoptions import CudaOptions
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -66,6 +68,24 @@ def test_options_of_locate_from_the_shell(
         assert _run(monkeypatch, *locate, tmp_path / "out", *words) == 2
         assert sentence in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_how_the_network_computes_can_be_chosen_from_the_shell(
+    small_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--model", small_world.model, "--provider", "cpu", "--threads", 1)
+    cuda = ("--device", 3, "--gpu-memory", 512, "--tf32", "--cuda-graphs", "--tensorrt")
+    locate = ("locate", small_world.photos, "--gallery", small_world.gallery, *common)
+    assert _run(monkeypatch, *locate, *cuda, "--network-precision", "fp32", "-o", tmp_path / "out") == 0
+    record = read_record(tmp_path / "out")
+    assert record is not None
+    options = record.options
+    assert options.network_precision == "fp32"
+    assert options.cuda == CudaOptions(device=3, memory_mib=512, tf32=True, graphs=True, tensorrt=True)
+    half = (*common, "--network-precision", "fp16", "-o", tmp_path / "gallery")
+    source = ("gallery", "build", small_world.map, "--tile-size", "60m", "--spacing", "60m")
+    assert _run(monkeypatch, *source, *half) == 2
+    assert "holds no half-precision model" in " ".join(capsys.readouterr().err.split())
 
 
 def test_views_of_another_kind_are_not_evaluated(

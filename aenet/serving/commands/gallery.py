@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from aenet.serving.commands.cuda import Device, Graphs, Memory, NetworkPrecision, TensorRt, Tf32, cuda_options
+
 gallery_app = typer.Typer(help="Galleries: embedded tiles of a map, ready to be searched.", no_args_is_help=True)
 
 Model = Annotated[Path, typer.Option("--model", "-m", help="folder of an exported model")]
@@ -45,6 +47,12 @@ def gallery_build(
     shard_size: GalleryShard = 2048,
     provider: Provider = "auto",
     threads: Threads = 0,
+    network_precision: NetworkPrecision = "auto",
+    device: Device = 0,
+    gpu_memory: Memory = None,
+    tf32: Tf32 = False,
+    cuda_graphs: Graphs = False,
+    tensorrt: TensorRt = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Cut a map into tiles and embed them; a killed build goes on where it stopped."""
@@ -66,6 +74,8 @@ def gallery_build(
         shard_size=shard_size,
         provider=provider,
         threads=threads,
+        network_precision=network_precision,
+        cuda=cuda_options(device, gpu_memory, tf32, cuda_graphs, tensorrt),
         overwrite=overwrite,
     )
     with progress("gallery") as report:
@@ -90,6 +100,12 @@ def gallery_add(
     shard_size: GalleryShard = 2048,
     provider: Provider = "auto",
     threads: Threads = 0,
+    network_precision: NetworkPrecision = "auto",
+    device: Device = 0,
+    gpu_memory: Memory = None,
+    tf32: Tf32 = False,
+    cuda_graphs: Graphs = False,
+    tensorrt: TensorRt = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="give up what an unfinished addition of another source left")
     ] = False,
@@ -111,6 +127,8 @@ def gallery_add(
         shard_size=shard_size,
         provider=provider,
         threads=threads,
+        network_precision=network_precision,
+        cuda=cuda_options(device, gpu_memory, tf32, cuda_graphs, tensorrt),
         overwrite=overwrite,
     )
     with progress("gallery") as report:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from aenet.errors import AenetError
+from aenet.serving.commands.cuda import Device, Graphs, Memory, NetworkPrecision, TensorRt, Tf32, cuda_options
 from aenet.serving.commands.gallery import Model, Overwrite, Provider, Threads
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def locate(
     shard_size: Annotated[int, typer.Option(min=1, help="photos a shard: what a killed run may lose")] = 256,
     provider: Provider = "auto",
     threads: Threads = 0,
+    network_precision: NetworkPrecision = "auto",
+    device: Device = 0,
+    gpu_memory: Memory = None,
+    tf32: Tf32 = False,
+    cuda_graphs: Graphs = False,
+    tensorrt: TensorRt = False,
     overwrite: Overwrite = False,
     engine: Annotated[Literal["local", "dask", "ray"], typer.Option(help="where shards are computed")] = "local",
     address: Annotated[str | None, typer.Option(help="of a Dask or Ray cluster; default: one in this machine")] = None,
@@ -83,6 +90,8 @@ def locate(
         shard_size=shard_size,
         provider=provider,
         threads=threads,
+        network_precision=network_precision,
+        cuda=cuda_options(device, gpu_memory, tf32, cuda_graphs, tensorrt),
         overwrite=overwrite,
     )
     try:

@@ -50,3 +50,12 @@ def test_nothing_else_is_left_behind(tmp_path: Path) -> None:
     for kind in ("geojson", "gpkg", "kml"):
         write_format(tmp_path, _places(), kind)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["places.geojson", "places.gpkg", "places.kml"]
+
+
+def test_the_same_places_make_the_same_file(tmp_path: Path) -> None:
+    """Whatever a file is made in first leaves no trace: the layer is named for what it holds."""
+    (tmp_path / "again").mkdir()
+    for kind in ("geojson", "kml"):
+        first, again = (write_format(folder, _places(), kind) for folder in (tmp_path, tmp_path / "again"))
+        assert first.read_bytes() == again.read_bytes()
+        assert "places" in first.read_text().partition("plain.jpg")[0]

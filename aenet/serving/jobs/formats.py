@@ -32,11 +32,11 @@ def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
     content = BytesIO()
     match kind:
         case "geojson":
-            table.to_file(content, driver="GeoJSON", engine="pyogrio")
+            table.to_file(content, driver="GeoJSON", layer="places", engine="pyogrio")
         case "gpkg":
             table.to_file(content, driver="GPKG", layer="places", engine="pyogrio")
         case "kml":
-            _placemarks(table).to_file(content, driver="KML", engine="pyogrio")
+            _placemarks(table).to_file(content, driver="KML", layer="places", engine="pyogrio")
         case _:
             assert_never(kind)
     write_bytes(path, content.getvalue())

@@ -16,6 +16,7 @@ from aenet.engine.optimization import OptimizerConfig, build_optimizer
 from aenet.engine.step import compute_gradient
 from aenet.errors import AenetError
 from aenet.nn.branches import TwoBranch
+from aenet.nn.heads import GeneralizedMeanPool
 from aenet.training import Trained, train
 
 
@@ -51,6 +52,17 @@ def test_parameters_of_the_loss_are_learnt_without_decay() -> None:
     scale = torch.nn.Parameter(torch.ones(()))
     optimizer, _ = build_optimizer(OptimizerConfig(lr=0.1, weight_decay=0.5), torch.nn.Linear(1, 1), 3, [scale])
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]
+
+
+def test_a_pooling_exponent_is_not_pulled_to_nought() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1), GeneralizedMeanPool(p=3.0))
+    optimizer, _ = build_optimizer(OptimizerConfig(lr=0.1, weight_decay=0.5), network, 3)
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    before = network[0].weight.item()
+    optimizer.step()
+    assert network[1].p.item() == 3.0
+    assert network[0].weight.item() == pytest.approx(before * (1 - 0.1 * 0.5))
     scale.grad = torch.ones(())
     optimizer.step()
     assert scale.item() == pytest.approx(0.9)

@@ -41,11 +41,14 @@ def build_optimizer(
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
     """Return the optimiser and its schedule over `steps` steps.
 
+    A network's scalars, such as GeM's exponent, are learnt without weight decay: nought is not their natural value.
+
     Args:
         undecayed: further parameters to learn, without weight decay: a loss's own, say.
     """
-    groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
-    if further := list(undecayed):
+    learnt = list(network.parameters())
+    groups: list[dict[str, Any]] = [{"params": [parameter for parameter in learnt if parameter.ndim > 0]}]
+    if further := [*(parameter for parameter in learnt if parameter.ndim == 0), *undecayed]:
         groups.append({"params": further, "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
     if config.schedule == "one_cycle":

@@ -1,5 +1,6 @@
 """Packed views: the pixels the network will see, in the order of the pairs, or a refusal."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.data.views import aerial_view, ground_view, open_views, pack
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.polar import polar_transform
-from aenet.serving.views import photo_view
+from aenet.serving.photos.reading import read_photo
 
 SPEC = ViewSpec(height=16, width=64, ground_rows=(10, 42), ground_size=(48, 128), tile_size_m=70.0)
 SPLITS = ["test", "train", "val", "train", "test"]
@@ -143,14 +144,16 @@ def test_rows_mean_the_same_part_of_the_view_at_every_resolution(height: int, ke
     assert np.array_equal(ground_view(panorama, spec), images.resize(panorama[slice(*kept)], 112, 64))
 
 
-def test_rows_of_another_shape_are_refused_in_both_doors() -> None:
+def test_rows_of_another_shape_are_refused_in_both_doors(tmp_path: Path) -> None:
     spec = ViewSpec(height=112, width=64, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)
     cropped = np.zeros((832, 4000, 3), np.uint8)
-    for view in (ground_view, photo_view):
-        with pytest.raises(
-            AenetError, match=r"208:624 .* 1664 x 832 px \(2.00:1\), this one is 4000 x 832 px \(4.81:1\)"
-        ):
-            view(cropped, spec)
+    sentence = r"208:624 .* 1664 x 832 px \(2.00:1\), this one is 4000 x 832 px \(4.81:1\)"
+    with pytest.raises(AenetError, match=sentence):
+        ground_view(cropped, spec)
+    (tmp_path / "cropped.jpg").write_bytes(images.encode_jpeg(cropped))
+    reason = read_photo(tmp_path / "cropped.jpg", "cropped.jpg", spec).reason
+    assert reason is not None
+    assert re.search(sentence, reason)
 
 
 @pytest.mark.parametrize(

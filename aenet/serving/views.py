@@ -1,4 +1,4 @@
-"""From a stranger's pixels to the network's input: what training's views take for granted is checked or mended here."""
+"""What a gallery is bound to of a model, and a tile as the model sees it."""
 
 import hashlib
 import json
@@ -7,11 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from aenet.card import HALF, ModelCard, ViewSpec
-from aenet.data.views import aerial_view, ground_view, turn_north
-from aenet.errors import AenetError
-
-# A full panorama is 2:1; cropped ones (CVUSA 5.5:1) are wider. Narrower is a photo with a limited field of view.
-MIN_ASPECT = 1.5
+from aenet.data.views import aerial_view, turn_north
 
 
 def model_digest(card: ModelCard) -> str:
@@ -22,28 +18,6 @@ def model_digest(card: ModelCard) -> str:
     full = {name: digest for name, digest in sorted(card.sha256.items()) if not name.endswith(HALF)}
     identity = {"sha256": full, "view": card.view.model_dump(mode="json")}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def photo_view(
-    photo: UInt8[np.ndarray, "h w 3"], spec: ViewSpec, heading_deg: float = 0.0
-) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Return a 360-degree panorama as the model's ground view, north in the centre column.
-
-    Args:
-        photo: upright RGB pixels, west to the left of north.
-        spec: the model's view.
-        heading_deg: compass heading of the photo's centre column, degrees clockwise from north.
-
-    Raises:
-        AenetError: the photo is too narrow for a panorama, or of another shape than the model's rows count in.
-    """
-    height, width = photo.shape[:2]
-    if width < MIN_ASPECT * height:
-        raise AenetError(
-            f"not a 360-degree panorama: {width} x {height} px is {width / height:.2f}:1, "
-            f"at least {MIN_ASPECT}:1 is needed"
-        )
-    return ground_view(photo, spec, heading_deg)
 
 
 def tile_view(

@@ -33,9 +33,9 @@ from aenet.serving.galleries.sources import open_source
 from aenet.serving.jobs.plan import plan
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.raster import RasterSource
+from aenet.serving.photos.reading import read_photo
 from aenet.serving.search.exact import search
 from aenet.serving.sessions.session import Branch
-from aenet.serving.views import photo_view
 
 FAST = {"provider": "cpu", "threads": 1}
 
@@ -107,7 +107,8 @@ def test_metres_are_real_in_every_coordinate_system(tmp_path: Path, crs: str) ->
 
 def test_the_same_place_looks_the_same_in_degrees_and_far_from_the_meridian(small_world: World, tmp_path: Path) -> None:
     """A map in degrees and one in a UTM zone where grid north is 3 degrees off must place a photo alike."""
-    photo = world.panorama(small_world.pixels, 200.0, 160.0)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encode_jpeg(world.panorama(small_world.pixels, 200.0, 160.0)))
     here = np.array([world.position(200.0, 160.0)])
     for crs in ("EPSG:4326", "EPSG:32631"):
         with rasterio.open(small_world.map) as source:
@@ -127,7 +128,9 @@ def test_the_same_place_looks_the_same_in_degrees_and_far_from_the_meridian(smal
         build_gallery(path, tmp_path / crs[5:], small_world.model, GalleryOptions(spacing_m=10.0, **FAST))
         gallery = _open(small_world, tmp_path / crs[5:])
         branch = Branch(small_world.model, "ground", "cpu", 1)
-        scores, rows = search(gallery.descriptors, branch.embed(photo_view(photo, branch.card.view)[None]), 1, 1)
+        view = read_photo(photo, "photo", branch.card.view, heading="north").view
+        assert view is not None
+        scores, rows = search(gallery.descriptors, branch.embed(view[None]), 1, 1)
         best = gallery.tiles.iloc[int(rows[0, 0])]
         found = np.array([best["latitude"]]), np.array([best["longitude"]])
         assert distance_m(here[:, 0], here[:, 1], *found)[0] < 10, crs

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from aenet.errors import AenetError
 from aenet.serving.photos.pose import Photo
 from aenet.serving.photos.sphere import Sphere
-from aenet.serving.views import MIN_ASPECT
 
+MIN_ASPECT = 1.5  # what is narrower can be no panorama, whatever is said of it
 PANORAMA_ASPECT = 1.9  # a whole sphere is 2:1, cropped ones are wider; cameras' own formats end at 16:9
 STITCHED_ASPECT = 2.4  # no lens sees this shape: swept or stitched
 WIDE_DEG = 150.0  # likewise

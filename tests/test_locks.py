@@ -1,9 +1,12 @@
 """Locks: one waits, the other refuses, and both end with their process."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -52,3 +55,23 @@ def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
         holder.wait()
         with hold(path, "it"):
             pass
+
+
+@pytest.mark.parametrize("lock", [wait_for, lambda path: hold(path, "it")])
+def test_no_room_for_a_lock_is_a_sentence_and_leaves_it_free(
+    tmp_path: Path, lock: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    path, before = tmp_path / "lock", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # a full disk answers at the same place
+    try:
+        with (
+            pytest.raises(AenetError, match=rf"{tmp_path} cannot be written \(File too large; .* make room"),
+            lock(path),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with lock(path):
+        size = path.stat().st_size
+    with lock(path):  # to sign again takes no more room, whoever did before
+        assert path.stat().st_size == size == 20

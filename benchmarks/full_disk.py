@@ -27,7 +27,9 @@ from aenet.serving.jobs.table import read_places
 
 PAGE = os.sysconf("SC_PAGE_SIZE")  # what a tmpfs is divided into
 ROOMY = 512 << 20
-SENTENCE = re.compile(r"error: (\S+) cannot be written \((.+); [\d,.]+ MB free on its disk\): .*make room and run .*\n")
+SENTENCE = re.compile(
+    r"^error: (\S+) cannot be written \((.+); [\d,.]+ MB free on its disk\): .*make room and run .*\n\Z", re.M
+)
 DONE = {"locate": "_SUCCESS", "gallery": "manifest.json"}
 KINDS = ("geojson", "gpkg", "kml")
 
@@ -62,8 +64,8 @@ class FullDisk:
         """Run into the full disk, look at what is left, make room, finish; return how far the first run came."""
         with mounted(self.disk, pages * PAGE):
             ran = subprocess.run(self.command(self.out), check=False, capture_output=True, text=True)
-            said = SENTENCE.fullmatch(ran.stderr)
-            if ran.returncode != 2 or not said or not said[1].startswith(str(self.out)):
+            said = SENTENCE.search(ran.stderr)  # Dask may note before that it gives up the other shards
+            if ran.returncode != 2 or "Traceback" in ran.stderr or not said or not said[1].startswith(str(self.out)):
                 raise SystemExit(f"{self.job} on {pages} pages: exit status {ran.returncode}, {ran.stderr[-3000:]}")
             left = [path for path in self.out.rglob("*") if path.is_file()]
             self._check_whole(left, pages)

@@ -13,6 +13,7 @@ import pytest
 from serving.world import World
 
 from aenet.errors import AenetError
+from aenet.locks import hold
 from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shards
 
@@ -46,6 +47,13 @@ def test_a_killed_worker_costs_nothing_but_its_shard(small: World, expected: pd.
     pd.testing.assert_frame_equal(read_places(tmp_path / "out" / "places.parquet"), expected)
     done = Counter(line.split()[1] for line in _log(job.out) if line.startswith("done"))
     assert set(done.values()) == {1}
+
+
+def test_what_a_worker_has_to_say_is_said_once(small: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    job = plan(small.photos, small.gallery, small.model, tmp_path / "out", OPTIONS)
+    with hold(job.out / "shards" / ".00000.lock", "it"), pytest.raises(AenetError, match=r"shard 0 .* is in use by"):
+        list(run_shards(job, "dask", workers=1))
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def _kill_the_first_worker(log: Path, killed: list[int]) -> None:

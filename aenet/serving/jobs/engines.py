@@ -101,15 +101,26 @@ def _on_dask(client: Any, job: Job, shards: tuple[int, ...]) -> Iterator[ShardRe
 
     # A worker that dies loses its shard to another: it left no file, and its lock went with it.
     client.run_on_scheduler(_tolerate_lost_workers)
-    futures = [client.submit(run_shard, job, shard, pure=False, key=f"{job.key[:12]}-{shard:05d}") for shard in shards]
+    futures = [client.submit(_attempt, job, shard, pure=False, key=f"{job.key[:12]}-{shard:05d}") for shard in shards]
     for future in distributed.as_completed(futures):
         try:
-            yield future.result()
+            result = future.result()
         except distributed.KilledWorker as error:
             raise AenetError(
                 f"shard {future.key}: {_LOST_WORKERS + 1} Dask workers died with it; too little memory for a worker, "
                 "or a photo that crashes a decoder: run the job again with --engine local to see which"
             ) from error
+        if isinstance(result, AenetError):
+            raise result
+        yield result
+
+
+def _attempt(job: Job, shard: int) -> ShardResult | AenetError:
+    """Return what the user is to be told instead of raising it: Dask workers print the traceback of what is raised."""
+    try:
+        return run_shard(job, shard)
+    except AenetError as error:
+        return error
 
 
 def _tolerate_lost_workers(dask_scheduler: Any) -> None:

@@ -9,7 +9,6 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 
 # isort: on
 import argparse
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from aenet.card import read_card
@@ -27,11 +26,10 @@ from aenet.locks import hold
 from aenet.params import parse
 from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, plan_gallery
 from aenet.serving.galleries.manifest import MANIFEST
+from flows.commandline import add_model_and_options, run
 from flows.models import CHAMPION, Model, find_model
-from flows.options import from_words
 from flows.refreshed import Record, current, remove_old, switch, version_folder, write_record
-
-RETRY_SECONDS = 5
+from flows.retries import again, bad_input
 
 
 @task(task_run_name="build-{version.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -40,7 +38,7 @@ def build(source: str, version: Path, model: Path, options: GalleryOptions, line
     try:
         summary: GallerySummary = build_gallery(Path(source), version, model, options, _in_tenths())
     except AenetError as error:  # bad input: a sentence, no traceback, no second try
-        return Failed(name="BadInput", message=str(error))
+        return bad_input(error)
     lines += summary.lines()
     return Completed(message=lines[0])
 
@@ -79,8 +77,7 @@ def _refresh(source: str, link: Path, model: Model, options: GalleryOptions, kee
     if before is not None and before.name == version.name and (version / MANIFEST).exists():
         return Completed(name="Unchanged", message=f"{link} is up to date: {version.name}")
     lines: list[str] = []
-    again = build.with_options(retries=retries, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_not_bad_input)
-    state = again(source, version, model.folder, options, lines, return_state=True)
+    state = again(build, retries)(source, version, model.folder, options, lines, return_state=True)
     if not state.is_completed():
         raise AenetError(f"{link} is as it was, a new version could not be built: {state.message}")
     built = datetime.now(UTC).isoformat(timespec="seconds")
@@ -106,30 +103,14 @@ def _in_tenths() -> Callable[[int, int], None]:
     return report
 
 
-def _not_bad_input(_task: object, _run: TaskRun, state: State) -> bool:
-    return state.name != "BadInput"
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Bring one gallery up to date; 0 if it is, 1 if it could not be, 2 for a bad request."""
     parser = argparse.ArgumentParser(prog="python -m flows.gallery", description=gallery.description)
     parser.add_argument("source", help="map, tile tree, table of tiles or data set")
     parser.add_argument("--out", default="gallery", help="the link to the present version (default %(default)s)")
-    parser.add_argument("--model", default=CHAMPION, help="folder, or models:/NAME@ALIAS (default %(default)s)")
     parser.add_argument("--keep", type=int, default=2, help="earlier versions kept (default %(default)s)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. spacing_m=10.0")
-    given = vars(parser.parse_args(arguments))
-    try:
-        options = from_words(given.pop("set"))
-    except AenetError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    state = gallery(**given, options=options, return_state=True)
-    if not state.is_completed():
-        sys.stderr.write(f"error: {state.message}\n")
-        return 1
-    sys.stdout.write(f"{state.message}\n")
-    return 0
+    add_model_and_options(parser, "spacing_m=10.0")
+    return run(gallery, vars(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 
 # isort: on
 import argparse
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from aenet.errors import AenetError
 from aenet.params import parse
 from aenet.serving.jobs.history import NothingNew
 from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
+from flows.commandline import add_model_and_options, run
 from flows.drift import Drift
 from flows.lineage import drift_of, record_inputs, trace
 from flows.models import CHAMPION, Model, find_model
-from flows.options import from_words
 from flows.placed import numbers, publish, sentence
 from flows.shards import Cluster, run_missing
 
@@ -120,12 +119,11 @@ def _dated(out: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one job; 0 if every photo was readable, 3 if some were not, 1 if the job failed."""
+    """Run one job; 0 if every photo was readable, 3 if some were not, 1 if the job failed, 2 for a bad request."""
     parser = argparse.ArgumentParser(prog="python -m flows.localize", description="Place photos on a map.")
     parser.add_argument("photos", help="file, folder, pattern or table of photos")
     parser.add_argument("--gallery", required=True)
     parser.add_argument("--out", required=True, help="folder of the results; {date} and {time} stand for now")
-    parser.add_argument("--model", default=CHAMPION, help="folder, or models:/NAME@ALIAS (default %(default)s)")
     parser.add_argument("--new-only", action="store_true", help="leave out what finished jobs have answered")
     parser.add_argument("--history", help="folder of the finished jobs; default: the one above --out")
     parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local")
@@ -134,18 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shard-size", type=int, default=256)
     parser.add_argument("--provider", choices=("auto", "cuda", "cpu"), default="auto")
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of a job")
+    add_model_and_options(parser, "top_k=10")
     given = vars(parser.parse_args(arguments))
-    try:
-        options = {"provider": given.pop("provider"), **from_words(given.pop("set"))}
-    except AenetError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    state = localize(**given, options=options, return_state=True)
-    if not state.is_completed():
-        sys.stderr.write(f"error: {state.message}\n")
-        return 1
-    return 3 if state.name == "Partial" else 0
+    return run(localize, given, provider=given.pop("provider"))
 
 
 if __name__ == "__main__":

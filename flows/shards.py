@@ -7,19 +7,16 @@ Whatever Prefect believes of an earlier run, the finished shard files are the tr
 import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
 
 # isort: on
-from typing import NamedTuple, ParamSpec
+from typing import NamedTuple
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.states import Completed, Failed
-from prefect.tasks import Task
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from aenet.errors import AenetError
 from aenet.serving.localize import Engine, Job, ShardResult, run_shard, run_shards
-
-RETRY_SECONDS = 5
-P = ParamSpec("P")
+from flows.retries import again, bad_input
 
 
 class Cluster(NamedTuple):
@@ -36,7 +33,7 @@ def place_shard(job: Job, shard: int) -> State:
     try:
         result = run_shard(job, shard)
     except AenetError as error:  # bad input: a sentence, no traceback, no second try
-        return _bad_input(error)
+        return bad_input(error)
     return Completed(name="Completed" if result.computed else "Unchanged", message=_said(result))
 
 
@@ -49,7 +46,7 @@ def place_all(job: Job, cluster: Cluster) -> State:
             done += 1
             log.info("shard %d: %s", result.shard, _said(result))
     except AenetError as error:
-        return _bad_input(error)
+        return bad_input(error)
     return Completed(message=f"{done} shards")
 
 
@@ -64,10 +61,10 @@ def run_missing(job: Job, cluster: Cluster, retries: int) -> None:
     if not missing:
         return
     if cluster.engine == "local":
-        one = _again(place_shard, retries)
+        one = again(place_shard, retries)
         futures = [one.submit(job, shard) for shard in missing]
     else:
-        futures = [_again(place_all, retries).submit(job, cluster)]
+        futures = [again(place_all, retries).submit(job, cluster)]
     for future in futures:
         future.wait()
     left = job.missing
@@ -76,17 +73,5 @@ def run_missing(job: Job, cluster: Cluster, retries: int) -> None:
             raise AenetError(f"{len(left)} of {len(job.shards)} shards are not computed: {future.state.message}")
 
 
-def _again(what: Task[P, State], retries: int) -> Task[P, State]:
-    return what.with_options(retries=retries, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_not_bad_input)
-
-
 def _said(result: ShardResult) -> str:
     return f"{result.photos} photos, {result.errors} errors, {result.seconds:.1f} s on {result.runs_on}"
-
-
-def _bad_input(error: AenetError) -> State:
-    return Failed(name="BadInput", message=str(error))
-
-
-def _not_bad_input(_task: object, _run: TaskRun, state: State) -> bool:
-    return state.name != "BadInput"

@@ -1,0 +1,44 @@
+"""A flow as a command: the flags that flows share, and the status it ends with."""
+
+# isort: off
+import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
+
+# isort: on
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from prefect.client.schemas.objects import State
+
+from aenet.errors import AenetError
+from flows.models import CHAMPION
+from flows.options import from_words
+
+
+def add_model_and_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add `--model` and `--set`."""
+    parser.add_argument("--model", default=CHAMPION, help="folder, or models:/NAME@ALIAS (default %(default)s)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"any option, e.g. {example}")
+
+
+def run(flow: Callable[..., State], given: dict[str, Any], **options: Any) -> int:
+    """Run a flow and say what came of it: 0 completed, 1 failed, 2 a bad request, 3 a partial result.
+
+    Args:
+        flow: takes `options`, and `return_state` as Prefect's flows do.
+        given: its other arguments, and the words of `--set`.
+        options: that have a flag of their own.
+    """
+    try:
+        chosen = {**options, **from_words(given["set"])}
+    except AenetError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    arguments = {name: value for name, value in given.items() if name != "set"}
+    state = flow(**arguments, options=chosen, return_state=True)
+    if not state.is_completed():
+        sys.stderr.write(f"error: {state.message}\n")
+        return 1
+    sys.stdout.write(f"{state.message}\n")
+    return 3 if state.name == "Partial" else 0

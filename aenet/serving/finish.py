@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from aenet.retrieval.azimuth import angle_between
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.files import PHOTOS, SUCCESS
 from aenet.serving.jobs.formats import write_format
+from aenet.serving.jobs.inputs import came_since
 from aenet.serving.jobs.job import Job
+from aenet.serving.jobs.record import read_record
 from aenet.serving.jobs.schema import SCHEMA
 from aenet.serving.jobs.selfknowledge import calibration_bins, risk_coverage
 from aenet.serving.jobs.shard import ShardResult, read_shard
@@ -31,8 +34,10 @@ def finish(job: Job) -> Summary:
     A finished job is left as it is, but for formats that it has not yet.
 
     Raises:
-        AenetError: shards are missing, another run holds the folder, or the disk is full.
+        AenetError: shards are missing, another run holds the folder, another job has replaced this one there, or the
+            disk is full.
     """
+    job.check_still_there()
     with hold(job.out / ".lock", f"output folder {job.out}"):
         if (job.out / SUCCESS).exists():
             _add_formats(job)
@@ -92,14 +97,24 @@ def _summarize(
         within_25m=float(np.mean(errors <= NEAR_M)) if known else None,
         floor_median_m=floor.median if floor else None,
         floor_p95_m=floor.p95 if floor else None,
+        floor_max_m=floor.max if floor else None,
+        within_floor=float(np.mean(errors <= floor.max)) if known and floor else None,
         runs_on=", ".join(sorted({result.runs_on for result in results})),
         photos_per_second=len(places) / seconds if seconds else 0.0,
         ignored=job.ignored,
-        newcomers=job.newcomers,
+        newcomers=_newcomers(job, photos),
         median_heading_error_deg=_heading_error(places, photos),
         calibration=calibration_bins(confidence, right) if len(judged) else (),
         risk_coverage=risk_coverage(confidence, right) if len(judged) else (),
     )
+
+
+def _newcomers(job: Job, photos: pd.DataFrame) -> int:
+    """Count what came while the job was under way, too."""
+    record = read_record(job.out)
+    if record is None:
+        return job.newcomers
+    return came_since(record.source, Path(record.history) if record.history else None, photos)
 
 
 def _heading_error(places: pd.DataFrame, photos: pd.DataFrame) -> float | None:
@@ -112,7 +127,7 @@ def _heading_error(places: pd.DataFrame, photos: pd.DataFrame) -> float | None:
 
 def _read_summary(job: Job) -> Summary:
     record = json.loads((job.out / SUMMARY).read_bytes())
-    values = {field.name: record[field.name] for field in fields(Summary)}
+    values = {field.name: record[field.name] for field in fields(Summary) if field.name in record}
     for name in ("calibration", "risk_coverage"):
         values[name] = tuple(map(tuple, values[name]))
-    return Summary(**{**values, "out": job.out, "newcomers": job.newcomers})
+    return Summary(**{**values, "out": job.out})

@@ -20,6 +20,7 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.digests import Digests
 from aenet.serving.jobs.files import SHARDS
 from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.record import read_record
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,19 @@ class Job:
         """The shard's rows of the photo list."""
         start = shard * self.options.shard_size
         return slice(start, min(start + self.options.shard_size, self.photos))
+
+    def check_still_there(self) -> None:
+        """Refuse to go on in a folder that is another job's by now.
+
+        Raises:
+            AenetError: its record is gone, or another's.
+        """
+        record = read_record(self.out)
+        if record is None or record.key != self.key:
+            raise AenetError(
+                f"{self.out} is no longer this job's: it was removed, or another job replaced it with --overwrite; "
+                "give this one a folder of its own"
+            )
 
     def check_unchanged(self, card: ModelCard, gallery: Gallery) -> None:
         """Refuse a model or a gallery that is not what the job was planned on.

@@ -77,6 +77,7 @@ def plan(
                 digests=digests,
                 ignored=ignored,
                 options=options,
+                history=None if history is None else str(history),
             )
             # Last: without it there is no plan, and it is made again.
             write_json(out / JOB, record.model_dump(mode="json"))
@@ -110,7 +111,7 @@ def _prepare(job: Job, source: str) -> bool:
     """Return True if the job is new in its folder; clear what may be cleared. `source` is where its photos are from.
 
     Raises:
-        AenetError: the folder holds something that is not this job's.
+        AenetError: the folder holds something that is not this job's, or another run is at work on what is to go.
     """
     out, record = job.out, job.out / JOB
     content = [path.name for path in out.iterdir() if path.name not in (".lock", PHOTOS)]
@@ -126,6 +127,9 @@ def _prepare(job: Job, source: str) -> bool:
         raise AenetError(
             f"{out} holds the results of another job ({differs}): give another folder, or --overwrite to replace them"
         )
+    for lock in sorted((out / SHARDS).glob(".*.lock")):
+        with hold(lock, f"shard {int(lock.stem[1:])} of {out}"):  # refused while somebody computes it
+            pass
     for name in (SUCCESS, *(f"places.{kind}" for kind in _TABLES), "report.html", "summary.json"):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / SHARDS, ignore_errors=True)

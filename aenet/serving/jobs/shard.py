@@ -53,8 +53,10 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         on_progress: called with the number of this shard's photos described so far.
 
     Raises:
-        AenetError: another run computes this shard now, or model or gallery do not fit (any more).
+        AenetError: another run computes this shard now, another job has taken the folder over, or model or gallery do
+            not fit (any more).
     """
+    job.check_still_there()
     with hold(job.out / SHARDS / f".{shard:05d}.lock", f"shard {shard} of {job.out}"):
         if job.done(shard):
             return read_shard(job, shard)[1]
@@ -65,6 +67,7 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         rows = place_photos(photos, branch, gallery, index, job.options, on_progress)
         errors = sum(row["status"] == "error" for row in rows)
         result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
+        job.check_still_there()
         _publish(job, result, rows)
         _log(job, "done", shard)
     return result

@@ -17,8 +17,9 @@ from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, NothingNew, locate, plan, run_shard
-from aenet.serving.search.galleryindex import build_gallery_index
+from aenet.serving.search.indexbuild import build_gallery_index
 from aenet.serving.search.prior import Box, Near, OwnGps
+from aenet.serving.search.tuning import IndexOptions
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=8, thumbnails=0)
 HEADINGS = np.linspace(0, 330, 12)
@@ -193,8 +194,8 @@ def test_an_indexed_gallery_gives_the_same_places_also_of_later_shards(small_wor
     area = (0.0, 40.0, middle, 60.0)
     build_gallery(small_world.map, gallery, small_world.model, options.model_copy(update={"area": area}))
     shutil.copytree(gallery, west)
-    meta = build_gallery_index(gallery, threads=1)
-    assert meta == build_gallery_index(gallery, threads=1)  # nothing to do
+    meta = build_gallery_index(gallery, IndexOptions(), threads=1)
+    assert meta == build_gallery_index(gallery, IndexOptions(), threads=1)  # nothing to do
     for folder in (gallery, west):
         add_to_gallery(folder, small_world.map, small_world.model, AddOptions(provider="cpu", threads=1))
     both = []
@@ -208,7 +209,7 @@ def test_an_indexed_gallery_gives_the_same_places_also_of_later_shards(small_wor
     shutil.rmtree(gallery)
     build_gallery(small_world.map, gallery, small_world.model, options)
     shutil.copytree(tmp_path / "west", tmp_path / "old")
-    build_gallery_index(tmp_path / "old", threads=1)
+    build_gallery_index(tmp_path / "old", IndexOptions(), threads=1)
     shutil.copytree(tmp_path / "old" / "index", gallery / "index")
     with pytest.raises(CorruptArtifact, match="repeat `aenet gallery index`"):
         plan(small_world.photos, gallery, small_world.model, tmp_path / "stale", OPTIONS)

@@ -23,6 +23,7 @@ Tms = Annotated[bool, typer.Option("--tms", help="a tile tree whose y counts fro
 Attribution = Annotated[str | None, typer.Option(help="who made the imagery; default: what the files say")]
 Licence = Annotated[str | None, typer.Option(help="under which terms the imagery may be used")]
 TileSize = Annotated[str | None, typer.Option(help="side of a tile, e.g. 70m; default: the model's, or the gallery's")]
+Finished = Annotated[Path, typer.Argument(help="folder of a finished gallery")]
 GalleryShard = Annotated[int, typer.Option(min=1, help="tiles a shard: what a killed build may lose")]
 
 
@@ -86,7 +87,7 @@ def gallery_build(
 
 @gallery_app.command("add")
 def gallery_add(
-    gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")],
+    gallery: Finished,
     source: Annotated[Path, typer.Argument(help="as for `build`")],
     model: Model = Path("models/onnx"),
     tile_size: TileSize = None,
@@ -139,23 +140,31 @@ def gallery_add(
 
 @gallery_app.command("index")
 def gallery_index(
-    gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")],
-    lists: Annotated[int | None, typer.Option(min=1, help="inverted lists; default: 2 sqrt(tiles)")] = None,
+    gallery: Finished,
+    recall: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="share of photos whose best tile must be found")
+    ] = 0.95,
+    similarity: Annotated[
+        float, typer.Option(min=0.05, max=0.99, help="cosine of a photo and its tile for which that must hold")
+    ] = 0.7,
     threads: Threads = 0,
 ) -> None:
     """Index a gallery: worth it above a million tiles; `aenet locate` uses it and searches later shards exactly."""
     from aenet.progress import progress
-    from aenet.serving.search.galleryindex import build_gallery_index
+    from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index
 
     with progress("index") as report:
-        meta = build_gallery_index(gallery, lists, threads, report)
-    typer.echo(f"indexed {meta.tiles:,} tiles of {meta.dim:,} dimensions in {meta.lists:,} lists")
+        meta = build_gallery_index(gallery, IndexOptions(recall=recall, similarity=similarity), threads, report)
+    for line in meta.lines():
+        typer.echo(line)
 
 
 @gallery_app.command("info")
-def gallery_info(gallery: Annotated[Path, typer.Argument(help="folder of a finished gallery")]) -> None:
-    """Say what a gallery is: tiles, floor, coverage, model, storage and sources."""
+def gallery_info(gallery: Finished) -> None:
+    """Say what a gallery is: tiles, floor, coverage, model, storage, sources and index."""
     from aenet.serving.galleries.info import gallery_lines
+    from aenet.serving.search.indexbuild import index_meta
 
-    for line in gallery_lines(gallery):
+    index = index_meta(gallery, full=False)
+    for line in [*gallery_lines(gallery), *(index.lines() if index else [])]:
         typer.echo(line)

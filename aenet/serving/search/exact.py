@@ -1,12 +1,15 @@
 """Exact nearest tiles by inner product, shard by shard, straight from the memory-mapped descriptors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import faiss
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from aenet.retrieval.rowblocks import rows_within, slices
+
 _BLOCK_BYTES = 256 << 20  # descriptors read at once; bounds memory whatever the gallery's size
+_GATHERED_BYTES = 32 << 20
 
 
 def search(
@@ -37,17 +40,49 @@ def search(
     return best_scores, best_rows
 
 
-def _blocks(shard: np.ndarray) -> list[np.ndarray]:
-    if len(shard) == 0:
-        return []
-    rows = max(1, _BLOCK_BYTES // (4 * shard.shape[1]))
+def _blocks(shard: np.ndarray) -> Iterator[Float32[np.ndarray, "m d"]]:
     # faiss reads float32; for a float32 memory map this copies nothing.
-    return [np.ascontiguousarray(shard[i : i + rows], dtype=np.float32) for i in range(0, len(shard), rows)]
+    for part in slices(len(shard), max(1, _BLOCK_BYTES // (4 * shard.shape[1]))):
+        yield np.ascontiguousarray(shard[part], dtype=np.float32)
+
+
+def rerank(
+    shards: Sequence[np.ndarray],
+    queries: Float32[np.ndarray, "q d"],
+    candidates: Int64[np.ndarray, "q c"],
+    k: int,
+) -> tuple[Float32[np.ndarray, "q k2"], Int64[np.ndarray, "q k2"]]:
+    """Return exact scores and rows of each query's `k` best among its candidates, best first.
+
+    Equal scores are ordered by row number, as an exact search orders them.
+    """
+    scores = np.empty(candidates.shape, np.float32)
+    step = rows_within(_GATHERED_BYTES, np.broadcast_to(queries[:1], (1, candidates.shape[1], queries.shape[1])))
+    for some in slices(len(queries), step):
+        rows = candidates[some]
+        tiles = gather(shards, rows.ravel()).reshape(*rows.shape, -1)
+        scores[some] = (tiles @ queries[some][:, :, None])[:, :, 0]
+    order = np.lexsort((candidates, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1)
+
+
+def gather(shards: Sequence[np.ndarray], rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+    """Return the descriptors of some rows; the disk is read in its order, each shard once."""
+    starts = np.cumsum([0, *(len(shard) for shard in shards)])
+    order = np.argsort(rows, kind="stable")
+    edges = np.searchsorted(rows[order], starts)
+    out = np.empty((len(rows), shards[0].shape[1]), np.float32)
+    for shard, start, first, last in zip(shards, starts, edges, edges[1:], strict=False):
+        if first < last:
+            mine = order[first:last]
+            out[mine] = shard[rows[mine] - start]
+    return out
 
 
 def merge(
     scores: np.ndarray, rows: np.ndarray, more_scores: np.ndarray, more_rows: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the `k` best of two lists a query, best first; equal scores are ordered by row number."""
     scores = np.concatenate([scores, more_scores], axis=1)
     rows = np.concatenate([rows, more_rows.astype(np.int64)], axis=1)
     order = np.lexsort((rows, -scores), axis=1)[:, :k]

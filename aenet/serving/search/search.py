@@ -1,30 +1,20 @@
 """The nearest tiles of many photos at once: each kind of photo its own way, within what is known of its place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
-from aenet.errors import AenetError
-from aenet.retrieval.rowblocks import slices, take
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.search.exact import merge, search
+from aenet.serving.search.compare import Question, compare_all
+from aenet.serving.search.exact import gather, search
 from aenet.serving.search.galleryindex import GalleryIndex
-from aenet.serving.search.prior import Box, Near, allowed
-from aenet.serving.search.queries import Query
-from aenet.serving.search.scores import heading_of, kind, matcher
+from aenet.serving.search.scores import heading_of, kind
 
-_TILES, _BLOCK_BYTES = 512, 64 << 20  # compared at once, at most; spectra take as much again
+__all__ = ["Match", "Question", "block_size", "search_gallery"]
+
 _QUERIES, _QUERY_BYTES = 128, 192 << 20
-
-
-@dataclass(frozen=True)
-class Question:
-    """A photo and where it may have been taken; None: anywhere."""
-
-    query: Query
-    prior: Near | Box | None = None
 
 
 @dataclass(frozen=True)
@@ -54,72 +44,37 @@ def search_gallery(
     """Return each photo's `k` best tiles, or why it has none.
 
     Args:
-        index: of the gallery, for whole panoramas of known heading without a prior; None searches all tiles.
+        index: of the gallery, for panoramas of the whole horizon without a prior, their heading known or not; parts
+            of the horizon are compared with all tiles, for the codes of a whole tile do not say how long a part of it
+            is. None compares all photos with all tiles.
         threads: of faiss; 0 leaves its setting alone.
     """
-    kinds: dict[str, list[int]] = {}
+    ways: dict[str, list[int]] = {}
     for number, question in enumerate(questions):
-        free = "free" if question.prior is None else "prior"
-        kinds.setdefault(f"{kind(question.query)} {free}", []).append(number)
+        ways.setdefault(_way(question, index), []).append(number)
     answers: list[Match | str] = [""] * len(questions)
-    for name, numbers in kinds.items():
+    for way, numbers in ways.items():
         asked = [questions[number] for number in numbers]
-        if name == "whole free":
+        tiles = np.full(len(asked), len(gallery.tiles))
+        if way == "whole":
             queries = np.stack([question.query.maps[0].ravel() for question in asked])
             found = index.search(queries, k, threads) if index else search(gallery.descriptors, queries, k, threads)
-            tiles = np.full(len(asked), len(gallery.tiles))
+        elif way == "turned by index" and index:
+            found = index.search_turned([question.query for question in asked], k, threads)
         else:
-            scores, rows, tiles = _compare_all(asked, gallery, k)
+            scores, rows, tiles = compare_all(asked, gallery, k)
             found = scores, rows
         for number, question, score, row, count in zip(numbers, asked, *found, tiles, strict=True):
             answers[number] = _match(question, score, row, int(count), gallery)
     return answers
 
 
-def _compare_all(
-    asked: Sequence[Question], gallery: Gallery, k: int
-) -> tuple[Float32[np.ndarray, "q k"], Int64[np.ndarray, "q k"], Int64[np.ndarray, " q"]]:
-    """Compare block by block; -inf and -1 fill up where the prior leaves fewer tiles than `k`."""
-    compare = matcher([question.query for question in asked])
-    scores, rows = np.empty((len(asked), 0), np.float32), np.empty((len(asked), 0), np.int64)
-    tiles = np.zeros(len(asked), np.int64)
-    for numbers, descriptors, inside in _blocks(asked, gallery):
-        found = np.asarray(compare.scores(descriptors), np.float32)
-        if inside is not None:
-            found[~inside] = -np.inf
-        tiles += len(numbers) if inside is None else inside.sum(1)
-        keep = min(k, len(numbers))
-        best = np.argpartition(-found, keep - 1, axis=1)[:, :keep] if keep < len(numbers) else None
-        at = np.broadcast_to(numbers, found.shape) if best is None else numbers[best]
-        scores, rows = merge(scores, rows, found if best is None else np.take_along_axis(found, best, 1), at, k)
-    return scores, rows, tiles
-
-
-def _blocks(
-    asked: Sequence[Question], gallery: Gallery
-) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m d"], Bool[np.ndarray, "q m"] | None]]:
-    """Yield row numbers, descriptors, and which photo may be there; tiles where none may be are not read."""
-    places = [gallery.tiles[name].to_numpy(np.float64) for name in ("latitude", "longitude")]
-    offset = 0
-    for shard in gallery.descriptors:
-        step = max(1, min(_TILES, _BLOCK_BYTES // max(1, 4 * shard.shape[1])))
-        inside = _inside(asked, *(values[offset : offset + len(shard)] for values in places))
-        wanted = np.arange(len(shard)) if inside is None else np.flatnonzero(inside.any(0))
-        for part in slices(len(wanted), step):
-            local = wanted[part]
-            descriptors = np.ascontiguousarray(take(shard, local), dtype=np.float32)
-            yield local + offset, descriptors, None if inside is None else inside[:, local]
-        offset += len(shard)
-
-
-def _inside(asked: Sequence[Question], latitude: np.ndarray, longitude: np.ndarray) -> Bool[np.ndarray, "q n"] | None:
-    if asked[0].prior is None:
-        return None
-    masks: dict[Near | Box, np.ndarray] = {}
-    for question in asked:
-        if question.prior is not None and question.prior not in masks:
-            masks[question.prior] = allowed(question.prior, latitude, longitude)
-    return np.stack([masks[question.prior] for question in asked if question.prior is not None])
+def _way(question: Question, index: GalleryIndex | None) -> str:
+    """Return a name that photos searched in the same way share."""
+    of_kind = kind(question.query)
+    if question.prior is not None:
+        return f"{of_kind} near"
+    return f"{of_kind} by index" if index and of_kind == "turned" and question.query.whole else of_kind
 
 
 def _match(question: Question, scores: np.ndarray, rows: np.ndarray, tiles: int, gallery: Gallery) -> Match | str:
@@ -130,13 +85,5 @@ def _match(question: Question, scores: np.ndarray, rows: np.ndarray, tiles: int,
     scores, rows = scores[listed], rows[listed]
     heading = question.query.heading_deg
     if heading is None:
-        heading = heading_of(question.query, _descriptor(gallery, int(rows[0])))
+        heading = heading_of(question.query, gather(gallery.descriptors, rows[:1])[0])
     return Match(scores, rows, tiles, heading % 360)
-
-
-def _descriptor(gallery: Gallery, row: int) -> Float32[np.ndarray, " d"]:
-    for shard in gallery.descriptors:
-        if row < len(shard):
-            return np.asarray(shard[row], np.float32)
-        row -= len(shard)
-    raise AenetError(f"{gallery.folder} has no tile {row}")

@@ -1,0 +1,143 @@
+"""Every tile in about one bit a value, to be scanned in full: candidates for an exact ranking.
+
+Product quantization (Jegou, Douze and Schmid 2011): a descriptor is cut into sub-vectors of four values, and each is
+replaced by the nearest of 16 centroids, 4 bits. The inner product with a query is then a sum of table look-ups, which
+the processor does 32 tiles at a time (Andre, Kermarrec and Le Scouarnec 2017; faiss's fast scan). There are no lists
+to choose from, so nothing depends on whether tiles stand in clusters (docs/decisions/0006-codes-not-lists.md).
+
+codes.npy         uint8 [blocks, bytes]: 32 tiles a block, in faiss's order, tiles numbered through
+quantizer.faiss   the centroids
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from aenet.retrieval.rowblocks import slices
+from aenet.serving.search.exact import merge
+
+CODES, QUANTIZER = "codes.npy", "quantizer.faiss"
+_VALUES = 4  # in a sub-vector, at least: then codes take a 32nd of float32 descriptors
+_SUB_VECTORS = 1024  # at most: sums of table entries are kept in 16 bits, and more would leave too few to each
+_BLOCK = 32  # tiles, fixed by faiss
+_SAMPLE = 1024, 16_384  # descriptors that centroids are learnt from, at least and at most
+_SAMPLE_BYTES = _READ_BYTES = _TABLE_BYTES = 64 << 20
+_HELD_BYTES = 64 << 20  # of codes, in memory at a time: a million tiles of 512 values
+
+
+def write_codes(
+    shards: Sequence[np.ndarray],
+    folder: Path,
+    threads: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write the codes of memory-mapped descriptor arrays [n_i, d]; return the bytes a tile takes.
+
+    Args:
+        threads: faiss threads; 0 leaves its setting alone.
+        on_progress: called with (tiles done, tiles in all).
+    """
+    if threads:
+        faiss.omp_set_num_threads(threads)
+    total, dim = sum(len(shard) for shard in shards), shards[0].shape[1]
+    each = max(_VALUES, -(-dim // _SUB_VECTORS))
+    count = -(-dim // each)
+    index = faiss.IndexPQFastScan(count * each, count, 4, faiss.METRIC_INNER_PRODUCT)
+    index.train(_padded(_sample(shards), index.d))
+    faiss.write_index(index, str(folder / QUANTIZER))
+    block_bytes = index.M2 * _BLOCK // 2
+    # Written and not mapped: a full disk is an error this way, and a killed process the other.
+    with (folder / CODES).open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (-(-total // _BLOCK), block_bytes)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        done = 0
+        for rows in _batches(shards, max(1, _READ_BYTES // (4 * index.d) // _BLOCK) * _BLOCK):
+            index.reset()
+            index.add(_padded(rows, index.d))
+            stream.write(faiss.AlignedTable_to_array(index.codes).data)
+            done += len(rows)
+            if on_progress is not None:
+                on_progress(done, total)
+    return block_bytes // _BLOCK
+
+
+def _sample(shards: Sequence[np.ndarray]) -> Float32[np.ndarray, "n d"]:
+    """Descriptors from all over the gallery, the same ones every time; repeated where it has few."""
+    least, most = _SAMPLE
+    wanted = min(most, max(least, _SAMPLE_BYTES // (4 * shards[0].shape[1])))
+    step = max(1, sum(len(shard) for shard in shards) // wanted)
+    rows = np.concatenate([np.asarray(shard[::step], dtype=np.float32) for shard in shards])[:most]
+    return rows if len(rows) >= least else np.resize(rows, (least, rows.shape[1]))
+
+
+def _batches(shards: Sequence[np.ndarray], size: int) -> Iterator[Float32[np.ndarray, "m d"]]:
+    """Yield all descriptors, `size` at a time across the borders of shards; the last batch may be smaller."""
+    batch, filled = np.empty((size, shards[0].shape[1]), np.float32), 0
+    for shard in shards:
+        start = 0
+        while start < len(shard):
+            taken = min(size - filled, len(shard) - start)
+            batch[filled : filled + taken] = shard[start : start + taken]
+            start, filled = start + taken, filled + taken
+            if filled == size:
+                yield batch
+                filled = 0
+    if filled:
+        yield batch[:filled]
+
+
+def _padded(rows: Float32[np.ndarray, "n d"], dim: int) -> Float32[np.ndarray, "n d2"]:
+    if rows.shape[1] == dim:
+        return np.ascontiguousarray(rows)
+    return np.pad(rows, ((0, 0), (0, dim - rows.shape[1])))
+
+
+class Codes:
+    """Opened codes. They stay on disk, memory-mapped; a search holds at most 64 MiB of them at a time."""
+
+    def __init__(self, folder: Path, tiles: int) -> None:
+        """Open the codes of `tiles` tiles in `folder`.
+
+        Raises:
+            ValueError, RuntimeError, OSError: files are missing, or not what `write_codes` wrote.
+        """
+        index = faiss.read_index(str(folder / QUANTIZER))
+        if not isinstance(index, faiss.IndexPQFastScan):
+            raise ValueError(f"{folder / QUANTIZER} holds {type(index).__name__}")
+        self._index = index
+        self._blocks = np.load(folder / CODES, mmap_mode="r", allow_pickle=False)
+        if self._blocks.shape != (-(-tiles // _BLOCK), self._index.M2 * _BLOCK // 2):
+            raise ValueError(f"{folder / CODES} has shape {self._blocks.shape}, not that of {tiles} tiles")
+        self._tiles = tiles
+        self._held: slice | None = None
+
+    def candidates(
+        self, queries: Float32[np.ndarray, "q d"], count: int, threads: int = 0
+    ) -> tuple[Float32[np.ndarray, "q c"], Int64[np.ndarray, "q c"]]:
+        """Return approximate scores and row numbers of the `count` tiles (or all) that promise most, best first."""
+        if threads:
+            faiss.omp_set_num_threads(threads)
+        queries = _padded(queries, self._index.d)
+        scores = np.empty((len(queries), 0), np.float32)
+        rows = np.empty((len(queries), 0), np.int64)
+        step = max(1, _TABLE_BYTES // (64 * self._index.M2))  # a query's table has 16 float32 a sub-vector
+        for part in slices(len(self._blocks), max(1, _HELD_BYTES // self._blocks.shape[1])):
+            self._hold(part)
+            wanted = min(count, self._index.ntotal)
+            found = [self._index.search(queries[some], wanted) for some in slices(len(queries), step)]
+            more, others = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            others += part.start * _BLOCK
+            scores, rows = merge(scores, rows, more, others, count) if scores.shape[1] else (more, others)
+        return scores, rows
+
+    def _hold(self, part: slice) -> None:
+        if part == self._held:
+            return
+        self._held = None
+        faiss.copy_array_to_AlignedTable(np.ascontiguousarray(self._blocks[part]).ravel(), self._index.codes)
+        self._index.ntotal2 = (part.stop - part.start) * _BLOCK  # type: ignore[attr-defined]  # not in the stubs
+        self._index.ntotal = min(part.stop * _BLOCK, self._tiles) - part.start * _BLOCK
+        self._held = part

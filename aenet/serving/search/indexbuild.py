@@ -1,0 +1,168 @@
+"""What an index in a gallery's folder covers and reaches, and building it.
+
+index/
+  codes.npy, quantizer.faiss   see `codes`
+  manifest.json                digests, and in its `meta` IndexMeta
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aenet.artifacts import atomic_folder, folder_digest, read_manifest, verify_folder
+from aenet.disk import writing
+from aenet.errors import AenetError, CorruptArtifact
+from aenet.locks import hold
+from aenet.params import Config
+from aenet.serving.galleries.manifest import read_gallery
+from aenet.serving.search.codes import Codes, write_codes
+from aenet.serving.search.tuning import IndexOptions, Rung, choose, measure
+
+__all__ = [
+    "INDEX_FOLDER",
+    "IndexMeta",
+    "IndexOptions",
+    "build_gallery_index",
+    "build_index",
+    "index_digest",
+    "index_meta",
+]
+
+INDEX_FOLDER = "index"
+
+
+class IndexMeta(Config):
+    """What an index covers, and what it reaches.
+
+    Attributes:
+        shards: digests of the gallery's shards it covers, in order; rows are numbered through them.
+        tiles, dim: descriptors covered, and their length.
+        code_bytes: of a tile.
+        asked: what was demanded.
+        ladder: recall by candidates re-ranked.
+        candidates: the fewest that reach what was demanded: a search re-ranks so many.
+    """
+
+    shards: tuple[str, ...]
+    tiles: int
+    dim: int
+    code_bytes: int
+    asked: IndexOptions
+    ladder: tuple[Rung, ...]
+    candidates: int
+
+    def lines(self) -> list[str]:
+        """Return what it is, for people."""
+        steps = ", ".join(f"{rung.candidates:,}: {100 * rung.recall:.1f} %" for rung in self.ladder)
+        asked = f"{100 * self.asked.recall:g} % demanded at a cosine of {self.asked.similarity:g}"
+        size = self.tiles * self.code_bytes / 1e6
+        return [
+            f"{'index':12} {self.tiles:,} tiles of {self.dim:,} numbers, {size:,.1f} MB of codes",
+            f"{'recall':12} of the best tile, by candidates re-ranked: {steps}",
+            f"{'candidates':12} {self.candidates:,} ({asked})",
+        ]
+
+
+def build_index(
+    shards: Sequence[np.ndarray],
+    digests: Sequence[str],
+    out: Path,
+    options: IndexOptions,
+    threads: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> IndexMeta:
+    """Build the index of memory-mapped descriptor arrays [n_i, d] in `out`, wholly or not at all.
+
+    Args:
+        shards, digests: the gallery's descriptors and the digests that name them.
+        threads: faiss threads; 0 leaves its setting alone.
+
+    Raises:
+        AenetError: it cannot reach the recall demanded.
+    """
+    total, record = sum(len(shard) for shard in shards), dict[str, Any]()
+    with atomic_folder(out, record) as folder:
+        code_bytes = write_codes(shards, folder, threads, on_progress)
+        ladder = measure(shards, Codes(folder, total), options, threads)
+        meta = IndexMeta(
+            shards=tuple(digests),
+            tiles=total,
+            dim=shards[0].shape[1],
+            code_bytes=code_bytes,
+            asked=options,
+            ladder=ladder,
+            candidates=choose(ladder, options),
+        )
+        record.update(meta.model_dump(mode="json"))  # known only now, written when the folder is left
+    return meta
+
+
+def build_gallery_index(
+    gallery: Path,
+    options: IndexOptions,
+    threads: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> IndexMeta:
+    """Build the index of all shards of a finished gallery; one that covers them as demanded is left as it is.
+
+    Raises:
+        AenetError: no finished gallery, another run holds it, the recall cannot be reached, or the disk is full.
+    """
+    manifest = read_gallery(gallery)
+    with writing(gallery), hold(gallery / ".lock", f"gallery {gallery}"):
+        digests = tuple(manifest.shards.values())
+        found = _found(gallery)
+        if found is not None and (found.shards, found.asked) == (digests, options):
+            return found
+        files = [gallery / name / "descriptors.npy" for name in manifest.shards]
+        shards = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+        return build_index(shards, digests, gallery / INDEX_FOLDER, options, threads, on_progress)
+
+
+def _found(gallery: Path) -> IndexMeta | None:
+    """Return what lies there; nothing where it is damaged, for then it is built again."""
+    try:
+        return index_meta(gallery)
+    except CorruptArtifact:
+        return None
+
+
+def index_meta(gallery: Path, full: bool = True) -> IndexMeta | None:
+    """Return the record of the index in a gallery's folder, None where there is none.
+
+    Args:
+        full: check the SHA-256 of its files, not only their sizes.
+
+    Raises:
+        CorruptArtifact: something lies there that is no finished index, or its bytes are not those written.
+    """
+    folder = gallery / INDEX_FOLDER
+    if not folder.exists():
+        return None
+    try:
+        verify_folder(folder, full=full)
+        return IndexMeta.model_validate_json(json.dumps(read_manifest(folder).meta))
+    except CorruptArtifact:
+        raise
+    except (AenetError, OSError, ValueError) as error:
+        raise CorruptArtifact(
+            f"{folder} is no finished index, or of an older version: delete it, or run `aenet gallery index`"
+        ) from error
+
+
+def index_digest(gallery: Path) -> str | None:
+    """Return what names the index in a gallery's folder, None where there is none.
+
+    Raises:
+        CorruptArtifact: something lies there that is no finished index.
+    """
+    folder = gallery / INDEX_FOLDER
+    if not folder.exists():
+        return None
+    try:
+        return folder_digest(folder)
+    except (AenetError, OSError) as error:
+        raise CorruptArtifact(f"{folder} is no finished index: delete it, or run `aenet gallery index`") from error

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -66,12 +67,35 @@ class Calibration(Config):
     references: int
 
 
+class Compression(Config):
+    """How the export made descriptors smaller (`aenet.export.compression`); the ONNX graphs do it.
+
+    Attributes:
+        kind: `pca`: the map's channels projected; `gap`: the map averaged over rows and columns.
+        channels: how many are left.
+        whiten: whether all of them were given the same energy.
+        full_shape: (C, h, w) of the map before; (D, 1, 1) of a descriptor that was none.
+    """
+
+    kind: Literal["pca", "gap"]
+    channels: int = Field(ge=1)
+    whiten: bool = False
+    full_shape: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of what is left."""
+        rows, columns = self.full_shape[1:] if self.kind == "pca" else (1, 1)
+        return self.channels, rows, columns
+
+
 class ModelCard(Config):
     """Describes an exported model folder (`ground.onnx`, `aerial.onnx`).
 
     Attributes:
         map_shape: (C, h, w) of a descriptor that is a map in C order, its w columns around the horizon as the view's
             are (`aenet.retrieval.azimuth`); None where it is no map, or was not recorded.
+        compression: None where descriptors are as the network was trained to give them.
         calibration: None where it was not fitted: then answers have no confidence.
     """
 
@@ -85,6 +109,7 @@ class ModelCard(Config):
     fingerprint: str
     recall_at_1: float | None = None
     map_shape: tuple[int, int, int] | None = None
+    compression: Compression | None = None
     calibration: Calibration | None = None
     sha256: dict[str, str]
 

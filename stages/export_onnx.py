@@ -1,19 +1,23 @@
-"""Stage `export_onnx`: both branches as ONNX, proven equal to torch, registered in MLflow."""
+"""Stage `export_onnx`: both branches as ONNX, compressed as chosen, proven equal to torch, registered in MLflow."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
-from aenet.card import CARD, HALF, ModelCard, check_view
-from aenet.data.views import open_views
+from aenet.card import CARD, HALF, Compression, ModelCard, check_view
+from aenet.data.views import Views, open_views
 from aenet.errors import AenetError
 from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
 from aenet.export.calibration import calibrate
+from aenet.export.compression import compress_network, plan
 from aenet.export.halfprecision import half_parity, write_half
-from aenet.inference.embed import map_shape
+from aenet.export.ladder import draw_sample, ladder, ladder_lines
+from aenet.inference.embed import embed_pairs, map_shape
 from aenet.model import TrainedCard, load_model
+from aenet.nn.branches import TwoBranch
 from aenet.params import read_section
+from aenet.retrieval.evaluation import EvaluateConfig, score
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
@@ -24,35 +28,75 @@ def main(paths: Paths = Paths()) -> None:
     metrics_file = paths.reports / "evaluate" / "metrics.json"
     if not metrics_file.exists():
         raise AenetError(f"{metrics_file} does not exist: run the evaluate stage first")
-    recall = float(json.loads(metrics_file.read_bytes())["aenet"]["recall_at_1"])
-    network, trained = load_model(paths.model)
+    trained_network, trained = load_model(paths.model)
     views = open_views(paths.views, "test")
     check_view(trained.view, views.spec, str(paths.views))
     report_file = paths.reports / "export_onnx" / "parity.json"
     with tracked(paths, "export_onnx", config.model_dump(mode="json")) as active:
         with atomic_folder(paths.onnx, {"fingerprint": trained.fingerprint}) as folder:
-            for view in VIEWS:
-                export_branch(network.branch(view), trained.view, folder / f"{view}.onnx")
-            report = parity(network, folder, views, config)
-            if half := "fp16" in config.precisions:
-                for view in VIEWS:
-                    write_half(folder / f"{view}.onnx", folder / f"{view}{HALF}")
-                report["fp16"] = half_parity(folder, views, config)
+            network, compression, costs = _compressed(trained_network, views, paths, config)
+            for line in ladder_lines(costs):
+                console.print(line, soft_wrap=True)
+            report = _exported(network, trained, folder, views, config) | {"compression": costs}
             write_json(report_file, report)
-            if not report["passed"]:
-                raise AenetError(_failure(report, config))
-            if half and not report["fp16"]["passed"]:
-                raise AenetError(_half_failure(report["fp16"], config))
+            _refuse_failures(report, config)
             write_json(folder / "parity.json", report)
-            shape = map_shape(network.ground, views.ground[0])
-            card = _calibrated(_card(trained, recall, folder, shape), folder, paths, config)
+            recall = float(json.loads(metrics_file.read_bytes())["aenet"]["recall_at_1"])
+            if compression is not None:  # what was evaluated is not what is served
+                recall = _recall(network, views, paths)
+            shape = compression.shape if compression is not None else map_shape(network.ground, views.ground[0])
+            card = _card(trained, recall, folder, shape).model_copy(update={"compression": compression})
+            card = _calibrated(card, folder, paths, config)
             write_json(folder / CARD, card.model_dump(mode="json"))
         active.artifact(paths.onnx, folder="onnx")
         difference = float(report["max_abs_difference"])
         active.metrics({"parity/max_abs_difference": difference, "parity/top1_changed": float(report["top1_changed"])})
+        active.metrics({f"compression/{name}": value for name, value in _chosen(costs).items()})
         numbers = {"recall_at_1": recall, "parity_max_abs_difference": difference}
         active.register(paths.onnx, name="aenet", metrics=numbers, passed=True, measured_on=folder_digest(paths.views))
     console.print(f"ONNX equals torch within {difference:.1e} on {report['places']} places; model in {paths.onnx}")
+
+
+def _compressed(
+    network: TwoBranch, views: Views, paths: Paths, config: ExportConfig
+) -> tuple[TwoBranch, Compression | None, dict[str, Any]]:
+    """Return the network to be exported, how its descriptors are compressed, and what every choice costs."""
+    shape = map_shape(network.ground, views.ground[0])
+    compression = plan(config.compress, shape)
+    sample = draw_sample(network, shape, open_views(paths.views, "val"), open_views(paths.views, "train"), config)
+    return compress_network(network, compression, sample.matrix(compression)), compression, ladder(sample, compression)
+
+
+def _chosen(costs: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in costs["choices"][f"{costs['chosen']} float32"].items()}
+
+
+def _recall(network: TwoBranch, views: Views, paths: Paths) -> float:
+    """Return R@1 in percent of the compressed descriptors, measured as the evaluate stage measures."""
+    config = read_section(paths.params, "evaluate", EvaluateConfig)
+    pair = embed_pairs(network, views, config.batch_size, paths.state)
+    return score(*pair, views, config.positives_within_m).values["recall_at_1"]
+
+
+def _exported(
+    network: TwoBranch, trained: TrainedCard, folder: Path, views: Views, config: ExportConfig
+) -> dict[str, Any]:
+    """Write the ONNX files; return how well they agree with torch, and in half precision with themselves."""
+    for view in VIEWS:
+        export_branch(network.branch(view), trained.view, folder / f"{view}.onnx")
+    report = parity(network, folder, views, config)
+    if "fp16" in config.precisions:
+        for view in VIEWS:
+            write_half(folder / f"{view}.onnx", folder / f"{view}{HALF}")
+        report["fp16"] = half_parity(folder, views, config)
+    return report
+
+
+def _refuse_failures(report: dict[str, Any], config: ExportConfig) -> None:
+    if not report["passed"]:
+        raise AenetError(_failure(report, config))
+    if "fp16" in report and not report["fp16"]["passed"]:
+        raise AenetError(_half_failure(report["fp16"], config))
 
 
 def _failure(report: dict[str, Any], config: ExportConfig) -> str:

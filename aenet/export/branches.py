@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from aenet.card import ViewSpec
 from aenet.data.views import Views
 from aenet.errors import AenetError
+from aenet.export.compression import CompressConfig, Uncompressed
 from aenet.inference.embed import embed
 from aenet.nn.branches import Branch, TwoBranch, View
 from aenet.params import Config
@@ -35,6 +36,9 @@ class ExportConfig(Config):
         batches: batch sizes compared.
         places: test places compared (all, if there are fewer).
         threads: CPU threads of both runtimes.
+        compress: what makes descriptors smaller inside the graphs (see `compression`); `none` leaves them as trained.
+        compression_pairs: at most so many training pairs fit projections, and so many validation photos measure what
+            every choice costs (`aenet.export.ladder`).
         precisions: files written: `fp32`, which the others are proven against, and `fp16` (see `halfprecision`).
         calibration_queries, calibration_references: at most so many validation photos and tiles, from which is
             fitted what scores are worth (`aenet.export.calibration`); no queries leave the model without.
@@ -47,6 +51,8 @@ class ExportConfig(Config):
     batches: tuple[int, ...] = Field(default=(1, 3, 8), min_length=1)
     places: int = Field(default=512, ge=1)
     threads: int = Field(ge=1)
+    compress: CompressConfig = Uncompressed()
+    compression_pairs: int = Field(default=512, ge=1)
     precisions: tuple[Literal["fp32", "fp16"], ...] = ("fp32",)
     calibration_queries: int = Field(default=512, ge=0)
     calibration_references: int = Field(default=4096, ge=2)

@@ -20,7 +20,6 @@ from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from aenet.images import encode_jpeg
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.galleries.describe import storage_of
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import open_source
@@ -416,7 +415,7 @@ def test_the_manifest_says_what_the_gallery_is_and_whose(small_world: World, tmp
     made = build_gallery(tmp_path / "map.tif", tmp_path / "g", small_world.model, options).manifest
     dim = 3 * (world.HEIGHT // world.BLOCK[0]) * (world.WIDTH // world.BLOCK[1])
     assert made.dtype == "float16" and made.storage.bytes_per_tile == 2 * dim
-    assert made.storage.choices_gb_per_km2 == {"float32": 4 * dim * 2500 / 1e9, "float16": 2 * dim * 2500 / 1e9}
+    assert made.storage.choice == "full float16" and made.storage.gb_per_km2 == pytest.approx(2 * dim * 2500 / 1e9)
     assert made.area_km2 == pytest.approx(18 * 14 * 400 / 1e6)
     assert made.credits == ["Survey of Town, 2024 - CC BY 4.0"]
     assert made.view == SPEC
@@ -429,14 +428,6 @@ def test_a_map_too_coarse_for_the_model_is_said(small_world: World, tmp_path: Pa
     path = world.write_map(tmp_path / "map.tif", coarse, transform=from_origin(world.EAST, world.NORTH, 2.5, 2.5))
     summary = build_gallery(path, tmp_path / "g", small_world.model, GalleryOptions(spacing_m=40.0, **FAST))
     assert any("24 pixels a side" in line and "too coarse" in line for line in summary.lines())
-
-
-def test_storage_of_the_full_map_every_20_m() -> None:
-    """256 x 32 x 10 numbers of 4 bytes, 2,500 tiles a square kilometre."""
-    storage = storage_of(81_920, "float32", 20.0)
-    assert storage.bytes_per_tile == 327_680
-    assert storage.choices_gb_per_km2 == {"float32": pytest.approx(0.8192), "float16": pytest.approx(0.4096)}
-    assert storage.gb_per_km2 == storage.choices_gb_per_km2["float32"]
 
 
 def test_tiles_are_geoparquet(small_world: World) -> None:

@@ -11,12 +11,11 @@ from aenet.card import ModelCard
 from aenet.errors import AenetError
 from aenet.serving.galleries.floor import grid_floor
 from aenet.serving.galleries.gallery import read_tiles
-from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, SourceRecord, Storage
+from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, SourceRecord
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import TileSource
+from aenet.serving.galleries.storage import storage_of
 from aenet.serving.views import model_digest
-
-_BYTES = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: B
     shards = [out / name for source in sources for name in source.shards]
     kept = pd.concat([read_tiles(shard)[["latitude", "longitude"]] for shard in shards], ignore_index=True)
     latitude, longitude = kept["latitude"], kept["longitude"]
-    spacing, dim = made.spacing_m, made.card.descriptor_dim
+    spacing = made.spacing_m
     return GalleryManifest(
         key=made.key,
         model=model_digest(made.card),
@@ -74,24 +73,13 @@ def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: B
         tiles=len(kept),
         dropped=sum(source.dropped for source in sources),
         duplicates=sum(source.duplicates for source in sources),
-        descriptor_dim=dim,
+        descriptor_dim=made.card.descriptor_dim,
         dtype=made.dtype,
-        storage=storage_of(dim, made.dtype, spacing),
+        storage=storage_of(made.card, made.dtype, spacing),
         area_km2=len(kept) * spacing**2 / 1e6 if spacing else None,
         coverage=(longitude.min(), latitude.min(), longitude.max(), latitude.max()),
         backdrop=backdrop,
         embedded_on=made.runs_on,
         sources=tuple(sources),
         shards={shard.name: folder_digest(shard) for shard in shards},
-    )
-
-
-def storage_of(dim: int, dtype: str, spacing: float | None) -> Storage:
-    """Return what descriptors of `dim` numbers take, one every `spacing` metres."""
-    tiles_per_km2 = 1e6 / spacing**2 if spacing else None
-    choices = {name: dim * size * tiles_per_km2 / 1e9 for name, size in _BYTES.items()} if tiles_per_km2 else None
-    return Storage(
-        bytes_per_tile=dim * _BYTES[dtype],
-        gb_per_km2=choices[dtype] if choices else None,
-        choices_gb_per_km2=choices,
     )

@@ -25,6 +25,7 @@ def gallery_lines(folder: Path) -> list[str]:
         "shards": f"{len(made.shards):,}, embedded on {made.embedded_on}",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
+    lines += _choices(made)
     return lines + [line for number, source in enumerate(made.sources, start=1) for line in _source(number, source)]
 
 
@@ -55,11 +56,21 @@ def _coverage(made: GalleryManifest) -> str:
 
 
 def _storage(made: GalleryManifest) -> str:
-    total = made.storage.bytes_per_tile * made.tiles / 1e9
-    if made.storage.choices_gb_per_km2 is None:
-        return f"{total:,.3g} GB"
-    choices = ", ".join(f"{name} {size:,.3g}" for name, size in made.storage.choices_gb_per_km2.items())
-    return f"{total:,.3g} GB; GB a km2: {choices}; this one: {made.dtype}"
+    total = f"{made.storage.bytes_per_tile * made.tiles / 1e9:,.3g} GB"
+    if made.storage.gb_per_km2 is None:
+        return total
+    return f"{total}, {made.storage.gb_per_km2:,.3g} GB a km2 with a tile every {made.spacing_m:g} m"
+
+
+def _choices(made: GalleryManifest) -> list[str]:
+    """Say what the other choices take: compressions chosen when the model was exported, types when it was built."""
+    lines: list[str] = []
+    for name, size in made.storage.choices_bytes_per_tile.items():
+        each = (made.storage.choices_gb_per_km2 or {}).get(name)
+        area = "" if each is None else f", {each:,.3g} GB a km2"
+        mark = "  <- this one" if name == made.storage.choice else ""
+        lines.append(f"{'' if lines else 'choices':12} {name:20} {size:>9,} bytes a tile{area}{mark}")
+    return lines
 
 
 def _source(number: int, source: SourceRecord) -> list[str]:

@@ -6,6 +6,7 @@ from aenet.card import ModelCard, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
 from aenet.serving.galleries.floor import Floor
+from aenet.serving.galleries.storage import Storage
 from aenet.serving.views import model_digest
 
 MANIFEST = "manifest.json"
@@ -51,20 +52,6 @@ class SourceRecord(Config):
     attribution: str | None
     licence: str | None
     shards: tuple[str, ...]
-
-
-class Storage(Config):
-    """What the descriptors take.
-
-    Attributes:
-        bytes_per_tile: as stored.
-        gb_per_km2: as stored, in units of 1e9 bytes; None without a grid.
-        choices_gb_per_km2: what each choice of dtype would take at this dimension; None without a grid.
-    """
-
-    bytes_per_tile: int
-    gb_per_km2: float | None
-    choices_gb_per_km2: dict[str, float] | None
 
 
 class GalleryManifest(Config):

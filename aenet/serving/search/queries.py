@@ -91,9 +91,10 @@ def _refusal(reading: Reading, card: ModelCard) -> str:
     """Return why a photo cannot be asked, '' where it can."""
     if reading.placed is None:
         return reading.reason or "no view"
+    averaged = ", averaged at export" if card.compression is not None and card.compression.kind == "gap" else ""
     if shape_of(card)[2] == 1 and not reading.placed.columns.all():
         return (
             f"covers {reading.placed.width_deg:.0f} of 360 degrees, and this model keeps no map of the horizon "
-            f"(head {card.head}) by which a part could be compared: use a model with a flatten head"
+            f"(head {card.head}{averaged}) by which a part could be compared: use a model with a flatten head"
         )
     return ""

@@ -12,7 +12,7 @@ from pyproj import Transformer
 
 from aenet import images
 from aenet.artifacts import read_manifest, verify_folder
-from aenet.data.city import dataset
+from aenet.data.city import rendering
 from aenet.data.city.config import CityConfig, Panorama, Places
 from aenet.data.city.dataset import generate
 from aenet.data.city.panorama import Label
@@ -63,9 +63,9 @@ def test_folder_is_complete(town: Path, pairs: pd.DataFrame) -> None:
 def test_same_seed_gives_the_same_bytes_in_any_number_of_processes(
     town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "FEW", 0)  # so that worker processes are used even for so few places
-    monkeypatch.setattr(dataset, "CHUNK", 9)
-    monkeypatch.setattr(dataset, "usable_cores", lambda: 2)
+    monkeypatch.setattr(rendering, "FEW", 0)  # so that worker processes are used even for so few places
+    monkeypatch.setattr(rendering, "CHUNK", 9)
+    monkeypatch.setattr(rendering, "usable_cores", lambda: 2)
     seen = []
     generate(TINY, tmp_path / "again", lambda done, total: seen.append((done, total)))
     assert seen[-1] == (26, 26)

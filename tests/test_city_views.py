@@ -11,6 +11,7 @@ from aenet.data.city.light import SUNS, Sun, cast_shadow
 from aenet.data.city.march import march
 from aenet.data.city.materials import Scene
 from aenet.data.city.panorama import Label, render_panorama
+from aenet.data.city.rasters import Rasters
 from aenet.data.city.traffic import SLOT, occupied
 from aenet.polar import polar_transform
 
@@ -53,7 +54,7 @@ def test_a_tower_appears_in_the_same_column_of_both_views(east: float, north: fl
     assert abs(seen.mean() - column) < 1.5
     width = np.rad2deg(2 * np.arctan(4 / 21)) / 360 * WIDTH
     assert abs(len(seen) - width) < 3
-    photo = render_orthophoto(CONFIG, place.layers, np.zeros((0, 3)))
+    photo = render_orthophoto(CONFIG, place.layers, np.zeros((0, 3)), Rasters())
     half = CONFIG.tile_px // 2
     middle = round(HERE / CONFIG.resolution_m)
     tile = np.ascontiguousarray(photo[middle - half : middle + half, middle - half : middle + half])

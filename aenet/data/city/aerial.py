@@ -1,19 +1,20 @@
 """The orthophoto: the town from straight above, on a summer noon, with its own cars."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from aenet.data.city import palette
+from aenet.data.city.bands import in_bands
 from aenet.data.city.config import CityConfig
 from aenet.data.city.houses import rectangle
 from aenet.data.city.layers import Kind, Layers
-from aenet.data.city.light import SUNS, cast_shadow, hillshade
+from aenet.data.city.light import SUNS, hillshade
 from aenet.data.city.noise import smooth_noise, wrapped_noise
 from aenet.data.city.plants import Species
+from aenet.data.city.rasters import Rasters
 
 # Crown colours in summer, by species: a dark and a light one.
 CROWNS = {
@@ -21,7 +22,8 @@ CROWNS = {
     Species.CONIFER: ((34, 62, 44), (58, 86, 58)), Species.POPLAR: ((70, 100, 52), (116, 144, 74)),
     Species.SHRUB: ((74, 96, 50), (124, 140, 72)),
 }  # fmt: skip
-BAND = 512  # rows developed at a time
+BAND = 512  # rows developed at a time, fewer where the town is so wide that they hold more than
+BAND_PX = 1 << 22
 MARGIN = 16  # rows around a band that its light depends on
 
 
@@ -37,29 +39,31 @@ def crown_palette(
 
 
 def render_orthophoto(
-    config: CityConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"]
+    config: CityConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"], rasters: Rasters
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Colour, light and shadow for every pixel, band by band; `cars` are x, y, heading in town metres."""
     rng = np.random.default_rng([config.seed, 4])
     rows, cols = layers.kind.shape
     table = crown_palette(CROWNS)
     leaves = wrapped_noise(rng, 512, (0.7, 1.6))
-    bright = smooth_noise(rng, rows // 16 + 1, cols // 16 + 1, 40.0)
-    bright = cv2.resize(bright, (cols, rows)) * np.float32(0.02) + 1
-    paint = np.asarray(layers.albedo).copy()
+    bright = rasters.new("bright", (rows, cols), np.float32)
+    cv2.resize(smooth_noise(rng, rows // 16 + 1, cols // 16 + 1, 40.0), (cols, rows), bright)
+    paint = rasters.keep("paint", layers.albedo)
     _draw_cars(rng, config, paint, cars)
-    out = np.empty((rows, cols, 3), np.uint8)
+    out = rasters.new("orthophoto", (rows, cols, 3), np.uint8)
+    height = max(64, min(BAND, BAND_PX // cols))
 
     def develop(top: int) -> None:
-        first, last = max(0, top - MARGIN), min(rows, top + BAND + MARGIN)
+        first, last = max(0, top - MARGIN), min(rows, top + height + MARGIN)
         band = slice(first, last)
         grain = np.tile(leaves[np.arange(first, last) % 512], (1, cols // 512 + 1))[:, :cols]
-        light = _light(layers, config.resolution_m, band) * bright[band]
+        light = _light(layers, config.resolution_m, band) * (bright[band] * np.float32(0.02) + 1)
         lit = _develop(paint[band], layers.canopy[:, band], light, table, grain)
-        out[top : top + BAND] = lit[top - first : min(rows, top + BAND) - first]
+        out[top : top + height] = lit[top - first : min(rows, top + height) - first]
 
-    with ThreadPoolExecutor() as pool:  # NumPy and OpenCV leave the interpreter lock while they work
-        list(pool.map(develop, range(0, rows, BAND)))
+    in_bands(develop, rows, height)
+    for done in ("bright", "paint"):
+        rasters.drop(done)
     return out
 
 
@@ -90,17 +94,6 @@ def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w
     near = cv2.blur(height, (25, 25)) - height
     sky = 1 - np.clip(near * np.float32(0.06), 0, 0.22)
     return np.asarray(np.clip(sky * (0.42 + 0.58 * np.minimum(slope, 1.5) * shadow), 0, 1.35))
-
-
-def all_shadows(
-    surface: Float32[np.ndarray, "h w"], canopy: UInt8[np.ndarray, "3 h w"], cell: float
-) -> UInt8[np.ndarray, "s h2 w2"]:
-    """Shadow maps of every sun in `light.SUNS` at half resolution."""
-    rows, cols = surface.shape
-    top = surface + np.float32(0.1) * canopy[0]
-    small = cv2.resize(top, (cols // 2, rows // 2), interpolation=cv2.INTER_NEAREST)
-    with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(lambda sun: cast_shadow(small, cell * 2, sun), SUNS)))
 
 
 def _draw_cars(

@@ -48,14 +48,9 @@ class Layers(NamedTuple):
     shadow: UInt8[np.ndarray, "s h2 w2"]
     terrain: Float32[np.ndarray, "ht wt"]
 
-    def save(self, folder: Path) -> None:
-        """Write every layer as a .npy file."""
-        for name, layer in self._asdict().items():
-            np.save(folder / f"{name}.npy", layer)
-
     @classmethod
     def load(cls, folder: Path) -> "Layers":
-        """Memory-map the layers saved in a folder, so that any number of processes share them."""
+        """Map the layers raised in a folder (`rasters.Rasters`), so that any number of processes share them."""
         # Viewed as plain arrays, because indexing a np.memmap costs more than the look-up itself.
         return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in cls._fields})
 

@@ -6,13 +6,17 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt, UInt8
 
+from aenet.data.city.bands import in_bands
 from aenet.data.city.config import CityConfig
 from aenet.data.city.crowns import raise_trees
 from aenet.data.city.hedges import Hedge
 from aenet.data.city.layers import TERRAIN_STEP, Kind, window
 from aenet.data.city.noise import fractal_noise, sample
 from aenet.data.city.plan import Plan
+from aenet.data.city.rasters import Rasters
 from aenet.data.city.roofs import roof
+
+BAND = 512  # rows at a time
 
 
 class Relief(NamedTuple):
@@ -26,27 +30,34 @@ class Relief(NamedTuple):
 
 
 def raise_relief(
-    config: CityConfig, plan: Plan, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"]
+    config: CityConfig, plan: Plan, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"], rasters: Rasters
 ) -> Relief:
     """Heights of everything; paints roofs and hedges into `albedo` and `kind` as it goes."""
     rng = np.random.default_rng([config.seed, 3])
     rows, cols = config.shape
     coarse = (rows // TERRAIN_STEP + 1, cols // TERRAIN_STEP + 1)
     cell = config.resolution_m * TERRAIN_STEP
-    terrain = 2.2 * fractal_noise(rng, *coarse, (420.0 / cell, 130.0 / cell)).astype(np.float32)
-    surface = cv2.resize(terrain, (cols, rows), interpolation=cv2.INTER_LINEAR)
-    surface[kind == Kind.WATER] -= np.float32(1.3)
+    terrain = rasters.keep(
+        "terrain", 2.2 * fractal_noise(rng, *coarse, (420.0 / cell, 130.0 / cell)).astype(np.float32)
+    )
+    surface = rasters.new("surface", (rows, cols), np.float32)
+    cv2.resize(terrain, (cols, rows), surface, interpolation=cv2.INTER_LINEAR)
+    in_bands(lambda top: _sink(surface[top : top + BAND], kind[top : top + BAND]), rows, BAND)
     houses = plan.built.houses.copy()
-    ident = np.zeros((rows, cols), ident_type(len(houses)))
+    ident = rasters.new("ident", (rows, cols), ident_type(len(houses)))
     centres = np.stack([houses["x"], houses["y"]], axis=1).astype(np.float64)
     houses["base"] = sample(terrain, centres, cell) if len(houses) else 0.0
     for hedge in plan.plants.hedges:
         _hedge(config, hedge, surface, albedo, kind)
     for index in range(len(houses)):
         _house(config, houses[index], index, surface, ident, albedo, kind)
-    canopy = np.zeros((3, rows, cols), np.uint8)
+    canopy = rasters.new("canopy", (3, rows, cols), np.uint8)
     raise_trees(rng, config, plan, surface, canopy, kind, albedo)
     return Relief(surface, ident, canopy, terrain, houses)
+
+
+def _sink(surface: Float32[np.ndarray, "h w"], kind: UInt8[np.ndarray, "h w"]) -> None:
+    surface[kind == Kind.WATER] -= np.float32(1.3)
 
 
 def ident_type(houses: int) -> np.dtype:

@@ -54,9 +54,12 @@ class FullDisk:
             self.pages = (used.f_blocks - used.f_bfree) * used.f_frsize // PAGE
 
     def sizes(self, count: int) -> list[int]:
-        """Return so many sizes in pages, in even ratios, from one to two less than needed (times have more digits)."""
+        """Return so many sizes in pages from one to two less than needed (times have more digits), small ones closer.
+
+        In even steps of their square roots: the plan, each of the shards and the results all meet a full disk.
+        """
         last, more = self.pages - 2, count
-        while len(steps := np.unique(np.geomspace(1, last, more).round().astype(int))) < min(count, last):
+        while len(steps := np.unique((np.linspace(1, last**0.5, more) ** 2).round().astype(int))) < min(count, last):
             more += 1
         return [int(steps[at]) for at in np.linspace(0, len(steps) - 1, min(count, last)).round().astype(int)]
 

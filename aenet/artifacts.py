@@ -1,27 +1,20 @@
-"""A finished artefact or none: write beside, fsync, rename; verify digests on read.
+"""A finished artefact or none: a folder written beside, synced, renamed; digests verified on read."""
 
-A killed process leaves at most a temporary sibling (`.name.PID.XXXX.tmp`), which the next write of the
-same artefact sweeps away.
-"""
-
-import glob
 import hashlib
-import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aenet.atomic import sweep, sync, temporary_prefix, write_json
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MANIFEST = "manifest.json"
+WRITERS = 16  # files synced at a time: a disk finishes syncs that wait together in one go
 
 
 class FileEntry(Config):
@@ -45,49 +38,14 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is synced and renamed onto `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, wholly or not at all."""
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; NaN is refused, for it is not JSON."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
-
-
-def write_parquet(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a data frame as Parquet, wholly or not at all."""
-    with atomic_file(path) as temporary:
-        frame.to_parquet(temporary, index=False)
-
-
-@contextmanager
 def atomic_folder(path: Path, meta: Mapping[str, Any] | None = None) -> Iterator[Path]:
     """Yield a temporary folder; on success add its manifest, sync it and rename it onto `path`.
 
     An older folder at `path` is replaced only once the new one is complete.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), suffix=".tmp", dir=path.parent))
+    sweep(path)
+    temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(path), suffix=".tmp", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -99,19 +57,27 @@ def atomic_folder(path: Path, meta: Mapping[str, Any] | None = None) -> Iterator
             shutil.rmtree(retired)
         else:
             temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
-    """Record and sync every file below `folder` in its manifest."""
-    files = {}
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST):
-        _sync(file)
-        files[file.relative_to(folder).as_posix()] = FileEntry(sha256=sha256_file(file), bytes=file.stat().st_size)
-    manifest = Manifest(files=files, meta=dict(meta))
+    """Record every file below `folder` in its manifest, and sync them all and the folders they lie in."""
+    below = sorted(path for path in folder.rglob("*") if path != folder / MANIFEST)
+    files = [path for path in below if path.is_file()]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        entries = list(pool.map(_seal, files))
+    for inner in (path for path in below if path.is_dir()):
+        sync(inner)
+    names = (path.relative_to(folder).as_posix() for path in files)
+    manifest = Manifest(files=dict(zip(names, entries, strict=True)), meta=dict(meta))
     write_json(folder / MANIFEST, manifest.model_dump())
+
+
+def _seal(file: Path) -> FileEntry:
+    sync(file)
+    return FileEntry(sha256=sha256_file(file), bytes=file.stat().st_size)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -165,38 +131,3 @@ def _verify_file(path: Path, entry: FileEntry, full: bool) -> None:
         raise CorruptArtifact(f"{path} has {size} bytes, its manifest says {entry.bytes}: make it again")
     if full and (digest := sha256_file(path)) != entry.sha256:
         raise CorruptArtifact(f"{path} has SHA-256 {digest[:12]}, its manifest says {entry.sha256[:12]}: make it again")
-
-
-def _prefix(path: Path) -> str:
-    return f".{path.name}.{os.getpid()}."
-
-
-def _sweep(path: Path) -> None:
-    """Remove what dead writers of `path` left behind."""
-    for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        writer = orphan.name.removeprefix(f".{path.name}.").split(".")[0]
-        # No number: a neighbour, as `.town.png.PID...` is of `town`.
-        if not writer.isdigit() or _alive(int(writer)):
-            continue
-        if orphan.is_dir():
-            shutil.rmtree(orphan, ignore_errors=True)
-        else:
-            orphan.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,7 +14,7 @@ def writing(folder: Path) -> Iterator[None]:
     """Turn what goes wrong with writing into `folder`, which need not exist, into a sentence.
 
     Errors about other files pass as they are. The sentence promises that nothing finished is lost: for writers that go
-    on where they stopped, and replace files in one step (`artifacts.atomic_file`).
+    on where they stopped, and replace files in one step (`atomic.atomic_file`).
 
     Raises:
         AenetError: the disk is full, or does not let us write.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, UInt8
 
-from aenet.artifacts import atomic_file
+from aenet.atomic import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,8 @@ from typing import Literal
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aenet.artifacts import verify_folder, write_json
+from aenet.artifacts import verify_folder
+from aenet.atomic import write_json
 from aenet.card import CARD, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.nn.branches import ModelConfig, TwoBranch

@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from aenet.artifacts import write_bytes
+from aenet.atomic import write_bytes
 from aenet.errors import AenetError
 from aenet.params import PARAMS_FILE, nearest, read_yaml
 

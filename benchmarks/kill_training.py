@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  after the path above
 import pandas as pd  # noqa: E402
 
-from aenet.artifacts import write_json  # noqa: E402
+from aenet.atomic import write_json  # noqa: E402
 from aenet.card import ViewSpec  # noqa: E402
 from aenet.data.pairs import COLUMNS  # noqa: E402
 from aenet.data.views import Views  # noqa: E402

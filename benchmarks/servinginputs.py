@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from aenet.artifacts import sha256_file, write_json
+from aenet.artifacts import sha256_file
+from aenet.atomic import write_json
 from aenet.card import CARD, HALF, ModelCard, ViewSpec
 from aenet.cores import usable_cores
 from aenet.data.city.config import CityConfig, Panorama, Places

@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
-from aenet.artifacts import write_bytes, write_json
+from aenet.atomic import write_bytes, write_json
 from aenet.data.pairs import read_pairs
 from aenet.errors import AenetError
 from aenet.progress import progress

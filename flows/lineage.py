@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from aenet.artifacts import sha256_file, write_json
+from aenet.artifacts import sha256_file
+from aenet.atomic import write_json
 from aenet.params import Config
 from aenet.serving.galleries.manifest import MANIFEST, read_gallery
 from aenet.serving.jobs.files import SUCCESS

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aenet.artifacts import write_bytes, write_json
+from aenet.atomic import write_bytes, write_json
 from flows.graph import Graph, repro_order
 
 LOCK = Path("dvc.lock")

@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.errors import AenetError
 from aenet.params import Config
 from aenet.serving.galleries.manifest import MANIFEST

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from pydantic import Field
 
-from aenet.artifacts import atomic_file, write_json
+from aenet.atomic import atomic_file, write_json
 from aenet.cost.complexity import complexity
 from aenet.data.masks import open_masks
 from aenet.data.views import open_views

@@ -3,7 +3,7 @@
 from pydantic import ConfigDict, Field
 
 from aenet import figures
-from aenet.artifacts import atomic_file, write_bytes
+from aenet.atomic import atomic_file, write_bytes
 from aenet.errors import AenetError
 from aenet.params import Config, read_section
 from aenet.study.ablation import frame, markdown

@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 
 from aenet import figures
-from aenet.artifacts import atomic_file, folder_digest, write_json
+from aenet.artifacts import folder_digest
+from aenet.atomic import atomic_file, write_json
 from aenet.card import check_view
 from aenet.data.histogram import colour_histograms
 from aenet.data.views import Views, open_views

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from aenet.artifacts import atomic_folder, folder_digest, sha256_file, write_json
+from aenet.artifacts import atomic_folder, folder_digest, sha256_file
+from aenet.atomic import write_json
 from aenet.card import CARD, HALF, Compression, ModelCard, check_view
 from aenet.data.views import Views, open_views
 from aenet.errors import AenetError

@@ -10,7 +10,8 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from aenet import figures, tracking
-from aenet.artifacts import atomic_file, atomic_folder, folder_digest, read_manifest
+from aenet.artifacts import atomic_folder, folder_digest, read_manifest
+from aenet.atomic import atomic_file
 from aenet.card import ViewSpec
 from aenet.data.views import open_views
 from aenet.locks import wait_for

@@ -1,6 +1,6 @@
 """Stage `train`: the model of params.yaml, trained on the packed views."""
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.params import read_section
 from aenet.training import TrainConfig
 from stages.fitting import first_process, fit

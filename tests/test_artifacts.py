@@ -11,17 +11,14 @@ import pytest
 
 from aenet.artifacts import (
     MANIFEST,
-    atomic_file,
     atomic_folder,
     folder_digest,
     read_manifest,
     sha256_file,
     verify_file,
     verify_folder,
-    write_bytes,
-    write_json,
-    write_parquet,
 )
+from aenet.atomic import atomic_file, write_bytes, write_json, write_parquet
 from aenet.errors import AenetError, CorruptArtifact
 
 
@@ -35,7 +32,7 @@ def finished(path: Path) -> Path:
 
 def run(code: str, path: Path) -> int:
     """Run a writer in a process of its own and return how it ended; `die()` is kill -9."""
-    head = "import os, sys; from pathlib import Path; from aenet.artifacts import *\n"
+    head = "import os, sys; from pathlib import Path; from aenet.artifacts import *; from aenet.atomic import *\n"
     names = "die = lambda: os.kill(os.getpid(), 9)\npath = Path(sys.argv[1])\n"
     source = head + names + textwrap.dedent(code)
     return subprocess.run([sys.executable, "-c", source, str(path)], check=False).returncode

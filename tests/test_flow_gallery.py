@@ -13,7 +13,8 @@ from serving import world
 from tracking_store import new_project
 
 from aenet import tracking
-from aenet.artifacts import atomic_folder, write_json
+from aenet.artifacts import atomic_folder
+from aenet.atomic import write_json
 from aenet.serving.galleries.manifest import MANIFEST, read_gallery
 from aenet.tracking.sync import sync_all
 from flows.gallery import gallery, main

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from aenet.artifacts import MANIFEST, read_manifest, verify_file, write_json
+from aenet.artifacts import MANIFEST, read_manifest, verify_file
+from aenet.atomic import write_json
 from aenet.card import ViewSpec
 from aenet.data.pairs import read_pairs
 from aenet.data.views import aerial_view, kept_rows, turn_north

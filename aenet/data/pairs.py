@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aenet.artifacts import MANIFEST, read_manifest, write_parquet
+from aenet.artifacts import MANIFEST, read_manifest
+from aenet.atomic import write_parquet
 from aenet.errors import AenetError
 
 COLUMNS = (

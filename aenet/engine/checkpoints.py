@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from aenet.artifacts import atomic_file
+from aenet.atomic import atomic_file
 from aenet.errors import AenetError, CorruptArtifact
 
 log = logging.getLogger("aenet.training")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.data.views import Views
 from aenet.engine import rng
 from aenet.engine.step import Gradient, Taken

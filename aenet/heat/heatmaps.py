@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from aenet.artifacts import atomic_file
+from aenet.atomic import atomic_file
 from aenet.data.views import Views
 from aenet.errors import AenetError
 from aenet.heat.attribution import METHODS, Method, attribute

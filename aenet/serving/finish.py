@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aenet.artifacts import write_bytes, write_json
+from aenet.atomic import write_bytes, write_json
 from aenet.card import read_card
 from aenet.disk import writing
 from aenet.errors import AenetError

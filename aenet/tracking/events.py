@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 
 EVENTS = "events.jsonl"
 CURSOR = "cursor.json"

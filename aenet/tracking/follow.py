@@ -12,7 +12,7 @@ from types import FrameType
 
 import filelock
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.tracking import events
 from aenet.tracking.address import answers, store_uri
 

@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunInfo, RunTag
 from mlflow.exceptions import MlflowException
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.tracking import registry, runs
 from aenet.tracking.events import Cursor, Event, last_session, read_cursor, read_events, write_cursor
 from aenet.tracking.keep import remove

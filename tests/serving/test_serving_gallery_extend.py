@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.card import ViewSpec, read_card
 from aenet.cli import main
 from aenet.errors import AenetError

@@ -19,7 +19,7 @@ from PIL import Image
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.card import Calibration, ModelCard, ViewSpec
 from aenet.images import encode_jpeg
 from aenet.polar import polar_transform

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 
 
 @dataclass(frozen=True)

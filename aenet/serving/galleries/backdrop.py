@@ -8,7 +8,7 @@ from pyproj import CRS, Transformer
 from rasterio.transform import from_bounds
 from rasterio.warp import Resampling, reproject, transform_bounds
 
-from aenet.artifacts import write_bytes
+from aenet.atomic import write_bytes
 from aenet.images import decode, encode_jpeg
 from aenet.serving.galleries.manifest import BACKDROP, Backdrop
 from aenet.serving.maps.overview import Overview

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aenet.artifacts import write_json
+from aenet.atomic import write_json
 from aenet.card import ModelCard, read_card
 from aenet.disk import writing
 from aenet.errors import AenetError

@@ -7,7 +7,7 @@ from typing import Any, Literal, assert_never
 import numpy as np
 import pyarrow as pa
 
-from aenet.artifacts import write_bytes
+from aenet.atomic import write_bytes
 
 Format = Literal["geojson", "gpkg", "kml"]
 _LISTS = ("tiles", "scores")  # none of the three has a type for them

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pandas as pd
 
-from aenet.artifacts import write_json, write_parquet
+from aenet.atomic import write_json, write_parquet
 from aenet.card import ModelCard, read_card
 from aenet.disk import writing
 from aenet.errors import AenetError

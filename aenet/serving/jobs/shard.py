@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aenet.artifacts import atomic_file, sha256_file
+from aenet.artifacts import sha256_file
+from aenet.atomic import atomic_file
 from aenet.card import CARD
 from aenet.disk import writing
 from aenet.errors import AenetError, CorruptArtifact

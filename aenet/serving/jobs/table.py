@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aenet.artifacts import atomic_file, write_bytes
+from aenet.atomic import atomic_file, write_bytes
 
 # What a spreadsheet would run as a formula, or strip away to find one behind.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float
 
-from aenet.artifacts import write_bytes
+from aenet.atomic import write_bytes
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M, Summary

@@ -19,11 +19,9 @@ from aenet.serving.search.compare import Question, compare_all
 from aenet.serving.search.exact import merge, rerank, search
 from aenet.serving.search.indexbuild import INDEX_FOLDER, IndexMeta, index_digest, index_meta
 from aenet.serving.search.queries import Query
-from aenet.serving.search.turned import rerank_turned, turned_candidates
+from aenet.serving.search.turned import rerank_turned, turned_candidates, turned_depth
 
 __all__ = ["GalleryIndex", "index_digest", "open_index"]
-
-_TURNED = 4  # times the candidates where every heading brings its own (docs/decisions/0006-codes-not-lists.md)
 
 
 class GalleryIndex:
@@ -69,7 +67,7 @@ class GalleryIndex:
         self, queries: Sequence[Query], k: int, threads: int = 0
     ) -> tuple[Float32[np.ndarray, "q k2"], Int64[np.ndarray, "q k2"]]:
         """Return the same for panoramas of unknown heading, all of the horizon: every heading is looked up."""
-        found = turned_candidates(self._codes, queries, max(_TURNED * self._candidates, 2 * k), threads)
+        found = turned_candidates(self._codes, queries, turned_depth(self._candidates, k), threads)
         scores, rows = rerank_turned(self._covered, queries, found, k)
         rows = np.where(rows >= 0, self._covered_rows[rows], -1)
         if self._rest:

@@ -15,7 +15,13 @@ from aenet.serving.search.exact import gather
 from aenet.serving.search.queries import Query
 from aenet.serving.search.scores import matcher
 
+_TIMES = 4  # the candidates, for every heading brings rivals of its own (docs/decisions/0006-codes-not-lists.md)
 _LISTED = 4 << 20  # candidates of all azimuths held at a time: 12 bytes each, and as much again to sort them
+
+
+def turned_depth(candidates: int, k: int) -> int:
+    """Return how many tiles to re-rank for the best `k`, where `candidates` are enough at a known heading."""
+    return max(_TIMES * candidates, 2 * k)
 
 
 def turned_candidates(codes: Codes, queries: Sequence[Query], count: int, threads: int = 0) -> Int64[np.ndarray, "q c"]:

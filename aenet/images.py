@@ -6,7 +6,7 @@ Training, evaluation, export and serving all come through here, so that they res
 import io
 import re
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import cv2
 import numpy as np
@@ -21,7 +21,6 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 # Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px, so we keep our own.
 MAX_PIXELS = 300_000_000
 _EXIF_ORIENTATION = 0x0112
-_GPS_IFD = 0x8825
 _PNG_SIGNATURE = 8  # bytes before the first chunk
 _LFS_POINTER = b"version https://git-lfs"
 _ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
@@ -45,13 +44,35 @@ def decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """Decode an image held in memory; `name` stands for it in errors. See `decode`."""
+    with open_bytes(content, name) as image:
+        return decode_opened(image, content, name)
+
+
+def open_bytes(content: bytes, name: str) -> Image.Image:
+    """Open an image held in memory without decoding a pixel; close it after use.
+
+    Raises:
+        UnreadableImage: empty, a Git-LFS pointer, not one of FORMATS, damaged or too large.
+    """
     _check_head(content[:512], name)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            _check_size(image, name)
-            if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
-                return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
-            return _rgb(ImageOps.exif_transpose(image), name)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Exception as error:  # Pillow raises eight kinds for damaged files
+        raise _unreadable(name, error) from error
+    try:
+        check_size(image, name)
+    except UnreadableImage:
+        image.close()
+        raise
+    return image
+
+
+def decode_opened(image: Image.Image, content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode what `open_bytes` opened of `content`. See `decode`."""
+    try:
+        if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
+            return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
+        return _rgb(ImageOps.exif_transpose(image), name)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
@@ -79,9 +100,9 @@ def probe(path: Path) -> tuple[int, int]:
             _check_head(file.read(512), str(path))
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
-                _check_size(image, str(path))
+                check_size(image, str(path))
                 # Pillow gives a TIFF's size already upright.
-                turned = image.format != "TIFF" and _header_exif(image).get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = image.format != "TIFF" and header_exif(image).get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
                 return (image.width, image.height) if turned else (image.height, image.width)
     except UnreadableImage:
         raise
@@ -89,30 +110,17 @@ def probe(path: Path) -> tuple[int, int]:
         raise _unreadable(str(path), error) from error
 
 
-def read_gps(content: bytes) -> dict[int, Any]:
-    """Return the GPS tags of an image held in memory without decoding a pixel; empty where it has none.
+def header_exif(image: Image.Image) -> Image.Exif:
+    """Return an opened image's EXIF without decoding a pixel.
 
-    Raises:
-        UnreadableImage: not one of FORMATS, damaged or too large.
+    Pillow's own `getexif` decodes a whole PNG, for its block may lie behind the pixels.
     """
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            _check_size(image, "")
-            return dict(_header_exif(image).get_ifd(_GPS_IFD))
-    except UnreadableImage:
-        raise
-    except Exception as error:  # Pillow raises eight kinds for damaged files
-        raise _unreadable("", error) from error
-
-
-def _header_exif(image: Image.Image) -> Image.Exif:
-    """EXIF without pixels: Pillow's own `getexif` decodes a whole PNG, for its block may lie behind them."""
     if isinstance(image, PngImageFile) and image.fp and "exif" not in image.info:
         image.info["exif"] = _late_exif(image.fp)
     return Image.Image.getexif(image)
 
 
-def _late_exif(file: IO[bytes]) -> bytes | None:
+def _late_exif(file: IO[bytes] | io.BytesIO) -> bytes | None:
     """Find a PNG's eXIf chunk wherever it lies, stepping over the others; the file's position is kept."""
     before = file.tell()
     try:
@@ -127,10 +135,13 @@ def _late_exif(file: IO[bytes]) -> bytes | None:
         file.seek(before)
 
 
+def said_by(error: Exception) -> str:
+    """Return a library's words on one line, less addresses in memory: those would make equal reasons differ."""
+    return " ".join(_ADDRESS.sub("", str(error)).split())
+
+
 def _unreadable(name: str, error: Exception) -> UnreadableImage:
-    # An address in memory says nothing to people, and would make equal reasons differ.
-    reason = _ADDRESS.sub("", str(error))
-    return UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({reason})")
+    return UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({said_by(error)})")
 
 
 def _check_head(head: bytes, name: str) -> None:
@@ -140,7 +151,8 @@ def _check_head(head: bytes, name: str) -> None:
         raise UnreadableImage(f"{name}: a Git-LFS pointer, not the image: run `git lfs pull` where it comes from")
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def check_size(image: Image.Image, name: str) -> None:
+    """Raise UnreadableImage for an image of more than MAX_PIXELS; `name` stands for it."""
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise UnreadableImage(
@@ -151,7 +163,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 def _is_plain_rgb_jpeg(image: Image.Image) -> bool:
     """True where simplejpeg's pixels equal Pillow's: upright and three channels; it is twice as fast."""
-    return image.mode == "RGB" and _header_exif(image).get(_EXIF_ORIENTATION, 1) == 1
+    return image.mode == "RGB" and header_exif(image).get(_EXIF_ORIENTATION, 1) == 1
 
 
 def resize(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "h2 w2 3"]:

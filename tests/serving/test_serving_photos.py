@@ -19,7 +19,7 @@ from aenet.data.views import ground_view
 from aenet.errors import AenetError, UnreadableImage
 from aenet.images import encode_jpeg
 from aenet.serving.jobs.prefetch import read_photos
-from aenet.serving.photos.decoding import decode_photo
+from aenet.serving.photos.decoding import decode_photo, opened
 from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
 from aenet.serving.photos.placement import FILL
 from aenet.serving.photos.pose import Told
@@ -48,6 +48,11 @@ def put(path: Path, content: bytes) -> Path:
 
 def read(path: Path, options: PhotoOptions | None = None, told: Told | None = None) -> Reading:
     return read_photo(path, path.name, SPEC, told, options)
+
+
+def decoded(content: bytes, min_width: int = 0, min_height: int = 0) -> np.ndarray:
+    with opened(content) as file:
+        return decode_photo(file, min_width, min_height)
 
 
 def panorama(height: int = 32, width: int = 128, seed: int = 0) -> np.ndarray:
@@ -159,6 +164,37 @@ def test_formats(tmp_path: Path, format_: str) -> None:
         assert cut.view is None and cut.reason and "0x" not in cut.reason
 
 
+_COUNT = """
+import sys
+from pathlib import Path
+from PIL import Image
+from aenet.card import ViewSpec
+from aenet.serving.photos.reading import PhotoOptions, read_photo
+
+counted, parse = [], Image.open
+sys.addaudithook(lambda event, given: event == "open" and given[0] in sys.argv[1:] and counted.append("file"))
+Image.open = lambda *given, **options: counted.append("header") or parse(*given, **options)
+spec = ViewSpec(height=16, width=64, tile_size_m=60.0)
+for name in sys.argv[1:]:
+    reading = read_photo(Path(name), "it", spec, options=PhotoOptions(fov_deg=80.0))
+    assert reading.view is not None, (name, reading.reason)
+    print(Path(name).name, *counted)
+    counted.clear()
+"""
+
+
+def test_a_photo_is_opened_once_and_its_header_parsed_once(tmp_path: Path) -> None:
+    """Of turned photos with position, lens and XMP: dimensions, EXIF, XMP, digest and pixels from one look."""
+    exif, paths = {0x0112: 6, **camera(film=28)}, []
+    for format_ in ("JPEG", "PNG", "TIFF", "WEBP"):
+        for width in (160, 1600):  # the wider JPEG is decoded at a fraction of its size
+            content = picture(width, width // 2, GPS, exif, gpano(PoseHeadingDegrees=1), format_)
+            paths.append(put(tmp_path / f"{width}.{format_}", content))
+    names = [str(path) for path in paths]
+    ran = subprocess.run([sys.executable, "-c", _COUNT, *names], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [f"{path.name} file header" for path in paths]
+
+
 _NO_HEIC = """
 import sys
 sys.modules["pillow_heif"] = None
@@ -218,12 +254,12 @@ def test_reduced_jpegs_stand_upright_and_look_the_same(orientation: int) -> None
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encode_jpeg(np.asarray(stored), 95, exif.tobytes())
-    full = decode_photo(content)
-    small = decode_photo(content, 200, 60)
+    full = decoded(content)
+    small = decoded(content, 200, 60)
     assert full.shape == (512, 1024, 3) and small.shape == (128, 256, 3)
     averaged = full.reshape(128, 4, 256, 4, 3).mean(axis=(1, 3))
     assert np.abs(averaged - small).mean() < 1.5
-    assert decode_photo(content, 600, 10).shape == (512, 1024, 3)
+    assert decoded(content, 600, 10).shape == (512, 1024, 3)
 
 
 def test_a_truncated_large_jpeg_is_refused_though_it_would_be_reduced(tmp_path: Path) -> None:
@@ -231,7 +267,7 @@ def test_a_truncated_large_jpeg_is_refused_though_it_would_be_reduced(tmp_path: 
     reading = read(put(tmp_path / "a.jpg", content[: len(content) // 2]))
     assert reading.view is None and "not a readable" in (reading.reason or "")
     with pytest.raises(UnreadableImage):
-        decode_photo(content[:100], 100, 10)
+        decoded(content[:100], 100, 10)
 
 
 _PEAK = """
@@ -272,7 +308,7 @@ def test_town_photos_are_as_before(small_world: world.World) -> None:
     """North-aligned panoramas give the very bytes training's door gives."""
     for path in sorted(small_world.photos.glob("*.jpg"))[:3]:
         reading = read(path)
-        assert np.array_equal(reading.view, ground_view(decode_photo(path.read_bytes()), SPEC))
+        assert np.array_equal(reading.view, ground_view(decoded(path.read_bytes()), SPEC))
         assert reading.placed is not None and reading.placed.width_deg == 360 and reading.heading_deg is None
 
 

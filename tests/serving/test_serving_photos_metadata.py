@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 from aenet.errors import AenetError
 from aenet.serving.photos.declination import declination_deg
+from aenet.serving.photos.decoding import opened
 from aenet.serving.photos.pose import Photo, Told, read_account
 from aenet.serving.photos.xmp import MAX_BYTES, read_properties
 
@@ -55,6 +56,11 @@ def picture(
     return out.getvalue()
 
 
+def account_of(content: bytes, told: Told | None = None) -> Photo:
+    with opened(content) as file:
+        return read_account(file, told)
+
+
 def gpano(**values: object) -> bytes:
     attributes = " ".join(f'GPano:{name}="{value}"' for name, value in values.items())
     return RDF.format(f"<rdf:Description xmlns:GPano='{GPANO}' {attributes}/>").encode()
@@ -93,7 +99,7 @@ def test_declination_outside_its_years_is_refused(year: float) -> None:
 
 
 def test_a_photo_without_a_word_has_no_account() -> None:
-    account = read_account(picture())
+    account = account_of(picture())
     assert (account.width, account.height) == (80, 60)
     assert math.isnan(account.latitude) and account.notes == ()
     assert (account.heading_deg, account.fov_deg, account.sphere, account.position_from) == (None,) * 4
@@ -106,7 +112,7 @@ def test_a_photo_without_a_word_has_no_account() -> None:
 def test_heading_is_true_or_corrected(reference: str, heading: float, source: str) -> None:
     """In Konstanz a compass points 3.64 degrees east of north in the middle of 2025 (by the model's own calculator)."""
     dated = {0x8769: {0x9003: "2025:07:01 12:00:00"}}
-    account = read_account(picture(gps=GPS | {16: reference, 17: 100.0}, exif=dated))
+    account = account_of(picture(gps=GPS | {16: reference, 17: 100.0}, exif=dated))
     assert account.heading_deg == pytest.approx(heading, abs=0.01) and account.heading_from == source
     assert any("corrected by a declination of +3.6" in note for note in account.notes) == (reference == "M")
 
@@ -130,7 +136,7 @@ def test_heading_is_true_or_corrected(reference: str, heading: float, source: st
 )
 def test_a_heading_that_cannot_be_known_is_unknown(gps: dict[int, object], date: str | None, note: str) -> None:
     dated = {0x8769: {0x9003: f"{date} 12:00:00"}} if date else {}
-    account = read_account(picture(gps=gps, exif=dated))
+    account = account_of(picture(gps=gps, exif=dated))
     assert account.heading_deg is None and account.heading_from is None
     assert len(account.notes) == 1 and re.search(note, account.notes[0]), account.notes
 
@@ -149,7 +155,7 @@ def test_a_heading_that_cannot_be_known_is_unknown(gps: dict[int, object], date:
     ],
 )
 def test_impossible_gps_is_absent_with_a_reason(gps: dict[int, object], note: str) -> None:
-    account = read_account(picture(gps=gps))
+    account = account_of(picture(gps=gps))
     assert math.isnan(account.latitude) and math.isnan(account.longitude) and account.position_from is None
     assert len(account.notes) == 1 and note in account.notes[0], account.notes
 
@@ -159,16 +165,16 @@ def test_xmp_gives_the_position_exif_lacks() -> None:
         "<rdf:Description xmlns:e='http://ns.adobe.com/exif/1.0/' e:GPSLatitude='47,39.6S' "
         "e:GPSLongitude='9,10,12E' e:GPSImgDirection='9000/100' e:GPSImgDirectionRef='T'/>"
     )
-    account = read_account(picture(xmp=RDF.format(body).encode()))
+    account = account_of(picture(xmp=RDF.format(body).encode()))
     assert (account.latitude, account.longitude) == (pytest.approx(-47.66), pytest.approx(9.17))
     assert (account.position_from, account.heading_deg, account.heading_from) == ("xmp", 90.0, "xmp true")
-    account = read_account(picture(gps=GPS, xmp=RDF.format(body).encode()))
+    account = account_of(picture(gps=GPS, xmp=RDF.format(body).encode()))
     assert account.position_from == "exif" and account.latitude == pytest.approx(47.66)
 
 
 def test_the_table_overrides_the_file() -> None:
     content = picture(gps=GPS | {16: "T", 17: 10.0}, exif=camera(film=28))
-    account = read_account(content, Told(1.0, 2.0, -90.0, 45.0))
+    account = account_of(content, Told(1.0, 2.0, -90.0, 45.0))
     assert (account.latitude, account.longitude, account.heading_deg, account.fov_deg) == (1.0, 2.0, 270.0, 45.0)
     assert {account.position_from, account.heading_from, account.fov_from} == {"table"}
 
@@ -176,7 +182,7 @@ def test_the_table_overrides_the_file() -> None:
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_panorama_metadata_in_every_format(format_: str) -> None:
     xmp = gpano(ProjectionType="equirectangular", UsePanoramaViewer="True", PoseHeadingDegrees="350.5")
-    account = read_account(picture(160, 80, GPS, xmp=xmp, format_=format_))
+    account = account_of(picture(160, 80, GPS, xmp=xmp, format_=format_))
     assert account.heading_deg == 350.5 and account.heading_from == "gpano"
     assert account.sphere is not None and account.sphere.width_deg == 360 and account.sphere.top_deg == 90
     assert account.latitude == pytest.approx(47.66)
@@ -184,7 +190,7 @@ def test_panorama_metadata_in_every_format(format_: str) -> None:
 
 def test_properties_as_elements_under_another_prefix() -> None:
     body = f"<rdf:Description xmlns:p='{GPANO}'><p:PoseHeadingDegrees> 12.5 </p:PoseHeadingDegrees></rdf:Description>"
-    assert read_account(picture(xmp=RDF.format(body).encode())).heading_deg == 12.5
+    assert account_of(picture(xmp=RDF.format(body).encode())).heading_deg == 12.5
 
 
 def test_a_cropped_panorama_says_where_it_lies() -> None:
@@ -194,7 +200,7 @@ def test_a_cropped_panorama_says_where_it_lies() -> None:
         CroppedAreaImageWidthPixels=2000, CroppedAreaImageHeightPixels=1667,
         CroppedAreaLeftPixels=4000, CroppedAreaTopPixels=1000,
     )  # fmt: skip
-    sphere = read_account(picture(200, 167, xmp=xmp)).sphere
+    sphere = account_of(picture(200, 167, xmp=xmp)).sphere
     assert sphere is not None
     assert (sphere.left_deg, sphere.width_deg, sphere.top_deg) == (180.0, 90.0, 45.0)
     assert sphere.bottom_deg == pytest.approx(-30.0, abs=0.02)
@@ -215,7 +221,7 @@ def test_a_cropped_panorama_says_where_it_lies() -> None:
     ],
 )
 def test_panorama_metadata_that_contradict_the_picture_are_left_aside(values: dict[str, object], note: str) -> None:
-    account = read_account(picture(80, 60, xmp=gpano(**values)))
+    account = account_of(picture(80, 60, xmp=gpano(**values)))
     assert account.sphere is None and account.heading_deg is None
     assert len(account.notes) == 1 and note in account.notes[0], account.notes
 
@@ -239,7 +245,7 @@ def test_hostile_xmp_is_refused_and_costs_only_itself(packet: str, sentence: str
     with pytest.raises(AenetError, match=sentence):
         read_properties(packet.encode())
     if 0 < len(packet) < 60_000:  # what fits into a JPEG's segment
-        account = read_account(picture(gps=GPS, xmp=packet.encode()))
+        account = account_of(picture(gps=GPS, xmp=packet.encode()))
         assert account.latitude == pytest.approx(47.66) and sentence in account.notes[0]
 
 
@@ -258,19 +264,19 @@ def test_hostile_xmp_is_refused_and_costs_only_itself(packet: str, sentence: str
     ],
 )
 def test_field_of_view_from_the_lens(size: tuple[int, int], tags: dict[str, float], fov: float | None) -> None:
-    account = read_account(picture(*size, exif=camera(**tags)))
+    account = account_of(picture(*size, exif=camera(**tags)))
     assert account.fov_deg == (None if fov is None else pytest.approx(fov, abs=0.1))
 
 
 def test_a_cropped_or_fisheye_photo_has_no_field_of_view() -> None:
-    cropped = read_account(picture(2400, 2400, exif=camera(film=18, width=3600, height=2400)))
+    cropped = account_of(picture(2400, 2400, exif=camera(film=18, width=3600, height=2400)))
     assert cropped.fov_deg is None and "EXIF says 3600 x 2400 px, it has 2400 x 2400" in cropped.notes[0]
-    fisheye = read_account(picture(3600, 2400, exif=camera(film=8)))
+    fisheye = account_of(picture(3600, 2400, exif=camera(film=8)))
     assert fisheye.fov_deg is None and "no ordinary one" in fisheye.notes[0]
 
 
 def test_turned_files_count_upright() -> None:
-    account = read_account(picture(400, 300, exif={0x0112: 6, **camera(film=26)}))
+    account = account_of(picture(400, 300, exif={0x0112: 6, **camera(film=26)}))
     assert (account.width, account.height) == (300, 400)
     assert account.fov_deg == pytest.approx(53.1, abs=0.1)  # the narrow side of 67.3
 
@@ -283,10 +289,19 @@ def test_no_damage_to_the_header_is_ever_a_crash(seed: int) -> None:
     good = picture(64, 48, GPS | {16: "M", 17: 12.0}, camera(film=28), gpano(PoseHeadingDegrees=1), format_)
     content = np.frombuffer(good, np.uint8).copy()
     content[generator.integers(0, min(len(content), 700), 12)] = generator.integers(0, 256, 12)
-    account = read_account(content.tobytes()[: int(generator.integers(1, len(good)))])
+    account = account_of(content.tobytes()[: int(generator.integers(1, len(good)))])
     assert isinstance(account, Photo) and (math.isnan(account.latitude) or abs(account.latitude) <= 90)
     assert account.heading_deg is None or 0 <= account.heading_deg < 360
 
 
+def test_exif_behind_the_pixels_of_a_png_counts() -> None:
+    """The format allows it anywhere: position and orientation are found without decoding."""
+    content = picture(80, 60, GPS, {0x0112: 6}, format_="PNG")
+    at = content.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+    account = account_of(content[:at] + content[end:-12] + content[at:end] + content[-12:])
+    assert account.latitude == pytest.approx(47.66) and (account.width, account.height) == (60, 80)
+
+
 def test_what_is_no_image_has_no_account() -> None:
-    assert "no readable header" in read_account(b"").notes[0] and read_account(b"\xff\xd8\xff").width == 0
+    assert "no readable header" in account_of(b"").notes[0] and account_of(b"\xff\xd8\xff").width == 0

@@ -1,4 +1,4 @@
-"""Decode strangers' photos: what `aenet.images` opens, HEIC where its extra is installed, and large ones within bounds.
+"""Open and decode strangers' photos: those of `aenet.images`, HEIC where its extra is there, large ones within bounds.
 
 A photo of 20,000 px is decoded for a view of some hundred columns. A JPEG can be decoded at 1/2, 1/4 or 1/8 of its
 size, which averages blocks of pixels as resizing would. The other formats cannot: of those, one large one is decoded
@@ -7,9 +7,10 @@ at a time, and averaged at once.
 
 import io
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -17,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from aenet.errors import UnreadableImage
-from aenet.images import FORMATS, MAX_PIXELS, decode_bytes
+from aenet.images import check_size, decode_bytes, decode_opened, header_exif, open_bytes, said_by
 
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 LARGE_PIXELS = 50_000_000  # 150 MB decoded
@@ -31,77 +32,73 @@ def is_heic(content: bytes) -> bool:
     return content[4:8] == b"ftyp" and content[8:12] in _BRANDS
 
 
-def open_image(content: bytes) -> Image.Image:
-    """Open an image held in memory without decoding a pixel; close it after use.
+@dataclass(frozen=True)
+class PhotoFile:
+    """A photo's bytes and the one parse of their header from which size, metadata and pixels are taken.
 
-    Raises:
-        UnreadableImage: HEIC without the extra, or more than MAX_PIXELS.
-        Exception: whatever Pillow raises for a damaged file.
+    Attributes:
+        content: the file.
+        image: what Pillow opened of it, no pixel decoded; or why it cannot be opened.
     """
-    formats: tuple[str, ...] = FORMATS
-    if is_heic(content):
-        _need_heic()
-        formats = ("HEIF",)
-    image = Image.open(io.BytesIO(content), formats=formats)
-    if (pixels := image.width * image.height) > MAX_PIXELS:
-        image.close()
-        raise UnreadableImage(
-            f"{image.width} x {image.height} is {pixels / 1e6:.0f} Mpx, "
-            f"the limit is {MAX_PIXELS / 1e6:.0f} Mpx: make it smaller first"
-        )
-    return image
+
+    content: bytes
+    image: Image.Image | UnreadableImage
 
 
-def decode_photo(content: bytes, min_width: int = 0, min_height: int = 0) -> UInt8[np.ndarray, "h w 3"]:
+@contextmanager
+def opened(content: bytes) -> Iterator[PhotoFile]:
+    """Open a photo held in memory; never raises for what strangers write into their files."""
+    image: Image.Image | UnreadableImage
+    try:
+        image = _open_heic(content) if is_heic(content) else open_bytes(content, "")
+    except UnreadableImage as error:
+        image = error
+    try:
+        yield PhotoFile(content, image)
+    finally:
+        if isinstance(image, Image.Image):
+            image.close()
+
+
+def decode_photo(file: PhotoFile, min_width: int = 0, min_height: int = 0) -> UInt8[np.ndarray, "h w 3"]:
     """Return upright RGB pixels, of a JPEG or a large picture possibly at a fraction of its size.
 
     Args:
+        file: from `opened`; its pixels can be taken once.
         min_width, min_height: of the upright picture; a reduced one has at least these. 0 in both: never reduced.
 
     Raises:
         UnreadableImage: as `aenet.images.decode`, or HEIC without the extra.
     """
-    if is_heic(content):
-        return _decode_heic(content)
-    file = _look(content)
-    turned = file.orientation in (5, 6, 7, 8)
-    least = (min_height, min_width) if turned else (min_width, min_height)
-    factor = min(file.width // max(least[0], 1), file.height // max(least[1], 1)) if any(least) else 1
-    pixels = file.width * file.height
-    with _bound(pixels, file.lines and factor > 1):
+    image = file.image
+    if isinstance(image, UnreadableImage):
+        raise image
+    if image.format == "HEIF":
+        return _decode_heic(image)
+    plain = image.mode in ("RGB", "L")
+    jpeg = plain and image.format == "JPEG"
+    orientation = _orientation(image) if jpeg else 1
+    least = (min_height, min_width) if orientation in (5, 6, 7, 8) else (min_width, min_height)
+    factor = min(image.width // max(least[0], 1), image.height // max(least[1], 1)) if any(least) else 1
+    # A progressive JPEG's coefficients are held whole, at twice the size of its pixels.
+    by_lines = factor > 1 and jpeg and not image.info.get("progressive")
+    with _bound(image.width * image.height, by_lines):
         try:
-            if factor > 1 and file.jpeg:
-                small = simplejpeg.decode_jpeg(content, "RGB", min_width=least[0], min_height=least[1])
-                return _upright(np.asarray(small), file.orientation)
-            if factor > 1 and file.plain and pixels > LARGE_PIXELS:
-                with open_image(content) as image:
-                    return np.asarray(ImageOps.exif_transpose(image.reduce(factor)).convert("RGB"))
-        except Exception:  # noqa: BLE001, S110  many kinds; damaged: the door's own sentence says how
-            pass
-        return decode_bytes(content, "")
+            if factor > 1 and jpeg:
+                small = simplejpeg.decode_jpeg(file.content, "RGB", min_width=least[0], min_height=least[1])
+                return _upright(np.asarray(small), orientation)
+            if factor > 1 and plain and image.width * image.height > LARGE_PIXELS:
+                return np.asarray(ImageOps.exif_transpose(image.reduce(factor)).convert("RGB"))
+        except Exception:  # noqa: BLE001  many kinds; damaged: the door's own sentence says how
+            return decode_bytes(file.content, "")
+        return decode_opened(image, file.content, "")
 
 
-class _File(NamedTuple):
-    """Stored size and orientation; whether it is 8-bit colour or grey, a JPEG of that, and one decoded by lines."""
-
-    width: int = 0
-    height: int = 0
-    orientation: int = 1
-    plain: bool = False
-    jpeg: bool = False
-    lines: bool = False
-
-
-def _look(content: bytes) -> _File:
+def _orientation(image: Image.Image) -> int:
     try:
-        with open_image(content) as image:
-            plain = image.mode in ("RGB", "L")
-            jpeg = plain and image.format == "JPEG"
-            orientation = int(Image.Image.getexif(image).get(_ORIENTATION, 1)) if jpeg else 1
-            # A progressive JPEG's coefficients are held whole, at twice the size of its pixels.
-            return _File(*image.size, orientation, plain, jpeg, jpeg and not image.info.get("progressive"))
-    except Exception:  # noqa: BLE001  Pillow raises eight kinds; `decode_bytes` says what is wrong
-        return _File()
+        return int(header_exif(image).get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001  Pillow raises eight kinds; damaged EXIF costs the orientation, not the photo
+        return 1
 
 
 def _bound(pixels: int, small: bool) -> AbstractContextManager[object]:
@@ -119,14 +116,30 @@ def _upright(pixels: UInt8[np.ndarray, "h w 3"], orientation: int) -> UInt8[np.n
     return np.ascontiguousarray(pixels)
 
 
-def _decode_heic(content: bytes) -> UInt8[np.ndarray, "h w 3"]:
+def _open_heic(content: bytes) -> Image.Image:
+    _need_heic()
     try:
-        with open_image(content) as image, _bound(image.width * image.height, False):
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except UnreadableImage:
-        raise
+        image = Image.open(io.BytesIO(content), formats=("HEIF",))
     except Exception as error:  # libheif's and Pillow's many kinds
-        raise UnreadableImage(f"not a readable HEIC image ({' '.join(str(error).split())})") from error
+        raise _unreadable_heic(error) from error
+    try:
+        check_size(image, "")
+    except UnreadableImage:
+        image.close()
+        raise
+    return image
+
+
+def _decode_heic(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        with _bound(image.width * image.height, False):
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except Exception as error:  # libheif's and Pillow's many kinds
+        raise _unreadable_heic(error) from error
+
+
+def _unreadable_heic(error: Exception) -> UnreadableImage:
+    return UnreadableImage(f"not a readable HEIC image ({said_by(error)})")
 
 
 def _need_heic() -> None:

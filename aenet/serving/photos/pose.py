@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from aenet.errors import AenetError
+from aenet.serving.photos.decoding import PhotoFile
 from aenet.serving.photos.geotag import exif_position, xmp_position
 from aenet.serving.photos.header import Header, read_header
 from aenet.serving.photos.heading import Stated, image_direction, panorama_heading, year_taken
@@ -65,20 +66,15 @@ class Photo:
         return Pose(self.latitude, self.longitude, self.heading_deg or 0.0)
 
 
-def read_pose(content: bytes) -> Pose:
-    """Return what an image file says of its pose; a file without, or with nonsense, has none."""
-    return read_account(content).pose
-
-
-def read_account(content: bytes, told: Told | None = None) -> Photo:
+def read_account(file: PhotoFile, told: Told | None = None) -> Photo:
     """Return a photo's account of itself; never raises for what strangers write into their files.
 
     Args:
-        content: the bytes of the file.
+        file: the photo, opened.
         told: what the table says, if a table lists the photo.
     """
     told = told or Told()
-    header, notes = read_header(content), []
+    header, notes = read_header(file), []
     properties, fault = _properties(header)
     notes += [header.fault, fault]
     photo = Photo(width=header.width, height=header.height)

@@ -15,7 +15,7 @@ from aenet.card import ViewSpec
 from aenet.errors import AenetError
 from aenet.params import Config
 from aenet.serving.photos.coverage import Strip, Whole, coverage
-from aenet.serving.photos.decoding import decode_photo
+from aenet.serving.photos.decoding import PhotoFile, decode_photo, opened
 from aenet.serving.photos.placement import Placed, place
 from aenet.serving.photos.pose import Photo, Pose, Told, read_account
 
@@ -88,7 +88,7 @@ def read_photo(
     size: int = -1,
     heading: Heading = "auto",
 ) -> Reading:
-    """Read one photo once: digest, account and view come from the same bytes.
+    """Read one photo once: digest, account and view come from the same bytes and one parse of their header.
 
     Args:
         path: the file.
@@ -105,16 +105,17 @@ def read_photo(
         return Reading(name, None, Photo(), reason=f"cannot be read ({error.strerror})")
     except AenetError as error:
         return Reading(name, None, Photo(), reason=str(error))
-    reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(content, told))
-    try:
-        return replace(reading, placed=_placed(content, reading.account, view, options or PhotoOptions(), heading))
-    except AenetError as error:
-        return replace(reading, reason=str(error).removeprefix(": "))
+    with opened(content) as file:
+        reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(file, told))
+        try:
+            return replace(reading, placed=_placed(file, reading.account, view, options or PhotoOptions(), heading))
+        except AenetError as error:
+            return replace(reading, reason=str(error).removeprefix(": "))
 
 
-def _placed(content: bytes, account: Photo, view: ViewSpec, options: PhotoOptions, mode: Heading) -> Placed:
+def _placed(file: PhotoFile, account: Photo, view: ViewSpec, options: PhotoOptions, mode: Heading) -> Placed:
     share = (account.sphere.width_deg if account.sphere else account.fov_deg or 360.0) / 360
-    pixels = decode_photo(content, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
+    pixels = decode_photo(file, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
     covers = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
     if options.partial == "refuse" and not isinstance(covers, Whole):
         height, width = pixels.shape[:2]

@@ -18,7 +18,8 @@ def numbers(summary: Summary, drifts: Sequence[Drift] = ()) -> dict[str, float]:
     values: dict[str, Any] = {
         "photos": summary.photos, "ok": summary.ok, "abstain": summary.abstain, "errors": summary.errors,
         "median_error_m": summary.median_error_m, "p95_error_m": summary.p95_error_m,
-        "within_25m": summary.within_25m, "floor_median_m": summary.floor_median_m,
+        "within_25m": summary.within_25m, "within_floor": summary.within_floor,
+        "calibration_error": summary.calibration_error, "floor_median_m": summary.floor_median_m,
         "median_heading_error_deg": summary.median_heading_error_deg, "newcomers": summary.newcomers,
         "photos_per_second": summary.photos_per_second,
     }  # fmt: skip

@@ -21,7 +21,7 @@ from aenet.serving.jobs.inputs import came_since
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.record import read_record
 from aenet.serving.jobs.schema import SCHEMA
-from aenet.serving.jobs.selfknowledge import calibration_bins, risk_coverage
+from aenet.serving.jobs.selfknowledge import calibration_bins, calibration_error, risk_coverage
 from aenet.serving.jobs.shard import ShardResult, read_shard
 from aenet.serving.jobs.summary import NEAR_M, SUMMARY, Summary
 from aenet.serving.jobs.table import read_places, write_csv, write_geoparquet
@@ -105,6 +105,7 @@ def _summarize(
         newcomers=_newcomers(job, photos),
         median_heading_error_deg=_heading_error(places, photos),
         calibration=calibration_bins(confidence, right) if len(judged) else (),
+        calibration_error=calibration_error(confidence, right) if len(judged) else None,
         risk_coverage=risk_coverage(confidence, right) if len(judged) else (),
     )
 

@@ -71,7 +71,7 @@ def test_it_says_the_error_beside_the_floor_and_what_ran(report: Path) -> None:
     assert "13 of 15 photos placed" in text
     assert "floor 6.0 m" in text and "floor 9.0 m" in text
     assert "CPU (1 thread)" in text
-    assert "Why 2 could not be placed" in text and "the file is empty" in text
+    assert "Why 2 have no answer" in text and "the file is empty" in text
     assert "pictures of 5 of 13 photos" in text
 
 

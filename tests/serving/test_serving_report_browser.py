@@ -144,7 +144,7 @@ def test_a_click_on_the_map_opens_the_photo_that_stands_there(page: Browser) -> 
       document.getElementById('map').scrollIntoView({block: 'center'});
       const data = JSON.parse(document.getElementById('data').textContent), photo = data.photos[3];
       const box = document.getElementById('map').getBoundingClientRect();
-      const scale = Math.min(box.width / data.map.width, box.height / data.map.height);
+      const scale = Math.min((box.width - 28) / data.map.width, (box.height - 28) / data.map.height);
       return [box.x + (box.width - data.map.width * scale) / 2 + photo.x * scale,
               box.y + (box.height - data.map.height * scale) / 2 + photo.y * scale];
     })()"""

@@ -29,13 +29,7 @@ def photos_of_job(
     """
     begun = _begun(out, str(source))
     if begun is not None and key(begun[1]) == begun[0]:
-        if history is None:
-            return begun[1], newcomers(source, begun[1])
-        try:
-            listed = unanswered(list_photos(source), history)
-        except AenetError:  # gone altogether
-            return begun[1], 0
-        return begun[1], int((~listed["path"].isin(set(begun[1]["path"]))).sum())
+        return begun[1], came_since(source, history, begun[1])
     listed = list_photos(source)
     if history is None:
         return listed, 0
@@ -43,6 +37,22 @@ def photos_of_job(
     if left.empty:
         raise NothingNew(f"nothing new: all {len(listed):,} photos of {source} have been answered below {history}")
     return left, 0
+
+
+def came_since(source: str | Path, history: Path | None, photos: pd.DataFrame) -> int:
+    """Return how many photos came to the source since a job's list was made of it.
+
+    Args:
+        source, history: as in `photos_of_job`.
+        photos: the job's list.
+    """
+    if history is None:
+        return newcomers(source, photos)
+    try:
+        listed = unanswered(list_photos(source), history)
+    except AenetError:  # gone altogether
+        return 0
+    return int((~listed["path"].isin(set(photos["path"]))).sum())
 
 
 def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:

@@ -17,6 +17,7 @@ class Record(Config):
         source: where they are from, as given.
         gallery, model: folders.
         digests: what was in them.
+        history: what finished jobs below this folder answered was left out; see `history.unanswered`.
         ignored: see `Job.ignored`.
         options: see LocateOptions.
     """
@@ -29,6 +30,7 @@ class Record(Config):
     digests: Digests
     ignored: int
     options: LocateOptions
+    history: str | None = None
 
 
 def read_record(out: Path) -> Record | None:

@@ -15,11 +15,14 @@ class Summary:
         abstain: photos whose confidence was below the precision asked for.
         floor_median_m, floor_p95_m: what the gallery's spacing alone costs; None for a data set's own tiles.
         within_25m: share of `known` placed within 25 m.
+        floor_max_m: the floor's reach: no place is farther than this from its nearest tile.
+        within_floor: share of `known` placed within the floor's reach, as a perfect ranking places all.
         photos_per_second: over the time in which shards were computed, decoding and search included.
         ignored: files of a photo folder that no name ending makes a photo.
-        newcomers: photos that came to the source after the job was planned.
+        newcomers: photos that came to the source after the job was planned, up to when it was finished.
         median_heading_error_deg: of matched headings whose truth a table tells, at places not known to be wrong.
         calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.
+        calibration_error: mean distance of expected and observed share: see `selfknowledge.calibration_error`.
         risk_coverage: (share answered, share of those beyond 25 m), the surest answered first.
     """
 
@@ -41,6 +44,9 @@ class Summary:
     median_heading_error_deg: float | None = None
     calibration: tuple[tuple[int, float, float], ...] = ()
     risk_coverage: tuple[tuple[float, float], ...] = ()
+    floor_max_m: float | None = None
+    within_floor: float | None = None
+    calibration_error: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -62,11 +68,16 @@ class Summary:
                 f"median error {self.median_error_m:.1f} m ({floor}), {100 * self.within_25m:.1f} % within "
                 f"{NEAR_M:g} m, over {self.known:,} photos with a known place"
             )
+        if self.within_floor is not None:
+            lines.append(f"{100 * self.within_floor:.1f} % within the floor's reach, {self.floor_max_m:.1f} m")
         if self.median_heading_error_deg is not None:
             lines.append(f"median error of the headings found {self.median_heading_error_deg:.1f} degrees")
-        if self.calibration:
+        if self.calibration and self.calibration_error is not None:
             bins = ", ".join(f"{expected:.0%} {observed:.0%}" for _, expected, observed in self.calibration)
-            lines.append(f"expected and observed within {NEAR_M:g} m: {bins}")
+            lines.append(f"expected and observed within {NEAR_M:g} m: {bins}; off by {self.calibration_error:.1%}")
+        if self.risk_coverage:
+            curve = ", ".join(f"{risk:.0%} of {coverage:.0%}" for coverage, risk in self.risk_coverage)
+            lines.append(f"wrong among the surest: {curve}")
         lines.append(f"ran on {self.runs_on}, {self.photos_per_second:,.1f} photos a second")
         lines.append(f"report: {self.out / 'report.html'}")
         return lines

@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 640.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 48.0, 14.0, 20.0, 42.0
+WIDTH, HEIGHT = 640.0, 312.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 20.0, 24.0, 54.0  # room for the larger words of a narrow window
 SHARES = {0.0: "0%", 0.25: "25%", 0.5: "50%", 0.75: "75%", 1.0: "100%"}
 
 
@@ -51,7 +51,7 @@ class Axes:
             y = self.y(value)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(text(LEFT - 6, y + 4, label, anchor="end"))
-        parts += [text(self.x(value), HEIGHT - BOTTOM + 16, label) for value, label in xs.items()]
+        parts += [text(self.x(value), HEIGHT - BOTTOM + 20, label) for value, label in xs.items()]
         parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label))
         return "".join(parts)
 

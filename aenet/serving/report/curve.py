@@ -28,7 +28,8 @@ def error_curve(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
     share = (keep + 1) / len(ordered)
     metres = np.repeat(np.append(ordered[keep], axes.high), 2)[:-1]
     steps = np.concatenate([[0.0], np.repeat(share, 2)])
-    ticks = {float(t): f"{t // 1000} km" if t >= 1000 else str(t) for t in _TICKS if t <= axes.high}
+    shown = [t for t in _TICKS if t <= axes.high and (end <= 1000 or not str(t).startswith("2"))]  # no words collide
+    ticks = {float(t): f"{t // 1000} km" if t >= 1000 else str(t) for t in shown}
     parts = [axes.frame(ticks, SHARES, "error, metres (logarithmic)"), axes.line(metres, steps, "curve")]
     at_near = float(np.mean(errors <= NEAR_M))
     share_near = f"{100 * at_near:.1f} % within {NEAR_M:g} m"
@@ -73,7 +74,7 @@ def recall_bars(errors: Float[np.ndarray, " n"], spacing_m: float | None) -> str
             )
             row.append(f"{best:.1%}")
         parts.append(text((left + right) / 2, y - 6, f"{share:.1%}", "strong halo"))
-        parts.append(text((left + right) / 2, axes.y(0.0) + 16, f"{metres:g}"))
+        parts.append(text((left + right) / 2, axes.y(0.0) + 20, f"{metres:g}"))
         rows.append(row)
     caption = f"Recall of {len(errors):,} photos with a known place, first answer only."
     if spacing_m is not None:

@@ -22,13 +22,13 @@ from aenet.atomic import write_bytes
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M, Summary
-from aenet.serving.photos.reading import PhotoOptions
 from aenet.serving.report import reporttext
 from aenet.serving.report.curve import error_curve, heading_curve, recall_bars
 from aenet.serving.report.reasons import reason_table
 from aenet.serving.report.reliability import calibration, score_histogram
 from aenet.serving.report.reportdata import report_data
 from aenet.serving.report.reportpictures import data_uri
+from aenet.serving.report.reportrows import prepare
 from aenet.serving.report.trust import risk_coverage, trust_bars
 
 _SCRIPTS = ("base.js", "map.js", "strip.js", "list.js", "keys.js")  # one script: later ones use what earlier ones name
@@ -47,13 +47,13 @@ def write_report(
         gallery: what the photos were placed in.
         summary: what it came to.
     """
-    rows = reporttext.prepare(places.to_pandas())
-    data, pictures = report_data(rows, photos, gallery, job, PhotoOptions(partial="place"))
+    rows = prepare(places.to_pandas())
+    data, pictures = report_data(rows, photos, gallery, job)
     style = _template("report.css")
     script = '"use strict";\n(() => {\n' + "".join(map(_template, _SCRIPTS)) + "})();\n"
     values = {
         "title": f"{summary.ok:,} of {summary.photos:,} photos placed",
-        "lede": reporttext.lede(gallery),
+        "lede": reporttext.lede(gallery, job.options.refine),
         "facts": reporttext.facts(job, gallery, summary),
         "numbers": reporttext.numbers(summary),
         "notice": reporttext.notice(summary),

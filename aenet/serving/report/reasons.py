@@ -1,4 +1,4 @@
-"""Count why photos could not be placed: reasons that differ only in their numbers are one kind."""
+"""Count why photos have no answer: reasons that differ only in their numbers are one kind."""
 
 import html
 import re
@@ -41,7 +41,7 @@ def reason_table(rows: pd.DataFrame) -> str:
     more = len(counts) - _MAX_KINDS
     rest = f"<p>and {more:,} more kinds: see places.csv</p>" if more > 0 else ""
     return (
-        f'<div class="card"><h2>Why {len(failed):,} could not be placed</h2><p>The others were placed all the same. '
+        f'<div class="card"><h2>Why {len(failed):,} have no answer</h2><p>The others were placed all the same. '
         "An ellipsis stands for numbers that differ from photo to photo.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Reasons"><table><thead><tr>'
         '<th scope="col" class="n">Photos</th><th scope="col">Status</th><th scope="col">Reason</th>'

@@ -3,18 +3,17 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from aenet.serving.jobs.selfknowledge import TENTHS, calibration_error
 from aenet.serving.jobs.summary import NEAR_M
 from aenet.serving.report.chart import SHARES, TOP, Axes, card, text
 
-BINS = 10
 _SCORE_BINS = (8, 40)  # fewest and most
 
 
 def calibration(confidence: Float[np.ndarray, " n"], errors: Float[np.ndarray, " n"]) -> str:
     """Return a card with the expected against the observed share within 25 m; empty where neither is known.
 
-    Bins of equal width, their counts below; whiskers are Wilson's 95 % interval (1927, JASA 22, 209-212). The
-    expected calibration error is the bins' mean distance from the diagonal by their counts (Naeini et al. 2015).
+    Bins of equal width, their counts above; whiskers are Wilson's 95 % interval (1927, JASA 22, 209-212).
 
     Args:
         confidence: probability that the place is within 25 m, in [0, 1]; NaN where there is none.
@@ -24,11 +23,11 @@ def calibration(confidence: Float[np.ndarray, " n"], errors: Float[np.ndarray, "
     if not known.any():
         return ""
     said, right = confidence[known], errors[known] <= NEAR_M
-    number = np.minimum((said * BINS).astype(int), BINS - 1)
+    number, off = np.minimum((said * TENTHS).astype(int), TENTHS - 1), calibration_error(said, right)
     axes = Axes(0.0, 1.0)
     parts = [axes.frame(SHARES, SHARES, "confidence"), axes.line([0.0, 1.0], [0.0, 1.0], "perfect")]
-    rows, off, means, shares = [], 0.0, [], []
-    for index in range(BINS):
+    rows, means, shares = [], [], []
+    for index in range(TENTHS):
         group = number == index
         if not (count := int(group.sum())):
             continue
@@ -39,11 +38,10 @@ def calibration(confidence: Float[np.ndarray, " n"], errors: Float[np.ndarray, "
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{axes.y(low):.1f}" y2="{axes.y(high):.1f}"/>'
         )
         parts.append(f'<circle class="point" cx="{x:.1f}" cy="{axes.y(observed):.1f}" r="5"/>')
-        parts.append(text(axes.x((index + 0.5) / BINS), TOP - 7, f"{count:,}", "count"))
+        parts.append(text(axes.x((index + 0.5) / TENTHS), TOP - 7, f"{count:,}", "count"))
         rows.append(
-            (f"{index / BINS:.0%} to {(index + 1) / BINS:.0%}", f"{count:,}", f"{expected:.1%}", f"{observed:.1%}")
+            (f"{index / TENTHS:.0%} to {(index + 1) / TENTHS:.0%}", f"{count:,}", f"{expected:.1%}", f"{observed:.1%}")
         )
-        off += count * abs(expected - observed) / len(said)
         means.append(expected)
         shares.append(observed)
     parts.insert(2, axes.line(means, shares, "curve thin"))

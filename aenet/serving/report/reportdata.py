@@ -9,10 +9,9 @@ import pandas as pd
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M
-from aenet.serving.photos.reading import PhotoOptions
 from aenet.serving.report.projection import Projection
 from aenet.serving.report.reportpictures import Picture, choose, data_uri, draw
-from aenet.serving.report.reporttext import cut
+from aenet.serving.report.reportrows import cut
 
 FAR_M = 100.0  # beyond this a place is wrong rather than rough
 PICTURE_BYTES = 12_000_000  # all pictures of photos and tiles together, as text in the file
@@ -29,17 +28,14 @@ _NUMBERS = {
 }
 
 
-def report_data(
-    rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, job: Job, taken: PhotoOptions
-) -> tuple[dict[str, Any], int]:
+def report_data(rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, job: Job) -> tuple[dict[str, Any], int]:
     """Return the script's data, and how many photos have their pictures in it.
 
     Args:
-        rows: places, from `reporttext.prepare`.
+        rows: places, from `reportrows.prepare`.
         photos: the job's photo list, in the same order.
         gallery: what they were placed in.
         job: its option `thumbnails` limits the pictures, and so does `PICTURE_BYTES`.
-        taken: how photos were taken that are no whole panoramas.
     """
     projection = Projection(gallery)
     x, y = (v.round(2) for v in projection(*(rows[name].to_numpy(float) for name in ("latitude", "longitude"))))
@@ -47,15 +43,18 @@ def report_data(
     tx, ty = (v.round(2) for v in projection(*truth))
     tiles: dict[str, int] = {}
     kinds: dict[str, int] = {}
+    told = photos["heading_deg"].to_numpy(float)
     entries = []
     for at, row in enumerate(rows.to_dict("records")):
         entry = _photo(row, tiles, kinds)
+        if row.get("heading_from") == "matched" and np.isfinite(told[at]):
+            entry["told"] = round(float(told[at]), 1)
         entry |= _point("x", "y", x[at], y[at]) | _point("tx", "ty", tx[at], ty[at])
         entries.append(entry)
     places = pd.Index(gallery.tiles["tile_id"]).get_indexer(pd.Index(list(tiles)))
     pictures: dict[int, str] = {}
     chosen = choose(rows, job.options.thumbnails)
-    drawn = draw(rows, photos, chosen, gallery.manifest.view, job.options.decoders, taken)
+    drawn = draw(rows, photos, chosen, gallery.manifest.view, job.options.decoders, job.options.photos)
     shown = _show(drawn, entries, gallery, places, pictures)
     floor = gallery.manifest.floor
     data = {

@@ -1,29 +1,29 @@
 """The report's sentences and numbers, as HTML; every text that users named is escaped here."""
 
 import html
-import os
-
-import pandas as pd
+from typing import assert_never
 
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
+from aenet.serving.jobs.options import LocateOptions
 from aenet.serving.jobs.summary import NEAR_M, Summary
-from aenet.serving.report.reasons import reason_kinds
-
-_TEXT_MAX = 400  # characters of a name, reason or note
+from aenet.serving.search.prior import Box, Near, OwnGps
 
 
-def lede(gallery: Gallery) -> str:
-    """Say in one sentence what a place means here."""
+def lede(gallery: Gallery, refined: bool) -> str:
+    """Say in one sentence what a place means here; `refined` places lie between the tiles' centres."""
     manifest = gallery.manifest
     tiles = f"{manifest.tiles:,} tiles of {manifest.tile_size_m:g} m"
     source = html.escape(manifest.source)
     if manifest.spacing_m is None:
         return f"Each photo stands where the most similar of {tiles} from {source} is centred."
-    return (
-        f"Each photo stands at the centre of the most similar of {tiles}, one every "
-        f"{manifest.spacing_m:g} m over {source}."
-    )
+    grid = f"{tiles}, one every {manifest.spacing_m:g} m over {source}"
+    if refined:
+        return (
+            f"Each photo stands between the tiles around the most similar of {grid}, weighted by their "
+            "probability: errors can be below the grid's floor."
+        )
+    return f"Each photo stands at the centre of the most similar of {grid}."
 
 
 def facts(job: Job, gallery: Gallery, summary: Summary) -> str:
@@ -33,10 +33,35 @@ def facts(job: Job, gallery: Gallery, summary: Summary) -> str:
         "Throughput": f"{summary.photos_per_second:,.1f} photos a second",
         "Model": gallery.manifest.model[:12],
         "Job": job.key[:12],
+        "Asked for": _asked(job.options),
     }
     if summary.ignored:
         entries["Left aside"] = f"{summary.ignored:,} files that are not photos by name"
+    if summary.newcomers:
+        entries["Came since"] = f"{summary.newcomers:,} photos, not in this report"
     return "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in entries.items())
+
+
+def _asked(options: LocateOptions) -> str:
+    """Say what a reader must know of the options to judge the numbers."""
+    headings = {"auto": "headings as photos say, else unknown", "north": "headings as photos say, else north"}
+    parts = [headings.get(options.heading, "headings unknown")]
+    if options.refine:
+        parts.append("refined places")
+    if options.precision is not None:
+        parts.append(f"no answer below {options.precision:.0%}")
+    match options.prior:
+        case None:
+            pass
+        case Near(radius_m=radius):
+            parts.append(f"searched within {radius:,.0f} m of {options.prior.latitude:g}, {options.prior.longitude:g}")
+        case Box():
+            parts.append("searched in a box")
+        case OwnGps(radius_m=radius):
+            parts.append(f"searched within {radius:,.0f} m of each photo's own position")
+        case _:
+            assert_never(options.prior)
+    return ", ".join(parts)
 
 
 def numbers(summary: Summary) -> str:
@@ -51,6 +76,15 @@ def numbers(summary: Summary) -> str:
             _number("95th percentile", f"{summary.p95_error_m:,.1f}", "m", f"floor {p95:.1f} m" if p95 else none),
             _number(f"Within {NEAR_M:g} m", share, "%", f"of {summary.known:,} photos with a known place"),
         ]
+    if summary.within_floor is not None:
+        reach = f"within {summary.floor_max_m:.1f} m, the farthest a nearest tile can be"
+        cards.append(_number("Within floor's reach", f"{100 * summary.within_floor:.1f}", "%", reach))
+    if summary.median_heading_error_deg is not None:
+        found = f"median, where placed within {NEAR_M:g} m"
+        cards.append(_number("Heading error", f"{summary.median_heading_error_deg:.1f}", "°", found))
+    if summary.calibration_error is not None:
+        off = f"share within {NEAR_M:g} m, expected against observed"
+        cards.append(_number("Calibration error", f"{100 * summary.calibration_error:.1f}", "%", off))
     return "".join(cards)
 
 
@@ -67,9 +101,21 @@ def _number(label: str, value: str, unit: str, below: str) -> str:
 
 
 def notice(summary: Summary) -> str:
-    """Say it where errors cannot be known."""
-    if summary.known:
+    """Say where photos are missing, and where errors cannot be known."""
+    return _came_since(summary) + ("" if summary.known else _no_truth())
+
+
+def _came_since(summary: Summary) -> str:
+    if not summary.newcomers:
         return ""
+    came = f"{summary.newcomers:,} photo{'s' if summary.newcomers > 1 else ''} came"
+    return (
+        f'<p class="notice">{came} to the source after this job was planned, and are not in this report. '
+        "<code>--new-since</code> places them in another job.</p>"
+    )
+
+
+def _no_truth() -> str:
     return (
         '<p class="notice">No photo carries its true position, so errors are unknown. Add <code>latitude</code> and '
         "<code>longitude</code> columns to a table of photos, or use photos with GPS, to see them. A small margin "
@@ -98,26 +144,3 @@ def footer(gallery: Gallery) -> str:
         f"{floor.p95:.1f} m at the 95th percentile and {floor.max:.1f} m at most, "
         f"even if every photo is given its nearest tile.{imagery}"
     )
-
-
-def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return places as the report takes them: shorter names, and the `kind` of every reason."""
-    rows = rows.assign(photo=[cut(name) for name in _short(list(rows["photo"]))], kind=None)
-    told = rows["reason"].notna() & (rows["status"] != "ok")
-    rows.loc[told, "kind"] = reason_kinds([cut(reason) for reason in rows.loc[told, "reason"]])
-    return rows
-
-
-def cut(text: str) -> str:
-    """Shorten a text that a user named to what the report shows of it."""
-    return text if len(text) <= _TEXT_MAX else text[: _TEXT_MAX - 1] + "…"
-
-
-def _short(names: list[str]) -> list[str]:
-    """Drop the folders that all names share; a table may list absolute paths."""
-    folders = {name.rpartition("/")[0] for name in names}
-    try:
-        shared = os.path.commonpath(folders)
-    except ValueError:  # absolute and relative ones mixed
-        return names
-    return [name.removeprefix(shared).lstrip("/") for name in names] if shared else names

@@ -87,7 +87,7 @@ def trust_bars(margins: Float[np.ndarray, " n"], errors: Float[np.ndarray, " n"]
             f'height="{axes.y(0.0) - y:.1f}" rx="3"/>'
         )
         parts.append(text((left + right) / 2, y - 6, f"{share:.0%}", "strong"))
-        parts.append(text((left + right) / 2, axes.y(0.0) + 16, f"{low:.3f} to {high:.3f}"))
+        parts.append(text((left + right) / 2, axes.y(0.0) + 20, f"{low:.3f} to {high:.3f}"))
         rows.append((f"{low:.3f} to {high:.3f}", f"{len(group):,}", f"{share:.1%}"))
     title = f"Share of photos within {NEAR_M:g} m, by margin"
     label = title + ": " + "; ".join(f"{row[2]} at {row[0]}" for row in rows)

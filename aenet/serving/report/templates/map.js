@@ -6,7 +6,8 @@ const colourBy = by("colour"), lines = by("lines");
 let size = [0, 0], waiting = false, hovered = null;
 const ratio = () => window.devicePixelRatio || 1;
 const toScreen = (x, y) => [x * view.scale + view.x, y * view.scale + view.y];
-const fitScale = () => Math.min(size[0] / map.width, size[1] / map.height);
+const EDGE = 14; // pixels around the whole map: markers at its edge are not cut
+const fitScale = () => Math.min((size[0] - 2 * EDGE) / map.width, (size[1] - 2 * EDGE) / map.height);
 const fit = () => {
   view.scale = fitScale();
   view.x = (size[0] - map.width * view.scale) / 2;
@@ -136,7 +137,8 @@ const draw = () => {
   else { pen.lineWidth = 1; pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--line"); pen.strokeRect(left, top, width, height); }
   pen.imageSmoothingEnabled = true;
   if (lines.checked) drawLines();
-  const radius = state.rows.length > 2000 ? 3.6 : state.rows.length > 400 ? 4.6 : 5.8;
+  const narrow = size[0] < 500 ? 0.75 : 1; // a telephone's map is a third as wide
+  const radius = narrow * (state.rows.length > 2000 ? 3.6 : state.rows.length > 400 ? 4.6 : 5.8);
   for (const photo of state.rows) if (photo.x !== undefined) put(photo, radius);
   if (state.opened) drawOpened(state.opened);
   for (const [photo, r] of [[hovered, 10], [state.active, 12], [state.opened, 12]]) if (photo && photo.x !== undefined) { put(photo, r - 4); ring(photo, r); }
@@ -171,6 +173,11 @@ const hits = (x, y) => {
   return found.sort((a, b) => a[0] - b[0] || a[1].at - b[1].at).map(([, photo]) => photo);
 };
 let held = null, moved = false;
+const fingers = new Map(); // two of them zoom
+const pinch = () => {
+  const [a, b] = [...fingers.values()];
+  return { apart: Math.max(1, Math.hypot(a[0] - b[0], a[1] - b[1])), middle: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2] };
+};
 const place = (event) => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
 const hover = (found, x, y) => {
   canvas.style.cursor = found.length ? "pointer" : "";
@@ -181,9 +188,22 @@ const hover = (found, x, y) => {
   tip.style.left = Math.max(4, Math.min(x + 14, size[0] - tip.offsetWidth - 4)) + "px";
   tip.style.top = (y > size[1] - 60 ? y - tip.offsetHeight - 10 : y + 16) + "px";
 };
-canvas.addEventListener("pointerdown", (event) => { held = place(event); moved = false; canvas.setPointerCapture(event.pointerId); });
+canvas.addEventListener("pointerdown", (event) => {
+  held = place(event);
+  fingers.set(event.pointerId, held);
+  moved = fingers.size > 1;
+  canvas.setPointerCapture(event.pointerId);
+});
 canvas.addEventListener("pointermove", (event) => {
   const [x, y] = place(event);
+  if (fingers.size > 1 && fingers.has(event.pointerId)) {
+    const before = pinch();
+    fingers.set(event.pointerId, [x, y]);
+    const after = pinch();
+    view.x += after.middle[0] - before.middle[0]; view.y += after.middle[1] - before.middle[1];
+    zoom(after.apart / before.apart, ...after.middle);
+    return;
+  }
   if (!held) { hover(hits(x, y), x, y); return; }
   if (Math.hypot(x - held[0], y - held[1]) < 3 && !moved) return;
   moved = true; view.x += x - held[0]; view.y += y - held[1]; held = [x, y]; redraw();
@@ -191,9 +211,11 @@ canvas.addEventListener("pointermove", (event) => {
 canvas.addEventListener("pointerup", (event) => {
   // Several photos may share a tile's centre: each click takes the next of them.
   const found = moved ? [] : hits(...place(event));
-  held = null;
+  fingers.delete(event.pointerId);
+  held = fingers.size ? [...fingers.values()][0] : null; // one finger stays: the map follows it
+  if (held) moved = true;
   if (found.length) open(found[(found.indexOf(state.opened) + 1) % found.length]);
 });
-canvas.addEventListener("pointercancel", () => { held = null; });
+canvas.addEventListener("pointercancel", (event) => { fingers.delete(event.pointerId); held = null; });
 canvas.addEventListener("pointerleave", () => hover([], 0, 0));
 canvas.addEventListener("wheel", (event) => { event.preventDefault(); zoom(Math.exp(-event.deltaY * 0.0015), ...place(event)); }, { passive: false });

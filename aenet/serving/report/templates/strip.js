@@ -48,6 +48,10 @@ const numbers = (photo) => {
   if (photo.radius !== undefined) row("Error radius, 90 %", metres(photo.radius));
   if (photo.spread !== undefined) row("Spread of the best tiles", metres(photo.spread));
   if (photo.heading !== undefined) row(photo.north ? "Heading (arrow)" : "Heading", `${photo.heading.toFixed(0)}°` + (photo.from ? ` (${photo.from})` : ""));
+  if (photo.told !== undefined) {
+    const off = Math.abs(((photo.heading - photo.told + 540) % 360) - 180);
+    row("Heading error", `${off.toFixed(1)}° (told: ${photo.told.toFixed(0)}°)`);
+  }
   if (photo.score !== undefined) row("Score", photo.score.toFixed(4));
   if (photo.margin !== undefined) row("Margin to another place", photo.margin.toFixed(4));
   if (photo.tiles) {

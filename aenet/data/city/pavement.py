@@ -11,6 +11,8 @@ from aenet.data.city.plan import Plan
 from aenet.data.city.roads import Road, RoadKind
 from aenet.data.city.site import CarPark
 
+NEAR_M = 22.0  # crossings of a road this near to it shape its paint, others do not
+
 
 def draw_car_park(canvas: Canvas, park: CarPark) -> None:
     """Asphalt and the lines between the bays."""
@@ -52,7 +54,9 @@ def _paint(canvas: Canvas, plan: Plan, road: Road) -> None:
     headings = road.headings()
     normal = np.stack([-np.sin(headings), np.cos(headings)], axis=1)
     near = np.full(len(road.points), np.inf)
-    for j in plan.network.junctions:
+    junctions = plan.network.junctions
+    low, high = road.points.min(axis=0) - NEAR_M, road.points.max(axis=0) + NEAR_M
+    for j in junctions[np.all((junctions >= low) & (junctions <= high), axis=1)]:
         near = np.minimum(near, np.hypot(*(road.points - j).T))
     clear = near > 15
     for k in range(0, len(road.points) - 2, 4):
@@ -67,7 +71,7 @@ def _paint(canvas: Canvas, plan: Plan, road: Road) -> None:
                     canvas.line((road.points + side * normal * 3.3)[k : k + 2], 0.25, palette.PAINT * 0.95)
     for a, b in _stretches(clear):
         for k in (a + 1, b - 2):
-            if 0 < k < len(road.points) - 1 and near[k] < 22 and b - a > 8:
+            if 0 < k < len(road.points) - 1 and near[k] < NEAR_M and b - a > 8:
                 _zebra(canvas, road, k, headings[k])
 
 

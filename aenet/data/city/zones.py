@@ -35,6 +35,8 @@ MIX = {
     "edge": [0.0, 0.0, 0.30, 0.07, 0.0, 0.04, 0.13, 0.24, 0.15, 0.07],
 }
 
+BAND = 256  # rows of the one-metre raster at a time
+
 
 class Zones(NamedTuple):
     """One-metre rasters and the tables they index."""
@@ -64,18 +66,26 @@ def lay_zones(rng: Rng, network: Network, width_m: float, height_m: float) -> Zo
         cv2.circle(paved, (round(x), round(y)), 19, 1, -1)
     wet = polyline_mask([(network.river, network.river_width)], width_m, height_m)
     solid = ((paved | wet) > 0).astype(np.uint8)
-    _, label = cv2.distanceTransformWithLabels(solid, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
-    block = label.astype(np.int32)
-    count = int(block.max()) + 1
-    area = np.bincount(block.ravel(), minlength=count).astype(np.float64)
-    rows, cols = np.arange(block.shape[0])[:, None], np.arange(block.shape[1])[None]
-    safe = np.maximum(area, 1)
-    cx = np.bincount(block.ravel(), np.broadcast_to(cols, block.shape).ravel(), count) / safe
-    cy = np.bincount(block.ravel(), np.broadcast_to(rows, block.shape).ravel(), count) / safe
-    centre = np.stack([cx, cy], axis=1)
+    label = cv2.distanceTransformWithLabels(solid, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)[1]
+    block = label.astype(np.int32, copy=False)
+    area, centre = _measure(block)
     use = _choose_uses(rng, centre, area, width_m, height_m)
     parcel, parcel_use, angle = _cut_fields(rng, block, use, centre)
     return Zones(parcel, block, paved > 0, wet > 0, parcel_use, angle, use, centre, area)
+
+
+def _measure(block: Int32[np.ndarray, "h w"]) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, "b 2"]]:
+    """Area and centre of every block, in metres; the sums are whole numbers, exact in any order."""
+    count = int(block.max()) + 1
+    sums = np.zeros((3, count))
+    cols = np.arange(block.shape[1])
+    for top in range(0, len(block), BAND):
+        band = block[top : top + BAND]
+        rows = np.arange(top, top + len(band))
+        for k, weight in enumerate((np.ones(1), cols[None], rows[:, None])):
+            sums[k] += np.bincount(band.ravel(), np.broadcast_to(weight, band.shape).ravel(), count)
+    area = sums[0]
+    return area, (sums[1:] / np.maximum(area, 1)).T.copy()
 
 
 def _choose_uses(
@@ -104,15 +114,17 @@ def _cut_fields(
     """Fields become strips of different crops; every other block is one parcel."""
     angle = rng.uniform(0, np.pi, len(use))
     pitch = np.where(use == Use.FIELD, rng.uniform(34, 80, len(use)), 1e9)
-    rows = np.arange(block.shape[0], dtype=np.float32)[:, None]
-    cols = np.arange(block.shape[1], dtype=np.float32)[None]
     cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-    across = (rows - centre[:, 1].astype(np.float32)[block]) * cos[block] - (
-        cols - centre[:, 0].astype(np.float32)[block]
-    ) * sin[block]
-    strip = np.clip(np.floor(across / pitch.astype(np.float32)[block]) + 4, 0, 7).astype(np.int32)
-    strip[(use != Use.FIELD)[block]] = 0
-    parcel = block * 8 + strip
+    x0, y0 = centre.T.astype(np.float32)
+    cols = np.arange(block.shape[1], dtype=np.float32)[None]
+    parcel = np.empty_like(block)
+    for top in range(0, len(block), BAND):
+        band = block[top : top + BAND]
+        rows = np.arange(top, top + len(band), dtype=np.float32)[:, None]
+        across = (rows - y0[band]) * cos[band] - (cols - x0[band]) * sin[band]
+        strip = np.clip(np.floor(across / pitch.astype(np.float32)[band]) + 4, 0, 7).astype(np.int32)
+        strip[(use != Use.FIELD)[band]] = 0
+        parcel[top : top + BAND] = band * 8 + strip
     return parcel, np.repeat(use, 8), np.repeat(angle, 8)
 
 

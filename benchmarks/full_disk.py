@@ -87,8 +87,8 @@ class FullDisk:
 
     def _check_same(self) -> None:
         if self.job == "locate":
-            both = (read_places(out / "places.parquet") for out in (self.out, self.reference))
-            pd.testing.assert_frame_equal(*both)
+            found, expected = (read_places(out / "places.parquet") for out in (self.out, self.reference))
+            pd.testing.assert_frame_equal(found, expected)
         for path in self.reference.rglob("*"):
             same = self.out / path.relative_to(self.reference)
             if path.is_file() and not is_whole(same, path):

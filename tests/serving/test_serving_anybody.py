@@ -148,7 +148,7 @@ def test_a_folder_that_grows_is_resumed_as_it_was(small_world: World, tmp_path: 
     assert (again.key, again.photos, again.newcomers, again.missing) == (job.key, 12, 1, (1,))
     summary = locate(photos, small_world.gallery, small_world.model, tmp_path / "out", OPTIONS)
     assert (summary.photos, summary.newcomers) == (12, 1)
-    assert "1 photos came after the job was planned" in "\n".join(summary.lines())
+    assert "1 photo came after the job was planned" in "\n".join(summary.lines())
 
 
 def test_every_night_only_new_photos_are_placed(small_world: World, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ class Summary:
         abstained = f", abstained from {self.abstain:,}" if self.abstain else ""
         lines = [f"placed {self.ok:,} of {self.photos:,} photos{abstained}{left}"]
         if self.newcomers:
-            lines.append(f"{self.newcomers:,} photos came after the job was planned: place them in another job")
+            photos = "photo" if self.newcomers == 1 else "photos"
+            lines.append(f"{self.newcomers:,} {photos} came after the job was planned: place them in another job")
         if self.ignored:
             lines.append(f"left aside {self.ignored:,} files that are not photos by name")
         if self.median_error_m is not None and self.within_25m is not None:

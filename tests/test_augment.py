@@ -1,11 +1,14 @@
 """Augmentation: geometry moves both views as the world would, colour does not move anything."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from aenet.data.augment import AugmentConfig, augment
+from aenet.data import augment as module
+from aenet.data.augment import AugmentConfig
 from aenet.polar import polar_transform
 
 N, HEIGHT, WIDTH, SIDE = 16, 16, 64, 160
@@ -17,6 +20,14 @@ def seeded(seed: int) -> torch.Generator:
 
 def noise(seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (N, HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=seeded(seed))
+
+
+def augment(
+    ground: Tensor, aerial: Tensor, config: AugmentConfig, generator: torch.Generator, part: slice = slice(None)
+) -> tuple[Tensor, Tensor]:
+    """All rows of two views, augmented as one batch."""
+    rows = np.arange(len(ground))
+    return module.augment(ground.numpy(), aerial.numpy(), rows, config, generator, part)
 
 
 def smooth_tile() -> np.ndarray:
@@ -215,5 +226,63 @@ def test_parts_of_a_batch_are_augmented_as_the_whole() -> None:
     config = AugmentConfig(roll=True, flip=True, colour=0.3, erase=0.5, fov_deg=120.0)
     whole = augment(noise(1), noise(2), config, seeded(7))
     for part in (slice(0, 5), slice(5, N)):
-        some = augment(noise(1)[part], noise(2)[part], config, seeded(7), total=N, first=part.start)
+        some = augment(noise(1), noise(2), config, seeded(7), part)
         assert all(torch.equal(a, b[part]) for a, b in zip(some, whole, strict=True))
+
+
+def test_colour_by_its_formula() -> None:
+    """Contrast about the mean of all channels, then gains, then the range of a pixel: in doubles, from the draws."""
+    source = noise(1)
+    ground, aerial = augment(source, source, AugmentConfig(colour=0.6), seeded(0))
+    generator = seeded(0)
+
+    def factor(channels: int) -> np.ndarray:
+        return 1 + 0.6 * (2 * torch.rand((N, 1, 1, channels), generator=generator).double().numpy() - 1)
+
+    pixels = source.double().numpy()
+    mean = pixels.mean((1, 2, 3), keepdims=True)
+    for view in (ground, aerial):
+        contrast, brightness, channels = factor(1), factor(1), factor(3)
+        expected = (mean + contrast * (pixels - mean)) * brightness * channels
+        assert (expected < 0).any() and (expected > 255).any()
+        assert np.abs(view.numpy() - expected.clip(0, 255)).max() < 1e-3
+
+
+def test_a_gpu_would_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its operations, on this machine's tensors: the same columns, and the same colours to 0.001 grey levels."""
+    for config in (AugmentConfig(roll=True, flip=True), AugmentConfig(roll=True, flip=True, colour=0.3, fov_deg=90.0)):
+        here = augment(noise(1), noise(2), config, seeded(3), slice(2, 9))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_in_cache", module._on_device)
+            there = augment(noise(1), noise(2), config, seeded(3), slice(2, 9))
+        assert [view.dtype for view in here] == [view.dtype for view in there]
+        for a, b in zip(here, there, strict=True):
+            assert (a.float() - b.float()).abs().max() <= (1e-3 if config.colour else 0)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    config, before = AugmentConfig(roll=True, flip=True, colour=0.3), torch.get_num_threads()
+    large = torch.randint(0, 256, (3, 64, 256, 3), dtype=torch.uint8, generator=seeded(0))  # worth a second thread
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(augment(large, large.flip(0), config, seeded(3)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_rows_of_a_memory_map_in_any_number(tmp_path: Path) -> None:
+    """Packed views are read-only maps; a batch takes some of their rows, and its part may be one pair."""
+    np.save(tmp_path / "view.npy", noise().numpy())
+    view = np.load(tmp_path / "view.npy", mmap_mode="r")
+    config, rows = AugmentConfig(roll=True, flip=True, colour=0.2), np.array([1, 4, 5, 11])
+    whole = module.augment(view, view, rows, config, seeded(0))
+    plain = augment(noise()[rows], noise()[rows], config, seeded(0))
+    assert all(torch.equal(a, b) for a, b in zip(whole, plain, strict=True))
+    one = module.augment(view, view, rows, config, seeded(0), slice(2, 3))
+    assert all(torch.equal(a, b[2:3]) for a, b in zip(one, whole, strict=True))
+    assert all(
+        torch.is_tensor(v) and len(v) == 0 for v in module.augment(view, view, rows, config, seeded(0), slice(2, 2))
+    )

@@ -20,6 +20,7 @@ from aenet.errors import AenetError
 
 PAIRS, HEIGHT, WIDTH, BATCH = 37, 8, 32, 10
 SEED, EPOCH = 3, 2
+PLAIN = AugmentConfig()
 FULL = AugmentConfig(roll=True, flip=True, colour=0.2, erase=0.5, fov_deg=90.0)
 
 
@@ -44,8 +45,7 @@ def _in_place(views: Views, order: np.ndarray, config: AugmentConfig) -> Iterato
     for step, start in enumerate(range(0, PAIRS - 1, BATCH)):
         rows = np.sort(order[start : start + BATCH])
         generator = torch.Generator().manual_seed(derive_seed(SEED, EPOCH, step))
-        ground, aerial = torch.from_numpy(views.ground[rows]), torch.from_numpy(views.aerial[rows])
-        yield rows, *augment(ground, aerial, config, generator)
+        yield rows, *augment(views.ground[rows], views.aerial[rows], np.arange(len(rows)), config, generator)
 
 
 def _all(views: Views, order: np.ndarray, config: AugmentConfig = FULL, **options: int) -> list[Batch]:
@@ -56,7 +56,7 @@ def _threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
-@pytest.mark.parametrize("config", [AugmentConfig(), FULL])
+@pytest.mark.parametrize("config", [PLAIN, FULL])
 @pytest.mark.parametrize("prefetch", [0, 2, 9])
 def test_the_same_pixels_as_read_in_place(
     views: Views, order: np.ndarray, config: AugmentConfig, prefetch: int
@@ -120,7 +120,7 @@ def _on_disk(views: Views, monkeypatch: pytest.MonkeyPatch, fails_at: int = 0) -
 
 
 def test_reads_no_further_ahead_than_asked(views: Views, order: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(batches(_on_disk(views, monkeypatch), order, 2, FULL, SEED, EPOCH, prefetch=3)) as ahead:
+    with closing(batches(_on_disk(views, monkeypatch), order, 2, PLAIN, SEED, EPOCH, prefetch=3)) as ahead:
         next(ahead)
     assert 1 <= _Disk.asked <= 4, "the one received and at most three more, of eighteen"
 
@@ -130,7 +130,7 @@ def test_what_fails_in_the_thread_is_raised_here(
 ) -> None:
     received = []
     with pytest.raises(OSError, match="Input/output error"):
-        for batch in batches(_on_disk(views, monkeypatch, fails_at=3), order, BATCH, FULL, SEED, EPOCH):
+        for batch in batches(_on_disk(views, monkeypatch, fails_at=3), order, BATCH, PLAIN, SEED, EPOCH):
             received.append(batch.step)
     assert received == [0, 1], "what was read before is not lost"
     assert _threads() == []
@@ -157,10 +157,14 @@ def test_a_foreign_order_and_too_many_processes_are_named(views: Views, order: n
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_same_geometry_on_a_gpu(views: Views, order: np.ndarray) -> None:
+def test_the_same_pixels_on_a_gpu(views: Views, order: np.ndarray) -> None:
     config = AugmentConfig(roll=True, flip=True)
     device = torch.device("cuda")
     there = list(batches(views, order, BATCH, config, SEED, EPOCH, device=device))
     for batch, here in zip(there, _all(views, order, config), strict=True):
         assert batch.ground.device.type == "cuda"
         assert torch.equal(batch.ground.cpu(), here.ground) and torch.equal(batch.aerial.cpu(), here.aerial)
+    there = list(batches(views, order, BATCH, FULL, SEED, EPOCH, device=device))
+    for batch, here in zip(there, _all(views, order, FULL), strict=True):
+        for a, b in ((batch.ground, here.ground), (batch.aerial, here.aerial)):
+            assert (a.cpu() - b).abs().max() < 1e-3

@@ -6,14 +6,17 @@ holds a part of the batch applies its part: two processes see what one would hav
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from aenet.data import incache, ondevice
 from aenet.params import Config
 
-Pixels = UInt8[Tensor, "n h w 3"] | Float[Tensor, "n h w 3"]
+Pixels = UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
+_CPU = torch.device("cpu")
 
 
 class AugmentConfig(Config):
@@ -37,49 +40,51 @@ class AugmentConfig(Config):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What was drawn for each pair of a batch; None where the configuration asks for nothing."""
+    """What was drawn for each pair of a batch, or of a part; None where the configuration asks for nothing."""
 
     mirrored: Bool[Tensor, " n"] | None
     turn: Int64[Tensor, " n"] | None  # column that comes first
-    colour: list[tuple[Float[Tensor, "n 1 1 1"], Float[Tensor, "n 1 1 3"]]]  # contrast and gain, by view
+    colour: list[tuple[Float[Tensor, "n 1 1 1"], Float[Tensor, "n 1 1 3"]]] | None  # contrast and gain, by view
     erased: Float[Tensor, "5 n 1 1"] | None  # chance, top, left, height, width, each in 0..1
     arc: Float[Tensor, "2 n 1 1"] | None  # azimuth and width, each in 0..1
 
+    def moved(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return which of n images are mirrored, and which column of each comes first."""
+        mirrored = torch.zeros(n, dtype=torch.bool) if self.mirrored is None else self.mirrored
+        return mirrored, torch.zeros(n, dtype=torch.int64) if self.turn is None else self.turn
+
 
 def augment(
-    ground: UInt8[Tensor, "n h w 3"],
-    aerial: UInt8[Tensor, "n h w 3"],
+    ground: UInt8[np.ndarray, "n h w 3"],
+    aerial: UInt8[np.ndarray, "n h w 3"],
+    rows: Int[np.ndarray, " b"],
     config: AugmentConfig,
     generator: torch.Generator,
-    total: int | None = None,
-    first: int = 0,
+    part: slice = slice(None),
+    device: torch.device = _CPU,
 ) -> tuple[Pixels, Pixels]:
-    """Return both views, augmented; a pure function of the generator's state.
+    """Return `rows[part]` of both views on the device, augmented; a pure function of the generator's state.
 
     They stay uint8 where nothing but their geometry changes: the network makes the floats, four times as large.
 
     Args:
-        generator: on the CPU, whatever the views' device.
-        total: pairs of the whole batch; by default these are all of them.
-        first: place in the whole batch of the first of these pairs.
+        ground, aerial: packed views, or any others.
+        rows: of the whole batch, of all processes.
+        generator: on the CPU, whatever the device.
+        part: which of the rows this process holds.
     """
-    part = slice(first, first + len(ground))
-    drawn = _draw(len(ground) if total is None else total, ground.shape[2], config, generator)
-    views: list[Tensor] = [_turn(view, drawn, part) for view in (ground, aerial)]
-    if drawn.colour:
-        views = [
-            _colour(view, contrast[part].to(view.device), gain[part].to(view.device))
-            for view, (contrast, gain) in zip(views, drawn.colour, strict=True)
-        ]
+    drawn = _draw(len(rows), ground.shape[2], config, generator, part)
+    apply = _in_cache if device.type == "cpu" else _on_device
+    views = [apply(view, rows[part], drawn, number, device) for number, view in enumerate((ground, aerial))]
     if drawn.erased is not None:
-        views[0] = _erase(views[0].float(), config.erase, drawn.erased[:, part].to(ground.device))
+        views[0] = ondevice.erase(views[0].float(), config.erase, drawn.erased)
     if drawn.arc is not None:
-        views[0] = _narrow(views[0].float(), config.fov_deg / 360, drawn.arc[:, part].to(ground.device))
+        views[0] = ondevice.narrow(views[0].float(), config.fov_deg / 360, drawn.arc)
     return views[0], views[1]
 
 
-def _draw(n: int, width: int, config: AugmentConfig, generator: torch.Generator) -> _Drawn:
-    """Draw for n pairs; one kind of augmentation changes no number of those before it."""
+def _draw(n: int, width: int, config: AugmentConfig, generator: torch.Generator, part: slice) -> _Drawn:
+    """Draw for n pairs and return a part; one kind of augmentation changes no number of those before it."""
 
     def even(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator)
@@ -87,62 +92,37 @@ def _draw(n: int, width: int, config: AugmentConfig, generator: torch.Generator)
     def factor(channels: int) -> Tensor:
         return 1 + config.colour * (2 * even(n, 1, 1, channels) - 1)
 
-    mirrored = even(n) < 0.5 if config.flip else None
-    turn = torch.randint(width, (n,), generator=generator) if config.roll else None
+    mirrored = even(n)[part] < 0.5 if config.flip else None
+    turn = torch.randint(width, (n,), generator=generator)[part] if config.roll else None
     # Ground first; of each view contrast, brightness, channels.
-    colour = [(factor(1), factor(1) * factor(3)) for _ in range(2)] if config.colour > 0 else []
-    erased = torch.stack([even(n, 1, 1) for _ in range(5)]) if config.erase > 0 else None
-    arc = torch.stack([even(n, 1, 1) for _ in range(2)]) if config.fov_deg < 360 else None
+    colour = [(factor(1)[part], (factor(1) * factor(3))[part]) for _ in range(2)] if config.colour > 0 else None
+    erased = torch.stack([even(n, 1, 1)[part] for _ in range(5)]) if config.erase > 0 else None
+    arc = torch.stack([even(n, 1, 1)[part] for _ in range(2)]) if config.fov_deg < 360 else None
     return _Drawn(mirrored, turn, colour, erased, arc)
 
 
-def _turn(view: Tensor, drawn: _Drawn, part: slice) -> Tensor:
-    """Mirror and turn each image; column 0 looks South, so a mirror maps j to -j."""
-    n, _, width, _ = view.shape
-    if drawn.mirrored is None and drawn.turn is None:
-        return view
-    mirrored = torch.zeros(n, dtype=torch.bool) if drawn.mirrored is None else drawn.mirrored[part]
-    turn = torch.zeros(n, dtype=torch.int64) if drawn.turn is None else drawn.turn[part]
-    if view.is_cuda:  # one kernel for all images; the index is a view of [n, w], not eight times the images' bytes
-        signs, starts = (values.to(view.device)[:, None] for values in (torch.where(mirrored, -1, 1), turn))
-        columns = (starts + signs * torch.arange(width, device=view.device)) % width
-        return view.gather(2, columns[:, None, :, None].expand(view.shape))
-    # On a CPU runs of bytes: eight times as fast as pixel by pixel.
-    turns = zip(view, mirrored.tolist(), turn.tolist(), strict=True)
-    return torch.stack([image.flip(1).roll(k + 1, 1) if flip else image.roll(-k, 1) for image, flip, k in turns])
+def _in_cache(view: np.ndarray, rows: np.ndarray, drawn: _Drawn, number: int, device: torch.device) -> Tensor:
+    """Read, turn and colour on the CPU."""
+    if drawn.mirrored is None and drawn.turn is None and drawn.colour is None:
+        return _gather(view, rows, device)
+    mirrored, turn = (values.numpy() for values in drawn.moved(len(rows)))
+    if drawn.colour is None:
+        return incache.turn(view, rows, mirrored, turn)
+    contrast, gain = (values.flatten(1).numpy() for values in drawn.colour[number])
+    return incache.turn_and_colour(view, rows, mirrored, turn, contrast, gain)
 
 
-def _colour(view: Tensor, contrast: Tensor, gain: Tensor) -> Tensor:
-    """Scale contrast about the image's mean, then brightness and channels: one multiplication and one addition."""
-    n, height, width, channels = view.shape
-    pixels = view.float()
-    mean = pixels.mean((1, 2, 3), keepdim=True)
-    # Written out over a row of pixels, because a CPU's inner loop over three channels is five times slower.
-    offset, scale = (
-        value.expand(n, 1, width, channels).reshape(n, 1, width * channels)
-        for value in (mean * (1 - contrast) * gain, contrast * gain)
-    )
-    pixels = pixels.reshape(n, height, width * channels)
-    return torch.addcmul(offset, pixels, scale, out=pixels).clamp_(0, 255).reshape(view.shape)
+def _on_device(view: np.ndarray, rows: np.ndarray, drawn: _Drawn, number: int, device: torch.device) -> Tensor:
+    """Read, copy to the device, and turn and colour there."""
+    pixels = _gather(view, rows, device)
+    if drawn.mirrored is not None or drawn.turn is not None:
+        pixels = ondevice.turn(pixels, *drawn.moved(len(rows)))
+    return pixels if drawn.colour is None else ondevice.colour(pixels, *drawn.colour[number])
 
 
-def _erase(view: Tensor, probability: float, drawn: Tensor) -> Tensor:
-    """Paint a rectangle with the image's mean, as if a lorry stood there."""
-    _, height, width, _ = view.shape
-    chance, top, left, tall, wide = drawn
-    rows = torch.arange(height, device=view.device)[None, :, None] / height
-    columns = torch.arange(width, device=view.device)[None, None, :] / width
-    inside = (rows >= top) & (rows < top + tall / 2) & (columns >= left) & (columns < left + wide / 4)
-    mask = (inside & (chance < probability))[..., None]
-    return torch.where(mask, view.mean((1, 2), keepdim=True), view)
-
-
-def _narrow(view: Tensor, smallest: float, drawn: Tensor) -> Tensor:
-    """Keep one arc of the panorama and paint the rest with the mean of what is kept, as a camera's view would be."""
-    width = view.shape[2]
-    azimuth, share = drawn
-    kept = ((smallest + (1 - smallest) * share) * width).round()
-    columns = torch.arange(width, device=view.device)[None, None, :]
-    seen = ((columns - (azimuth * width).floor()) % width < kept)[..., None]
-    mean = (view * seen).mean((1, 2), keepdim=True) * (width / kept)[..., None]
-    return torch.where(seen, view, mean)
+def _gather(view: UInt8[np.ndarray, "n h w 3"], rows: Int[np.ndarray, " p"], device: torch.device) -> Tensor:
+    """Copy rows of a memory map to the device; page-locked where that lets the copy run beside the computing."""
+    # PyTorch keeps page-locked memory until the copies out of it are done, and then hands it out again.
+    host = torch.empty((len(rows), *view.shape[1:]), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    np.take(view, rows, axis=0, out=host.numpy(), mode="clip")  # any other mode copies twice; rows are in range
+    return host.to(device, non_blocking=True)

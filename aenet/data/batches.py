@@ -22,10 +22,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
 from aenet.data.augment import AugmentConfig, augment
+from aenet.data.turning import draw_turns, turn
 from aenet.data.views import Views
 from aenet.errors import AenetError
 
@@ -41,6 +42,7 @@ class Batch:
         rows: rows in the views of the whole batch, of all processes, ascending.
         part: which of `rows` this process holds.
         ground, aerial: this process's augmented views, 0..255: floats, or uint8 where no colour changes.
+        shift: columns of the map by which the ground views were turned; None: they were not.
     """
 
     step: int
@@ -48,6 +50,7 @@ class Batch:
     part: slice
     ground: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
     aerial: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
+    shift: Int64[Tensor, " p"] | None = None
 
 
 def derive_seed(*parts: int) -> int:
@@ -77,6 +80,7 @@ def batches(
     device: torch.device = _CPU,
     rank: int = 0,
     world: int = 1,
+    columns: int = 1,
     prefetch: int = 2,
 ) -> Generator[Batch, None, None]:
     """Return an epoch's batches from `start_step` on.
@@ -85,6 +89,7 @@ def batches(
         order: rows of the views in the order of the epoch; cut into batches, each then read in ascending order.
         batch_size: pairs of all processes together.
         rank, world: which of how many processes this is.
+        columns: of the network's map: each ground view is turned by some of them (`aenet.data.turning`); 1: none is.
         prefetch: batches read ahead; each takes its pixels as uint8 on the host and as `Batch` has them on the device.
 
     Raises:
@@ -102,10 +107,13 @@ def batches(
         part = share(len(rows), rank, world)
         generator = torch.Generator().manual_seed(derive_seed(seed, epoch, step))
         with nullcontext() if stream is None else torch.cuda.stream(stream):
-            raw = [_gather(view, rows[part], device) for view in (views.ground, views.aerial)]
-            ground, aerial = augment(raw[0], raw[1], config, generator, total=len(rows), first=part.start)
+            ground, aerial = augment(views.ground, views.aerial, rows, config, generator, part, device)
+            shift = None
+            if columns > 1:
+                shift, turns = (drawn[part] for drawn in draw_turns(len(rows), ground.shape[2], columns, generator))
+                ground = turn(ground, turns)
             ready = None if stream is None else stream.record_event()
-        return Batch(step, rows, part, ground, aerial), ready
+        return Batch(step, rows, part, ground, aerial, shift), ready
 
     steps = range(start_step, steps_per_epoch(len(order), batch_size, world))
     return _read_ahead([partial(load, step) for step in steps], prefetch)
@@ -129,14 +137,6 @@ def _read_ahead(jobs: Sequence[Callable[[], _Loaded]], prefetch: int) -> Generat
         finally:
             for future in ahead:
                 future.cancel()
-
-
-def _gather(view: UInt8[np.ndarray, "n h w 3"], rows: Int[np.ndarray, " p"], device: torch.device) -> Tensor:
-    """Copy rows of a memory map to the device; page-locked where that lets the copy run beside the computing."""
-    # PyTorch keeps page-locked memory until the copies out of it are done, and then hands it out again.
-    host = torch.empty((len(rows), *view.shape[1:]), dtype=torch.uint8, pin_memory=device.type == "cuda")
-    np.take(view, rows, axis=0, out=host.numpy(), mode="clip")  # any other mode copies twice; rows are in range
-    return host.to(device, non_blocking=True)
 
 
 def _received(batch: Batch, ready: torch.cuda.Event | None) -> Batch:

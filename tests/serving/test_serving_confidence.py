@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from aenet.errors import AenetError
-from aenet.serving.search.confidence import error_radius_m, fit_sharpness, probabilities, spread_m, within
+from aenet.serving.search.confidence import (
+    error_radius_m,
+    fit_sharpness,
+    in_reach,
+    probabilities,
+    spread_m,
+    spread_out,
+    within,
+)
 
 
 def _simulated(queries: int, references: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,3 +70,21 @@ def test_radius_confidence_and_spread_of_three_tiles() -> None:
 
 def test_no_radius_where_too_little_is_listed() -> None:
     assert error_radius_m(np.array([0.5, 0.2]), np.array([0.0, 10.0])) is None
+
+
+@pytest.mark.parametrize("spacing_m", [None, 5.0, 60.0])
+def test_tiles_out_of_reach_change_nothing(spacing_m: float | None) -> None:
+    """Sharp and flat beliefs, near and scattered tiles: confidence and radius are equal to the bit, with few tiles."""
+    generator, kept = np.random.default_rng(0), []
+    for sharpness in (5.0, 40.0, 4000.0):
+        for extent_m in (30.0, 300.0, 5000.0):
+            scores = np.sort(generator.random(256))[::-1]
+            probability = probabilities(scores[None], 10_000, sharpness)[0]
+            distance = np.concatenate([[0.0], generator.random(255) * extent_m])
+            near = in_reach(probability, distance, spacing_m)
+            all_of_it = spread_out(probability, distance, spacing_m)
+            in_part = spread_out(probability[near], distance[near], spacing_m)
+            assert within(*in_part) == within(*all_of_it)
+            assert error_radius_m(*in_part) == error_radius_m(*all_of_it)
+            kept.append(near.mean())
+    assert min(kept) < 0.1

@@ -49,7 +49,7 @@ def placed_row(
         "longitude": belief.longitude,
         "score": float(scores[0]),
         "margin": _margin(scores[:NEIGHBOURS], latitude, longitude, gallery.separation_m),
-        "tiles": gallery.tiles["tile_id"].to_numpy()[rows[: options.top_k]].tolist(),
+        "tiles": gallery.tiles["tile_id"].array.take(rows[: options.top_k]).tolist(),
         "scores": scores[: options.top_k].tolist(),
         "heading_deg": match.heading_deg,
         "heading_from": _heading_from(reading, query),

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from aenet.card import Calibration
 from aenet.geodesy import distance_m
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.search.confidence import error_radius_m, probabilities, spread_m, spread_out, within
+from aenet.serving.search.confidence import error_radius_m, in_reach, probabilities, spread_m, spread_out, within
 from aenet.serving.search.search import Match
 
 _AROUND = 1.5  # spacings: the best tile's neighbours on the grid, the diagonal ones too
@@ -55,7 +55,8 @@ def believe(
         place = _mean(latitude, longitude, probability, distance <= _AROUND * spacing_m)
         distance = _from(place, latitude, longitude)
     spread = spread_m(probability[:top_k], distance[:top_k])
-    probability, distance = spread_out(probability, distance, spacing_m)
+    near = in_reach(probability, distance, spacing_m)
+    probability, distance = spread_out(probability[near], distance[near], spacing_m)
     return Belief(*place, within(probability, distance), error_radius_m(probability, distance), spread)
 
 

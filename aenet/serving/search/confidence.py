@@ -11,13 +11,14 @@ radius (smallest circle around the answer that holds 90 %) and the spread of the
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from aenet.errors import AenetError
 
 NEAR_M = 25.0  # the field's usual radius for a useful answer
 RADIUS_SHARE = 0.9
 _POINTS = 64  # in a cell
+_ROUNDING = 1e-6  # sums of probabilities in another order differ by less
 LISTED = 256  # tiles whose scores are wanted: on ten thousand tiles the rest then holds a few per cent
 
 
@@ -78,6 +79,25 @@ def _unlisted(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) ->
     near_one = np.abs(1 - power) < 1e-9
     integral = np.where(near_one, np.log(ratio), (ratio ** (1 - power) - 1) / np.where(near_one, 1.0, 1 - power))
     return np.asarray(np.exp(sharpness * (last - scores[:, 0])) * listed * integral)
+
+
+def in_reach(
+    probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], spacing_m: float | None
+) -> Bool[np.ndarray, " k"]:
+    """Return which tiles count for `within` and `error_radius_m`: all others lie outside both circles.
+
+    Most listed tiles do, and need not be spread out: those farther away than a circle that certainly holds 90 %.
+    Arguments as in `spread_out`.
+    """
+    cell = (spacing_m or 0.0) / np.pi**0.5
+    whole = distance_m + cell  # a circle of this radius holds all of the cell
+    order = np.argsort(whole)
+    held = np.cumsum(probability[order])
+    enough = int(np.searchsorted(held, RADIUS_SHARE + _ROUNDING))
+    reach = whole[order[enough]] if enough < len(order) else np.inf
+    if held[-1] < RADIUS_SHARE - _ROUNDING:  # no circle holds 90 %
+        reach = 0.0
+    return np.asarray(distance_m - cell <= max(reach, NEAR_M))
 
 
 def spread_out(

@@ -93,7 +93,7 @@ def ladder(sample: Sample, chosen: Compression | None) -> dict[str, Any]:
         queries, references = (compress(each, compression, matrix) for each in (sample.queries, sample.references))
         for kind in BYTES if name in ("full", report["chosen"]) else ("float32",):
             size = BYTES[kind] * references.shape[1]
-            kept = references.astype(kind).astype(np.float32)
+            kept = references.astype(kind, copy=False).astype(np.float32, copy=False)
             rank = metrics.ranks(queries, kept, np.arange(len(queries)))
             found = metrics.summary(rank, len(kept))
             report["choices"][f"{name} {kind}"] = {

@@ -314,7 +314,13 @@ def test_info_and_add_from_the_shell(
     assert "left out, for the gallery has them" in capsys.readouterr().out
     assert run("info", gallery) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for part in ("8.0 m median", "km2 in 9.", "float32 0.000", "left out: the gallery had them", "west.tif (raster)"):
+    for part in (
+        "8.0 m median",
+        "km2 in 9.",
+        "full float32 384 bytes a tile, 0.00096 GB a km2",
+        "left out: the gallery had them",
+        "west.tif (raster)",
+    ):
         assert part in said, part
     assert "attribution: West" in said and "licence: CC0" in said
     assert run("add", gallery, halves[2], "--tile-size", "50m", *words) == 2

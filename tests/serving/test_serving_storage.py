@@ -83,8 +83,9 @@ def test_info_lists_the_choices_and_marks_its_own(small_world: World, half: Path
     lines = gallery_lines(half)
     (own,) = [line for line in lines if "<- this one" in line]
     assert "full float16" in own and "192 bytes a tile" in own and "GB a km2" in own
-    assert sum("bytes a tile" in line for line in lines) == 2 * 3 + 1  # full, one channel of three, gap; descriptors
-    assert any(line.startswith("storage") and "a tile every 15 m" in line for line in lines)
+    (storage,) = [line for line in lines if line.startswith("storage")]
+    assert storage.endswith("GB (192 bytes a tile, 0.000853 GB a km2)")  # 2 x 96 bytes, a tile every 15 m
+    assert sum("bytes a tile" in line for line in lines if line != storage) == 2 * 3  # full, one channel of 3, gap
 
 
 @pytest.mark.parametrize("heading", ["north", "unknown"])

@@ -20,8 +20,8 @@ def gallery_lines(folder: Path) -> list[str]:
         "coverage": _coverage(made),
         "model": made.model[:12],
         "view": f"{made.view.height} x {made.view.width} px",
-        "descriptors": f"{made.descriptor_dim:,} numbers of {made.dtype}, {made.storage.bytes_per_tile:,} bytes a tile",
-        "storage": _storage(made),
+        "descriptors": f"{made.descriptor_dim:,} numbers of {made.dtype}",
+        "storage": made.storage.total(made.tiles),
         "shards": f"{len(made.shards):,}, embedded on {made.embedded_on}",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
@@ -55,13 +55,6 @@ def _coverage(made: GalleryManifest) -> str:
     return f"{area}{box} (west,south,east,north)"
 
 
-def _storage(made: GalleryManifest) -> str:
-    total = f"{made.storage.bytes_per_tile * made.tiles / 1e9:,.3g} GB"
-    if made.storage.gb_per_km2 is None:
-        return total
-    return f"{total}, {made.storage.gb_per_km2:,.3g} GB a km2 with a tile every {made.spacing_m:g} m"
-
-
 def _choices(made: GalleryManifest) -> list[str]:
     """Say what the other choices take: compressions chosen when the model was exported, types when it was built."""
     lines: list[str] = []
@@ -69,7 +62,7 @@ def _choices(made: GalleryManifest) -> list[str]:
         each = (made.storage.choices_gb_per_km2 or {}).get(name)
         area = "" if each is None else f", {each:,.3g} GB a km2"
         mark = "  <- this one" if name == made.storage.choice else ""
-        lines.append(f"{'' if lines else 'choices':12} {name:20} {size:>9,} bytes a tile{area}{mark}")
+        lines.append(f"{'' if lines else 'choices':12} {name:26} {size:>9,} bytes a tile{area}{mark}")
     return lines
 
 

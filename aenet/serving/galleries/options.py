@@ -107,6 +107,9 @@ class GallerySummary:
                 f"a tile every {made.spacing_m:g} m: even a perfect ranking is {median:.1f} m off (median), "
                 f"{p95:.1f} m (95 %), {most:.1f} m at most"
             )
+        lines.append(
+            f"descriptors: {made.storage.total(made.tiles)}; `aenet gallery info` says what other choices take"
+        )
         if made.tile_size_m != self.trained_tile_size_m:
             trained = f"{self.trained_tile_size_m:g} m"
             lines.append(f"warning: the model was trained on tiles of {trained}; recall falls with other sizes")

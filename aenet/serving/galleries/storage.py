@@ -31,6 +31,11 @@ class Storage(Config):
     choices_bytes_per_tile: dict[str, int] = Field(default_factory=dict)
     choices_gb_per_km2: dict[str, float] | None
 
+    def total(self, tiles: int) -> str:
+        """Say what so many tiles take."""
+        each = f", {self.gb_per_km2:,.3g} GB a km2" if self.gb_per_km2 is not None else ""
+        return f"{self.bytes_per_tile * tiles / 1e9:,.3g} GB ({self.bytes_per_tile:,} bytes a tile{each})"
+
 
 def name_of(compression: Compression | None) -> str:
     """Return a compression's short name: `full`, `pca 320`, `pca 320 whitened`, `gap`."""

@@ -1,0 +1,108 @@
+"""The stage `export_onnx` with compressed descriptors: the card, the calibration and the recall are theirs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from aenet.artifacts import atomic_folder
+from aenet.card import ViewSpec, read_card
+from aenet.data.pairs import COLUMNS, write_pairs
+from aenet.errors import AenetError
+from aenet.model import TrainedCard, save_model
+from aenet.nn.branches import ModelConfig, TwoBranch
+from aenet.params import read_section
+from aenet.training import TrainConfig
+from stages.export_onnx import main
+from stages.paths import Paths
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = ViewSpec(height=32, width=128, tile_size_m=70.0)
+EVALUATED = 12.5  # what the evaluate stage has written, of descriptors in full
+
+
+def _split(folder: Path, split: str, count: int, seed: int) -> None:
+    """Write pairs whose photos are their tiles with noise."""
+    generator = np.random.default_rng(seed)
+    tiles = generator.integers(0, 256, (count, 4, 16, 3)).repeat(8, axis=1).repeat(8, axis=2)
+    photos = np.clip(tiles + 20 * generator.standard_normal(tiles.shape), 0, 255)
+    folder.mkdir()
+    np.save(folder / "ground.npy", photos.astype(np.uint8))
+    np.save(folder / "aerial.npy", tiles.astype(np.uint8))
+    table = pd.DataFrame({column: np.arange(count) * 1e-3 for column in COLUMNS})
+    names = {"pair_id": [f"{split}{row}" for row in range(count)], "split": split, "ground": "g", "aerial": "a"}
+    write_pairs(folder / "pairs.parquet", table.assign(**names))
+
+
+@pytest.fixture(scope="module")
+def model() -> tuple[ModelConfig, dict[str, torch.Tensor]]:
+    """A network that has learned nothing, but looks at both views in the same way."""
+    torch.manual_seed(0)
+    config = read_section(ROOT / "params.yaml", "train", TrainConfig).model.model_copy(update={"shared": True})
+    return config, TwoBranch(config).state_dict()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: tuple[ModelConfig, Any]) -> Path:
+    """A project that stands before its export."""
+    config, weights = model
+    card = TrainedCard(model=config, view=SPEC, trained_on="t", fingerprint="f", epochs=1, best_epoch=0)
+    with atomic_folder(tmp_path / "models/aenet") as folder:
+        save_model(folder, card, weights, weights)
+    with atomic_folder(tmp_path / "data/views", {"view": SPEC.model_dump(mode="json")}) as folder:
+        for seed, (split, count) in enumerate({"train": 48, "val": 16, "test": 24}.items()):
+            _split(folder / split, split, count, seed)
+    (tmp_path / "reports/evaluate").mkdir(parents=True)
+    metrics = {"aenet": {"recall_at_1": EVALUATED}}
+    (tmp_path / "reports/evaluate/metrics.json").write_text(json.dumps(metrics))
+    stage = {"cmd": "python -m stages.export_onnx", "deps": ["data/views", "models/aenet"], "params": ["export_onnx"]}
+    stages = {"export_onnx": stage, "evaluate": {"cmd": "true", "deps": []}}
+    YAML().dump({"stages": stages}, tmp_path / "dvc.yaml")
+    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AENET_TRACKING", "journal")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _export(project: Path, **changes: object) -> Path:
+    export = {"threads": 1, "batches": [3], "places": 8, **changes}
+    YAML().dump({"export_onnx": export, "evaluate": {"batch_size": 8, "threads": 1}}, project / "params.yaml")
+    main(Paths(project))
+    return project / "models/onnx"
+
+
+def test_what_is_served_is_what_was_measured(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    full = read_card(_export(project))
+    assert full.recall_at_1 == EVALUATED and full.compression is None and full.map_shape == (256, 1, 4)
+    assert "* full float32" in capsys.readouterr().out
+
+    small = read_card(_export(project, compress={"kind": "pca", "channels": 8}))
+    said = capsys.readouterr().out
+    assert "* pca 8 float32" in said and "* pca 8 float16" in said and "  gap float32" in said
+    assert small.map_shape == (8, 1, 4) and small.descriptor_dim == 32
+    assert small.compression is not None and small.compression.full_shape == (256, 1, 4)
+    assert small.sha256 != full.sha256
+    assert small.recall_at_1 not in (None, EVALUATED)
+    assert full.calibration is not None and small.calibration is not None
+    assert small.calibration.known != full.calibration.known
+    report = json.loads((project / "models/onnx/parity.json").read_text())
+    assert report["passed"] and report["compression"]["chosen"] == "pca 8"
+    assert report == json.loads((project / "reports/export_onnx/parity.json").read_text())
+
+
+def test_an_average_is_no_map(project: Path) -> None:
+    card = read_card(_export(project, compress={"kind": "gap"}, calibration_queries=0))
+    assert card.map_shape is None and card.descriptor_dim == 256
+    assert card.compression is not None and card.compression.kind == "gap"
+
+
+def test_too_many_channels_export_nothing(project: Path) -> None:
+    with pytest.raises(AenetError, match="channels is 257, and the descriptor has 256 channels"):
+        _export(project, compress={"kind": "pca", "channels": 257})
+    assert not (project / "models/onnx").exists()

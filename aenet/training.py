@@ -53,7 +53,7 @@ def train(
         raise AenetError(f"{len(train_views)} training and {len(val_views)} validation pairs: too few to train")
     keep_freed_memory()
     stop = stop or Stop()
-    engine, position = Engine(config, len(train_views)), Position()
+    engine, position = Engine(config, len(train_views), train_views.spec), Position()
     keeper = Keeper(checkpoints, engine, position, stop)
     keeper.load()
     for past in position.history:

@@ -60,11 +60,12 @@ def first_gradient(config: TrainConfig, shared_norm: bool = False) -> dict[str, 
     Args:
         shared_norm: let one process compute its normalisation as many do; the built-in one rounds worse on a CPU.
     """
-    engine = Engine(config, PAIRS)
+    views = make_views(PAIRS, 32, 128, 1)
+    engine = Engine(config, PAIRS, views.spec)
     if shared_norm:
         synchronise(engine.plain, torch.device("cpu"))
     engine.network.train()
-    views, processes = make_views(PAIRS, 32, 128, 1), engine.processes
+    processes = engine.processes
     ahead = batches(
         views, np.arange(PAIRS), config.batch_size, config.augment, config.seed, 0,
         rank=processes.rank, world=processes.world,

@@ -73,7 +73,7 @@ def test_accumulation_is_the_mean_of_its_parts() -> None:
     views = make_views(16, 32, 64, 1)
 
     def gradients(config: TrainConfig, steps: list[int]) -> dict[str, torch.Tensor]:
-        engine = Engine(config, 16)
+        engine = Engine(config, 16, views.spec)
         engine.network.train()
         parts = list(batches(views, np.arange(16), config.part_size, config.augment, 0, 0))
         compute_gradient(engine, [parts[step] for step in steps])

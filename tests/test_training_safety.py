@@ -85,9 +85,10 @@ def test_a_poisoned_batch_is_left_out_and_counted(
 
 
 def test_the_state_after_a_bad_step_is_the_one_before_it(config: TrainConfig) -> None:
-    engine = Engine(config, 40)
+    views = make_views(40, 32, 64, 1)
+    engine = Engine(config, 40, views.spec)
     engine.network.train()
-    part = next(batches(make_views(40, 32, 64, 1), np.arange(40), 8, config.augment, 0, 0))
+    part = next(batches(views, np.arange(40), 8, config.augment, 0, 0))
     before = {name: tensor.clone() for name, tensor in engine.plain.state_dict().items()}
     engine.guard.remember()
     compute_gradient(engine, [part])

@@ -65,6 +65,15 @@ class TrainConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _unknown_headings_need_a_map(self) -> "TrainConfig":
+        if self.loss.heading == "unknown" and self.model.head.kind != "flatten":
+            raise ValueError(
+                f"loss.heading unknown turns the feature map, and head {self.model.head.kind} keeps none: use head "
+                "flatten, or loss.heading known"
+            )
+        return self
+
     @property
     def part_size(self) -> int:
         """Pairs, of all processes, whose descriptors are compared with each other."""

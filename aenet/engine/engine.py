@@ -5,13 +5,15 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
-from torch import Tensor, nn
+from torch import Tensor
 
+from aenet.card import ViewSpec
 from aenet.data.batches import derive_seed, steps_per_epoch
 from aenet.engine.config import TrainConfig
 from aenet.engine.ema import Ema
@@ -21,6 +23,7 @@ from aenet.engine.processes import Processes
 from aenet.engine.step import Taken, gradient_norm
 from aenet.engine.syncnorm import synchronise
 from aenet.errors import AenetError
+from aenet.inference.embed import map_shape
 from aenet.nn.branches import TwoBranch
 from aenet.nn.losses import build_loss
 
@@ -37,7 +40,7 @@ class Engine:
         steps: steps of the optimiser in one epoch.
     """
 
-    def __init__(self, config: TrainConfig, pairs: int) -> None:
+    def __init__(self, config: TrainConfig, pairs: int, view: ViewSpec) -> None:
         self.config = config
         self.accelerator = accelerator = _accelerator(config)
         self.processes = Processes(accelerator)
@@ -46,8 +49,8 @@ class Engine:
         torch.backends.cudnn.deterministic = config.deterministic
         torch.backends.cudnn.benchmark = not config.deterministic
         torch.manual_seed(config.seed)
-        network: nn.Module = TwoBranch(config.model)
-        self.loss = build_loss(config.loss).to(accelerator.device)
+        network: Any = TwoBranch(config.model)
+        self.loss = build_loss(config.loss, _columns(config, network, view)).to(accelerator.device)
         if self.processes.world > 1:
             # A view of depthwise weights has two names for one layout; averaging them is none the slower.
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
@@ -135,6 +138,13 @@ class Engine:
         if self.accelerator.device.type == "cuda":
             return torch.cuda.max_memory_reserved(self.accelerator.device)
         return int(psutil.Process().memory_info().rss)
+
+
+def _columns(config: TrainConfig, network: TwoBranch, view: ViewSpec) -> int:
+    """Return the columns of the descriptors' map, where the loss needs them."""
+    if config.loss.heading == "known":
+        return 1
+    return map_shape(network.ground, np.zeros((view.height, view.width, 3), np.uint8))[2]
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:

@@ -10,7 +10,9 @@ import numpy as np
 
 from aenet.data.batches import batches, derive_seed
 from aenet.data.sampling import Mined, epoch_order
+from aenet.data.turning import PHASES
 from aenet.data.views import Views
+from aenet.engine.config import TrainConfig
 from aenet.engine.engine import Engine
 from aenet.engine.keeper import Keeper
 from aenet.engine.mining import describe_pairs
@@ -20,8 +22,10 @@ from aenet.engine.step import compute_gradient
 from aenet.engine.stopping import Stop
 from aenet.errors import AenetError
 from aenet.inference.embed import embed_pairs
+from aenet.inference.horizon import open_horizon, unknown_heading
 from aenet.nn.branches import TwoBranch
 from aenet.retrieval import metrics
+from aenet.retrieval.evaluation import EvaluateConfig
 
 
 def run_epoch(
@@ -41,7 +45,7 @@ def run_epoch(
             position.order = order
     ahead = batches(
         views, position.order, config.part_size, config.augment, config.seed, epoch,
-        start_step=position.step * config.accumulate, device=engine.accelerator.device,
+        start_step=position.step * config.accumulate, device=engine.accelerator.device, columns=engine.loss.columns,
         rank=processes.rank, world=processes.world,
     )  # fmt: skip
     began, seen = time.monotonic(), 0
@@ -78,7 +82,7 @@ def finish_epoch(engine: Engine, views: Views, position: Position, stop: Stop) -
         )
     candidates = [("val", engine.plain)] + ([] if engine.ema is None else [("ema", engine.ema.network)])
     recalls: dict[str, list[float]] = engine.processes.from_main(
-        lambda: {name: _validate(network, views, engine.config.batch_size) for name, network in candidates}
+        lambda: {name: _validate(network, views, engine.config) for name, network in candidates}
     )
     named = {f"{name}_recall_at_{k}": v for name, row in recalls.items() for k, v in zip((1, 5, 10), row, strict=True)}
     now = Epoch(
@@ -113,8 +117,12 @@ def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray
     )
 
 
-def _validate(network: TwoBranch, views: Views, batch_size: int) -> list[float]:
-    """Return recall at 1, 5 and 10, in percent."""
-    ground, aerial = embed_pairs(network, views, batch_size)
-    values = metrics.summary(metrics.ranks(ground, aerial, np.arange(len(views))), len(views))
+def _validate(network: TwoBranch, views: Views, config: TrainConfig) -> list[float]:
+    """Return recall at 1, 5 and 10, in percent, with headings as the loss has them."""
+    ground, aerial = embed_pairs(network, views, config.batch_size)
+    rank = metrics.ranks(ground, aerial, np.arange(len(views)))
+    if config.loss.heading == "unknown":
+        searched = EvaluateConfig(batch_size=config.batch_size, threads=config.threads, phases=PHASES)
+        rank = unknown_heading(open_horizon(network, views, aerial, searched), 360.0)[0].rank
+    values = metrics.summary(rank, len(views))
     return [values[f"recall_at_{k}"] for k in (1, 5, 10)]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; recalls are of the validation split, in percent.
+    """What one epoch came to; recalls are of the validation split, in percent, with headings as the loss has them.
 
     Attributes:
         loss: mean over the epoch's steps.

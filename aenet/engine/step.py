@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from aenet.data.batches import Batch
-from aenet.nn.losses import hard_negatives, pairwise_distance
+from aenet.nn.distances import pairwise_distance, turned_back
+from aenet.nn.losses import BatchLoss, hard_negatives
 
 if TYPE_CHECKING:
     from aenet.engine.engine import Engine
@@ -44,19 +45,21 @@ def compute_gradient(engine: "Engine", parts: Sequence[Batch]) -> Gradient:
         # Gradients are averaged over the processes once, in the last part's backward pass.
         with nullcontext() if number == len(parts) else engine.accelerator.no_sync(engine.network):
             ground, aerial = engine.network(part.ground, part.aerial, engine.loss.unit)
+            if part.shift is not None:  # back in line with its tile, which is where a pair that matches is compared
+                ground = turned_back(ground, part.shift.to(ground.device), engine.loss.columns)
             ground, aerial = (engine.processes.gather(side, len(part.rows)) for side in (ground, aerial))
             value = engine.loss(ground, aerial)
             engine.accelerator.backward(value / len(parts))
         values.append(value.item())
-        several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss.unit))
+        several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss))
     rows = [int(row) for part in parts for row in part.rows]
     return Gradient(float(np.mean(values)), float(np.mean(several)), rows)
 
 
-def _several_hard(ground: Tensor, aerial: Tensor, unit: bool) -> float:
-    if not unit:
+def _several_hard(ground: Tensor, aerial: Tensor, loss: BatchLoss) -> float:
+    if not loss.unit:
         ground, aerial = functional.normalize(ground, dim=1), functional.normalize(aerial, dim=1)
-    distances = pairwise_distance(ground, aerial, "squared")
+    distances = pairwise_distance(ground, aerial, "squared", columns=loss.columns)
     return float((hard_negatives(distances).sum(1) > 1).float().mean())
 
 

@@ -61,12 +61,17 @@ def embed_pairs(
 def map_shape(branch: Branch, view: UInt8[np.ndarray, "h w 3"]) -> tuple[int, int, int]:
     """Return (C, h, w) of the branch's descriptors: its map's with a `flatten` head, else (D, 1, 1)."""
     pixels = torch.from_numpy(np.array(view[None])).to(next(branch.parameters()).device)
-    with torch.inference_mode():
-        features = branch.features(pixels)
-        if isinstance(branch.head, nn.Flatten):
-            _, channels, height, width = features.shape
-            return channels, height, width
-        return branch.head(features).shape[1], 1, 1
+    training = branch.training
+    branch.eval()  # or the view would count in the running statistics
+    try:
+        with torch.inference_mode():
+            features = branch.features(pixels)
+            if isinstance(branch.head, nn.Flatten):
+                _, channels, height, width = features.shape
+                return channels, height, width
+            return branch.head(features).shape[1], 1, 1
+    finally:
+        branch.train(training)
 
 
 def _batches(

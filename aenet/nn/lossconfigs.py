@@ -8,9 +8,22 @@ from aenet.nn.distances import Distance
 from aenet.params import Config
 
 Anchors = Literal["both", "ground"]
+Heading = Literal["known", "unknown"]
 
 
-class _Ranking(Config):
+class _Loss(Config):
+    """What all losses have in common.
+
+    Attributes:
+        heading: what the search will know of the camera's heading. `known` compares views as they stand; `unknown`
+            compares a pair that does not match at the azimuth where it is most alike, as a search over all azimuths
+            does, and needs a head that keeps the map.
+    """
+
+    heading: Heading = "known"
+
+
+class _Ranking(_Loss):
     alpha: float = Field(default=10.0, gt=0)
     distance: Distance = "squared"
     anchors: Anchors = "both"
@@ -34,7 +47,7 @@ class Mhnw(_Ranking):
     kind: Literal["mhnw"]
 
 
-class SoftTriHard(Config):
+class SoftTriHard(_Loss):
     """Soft-margin triplet loss with batch-hard mining (Hermans et al. 2017; in this field GeoCapsNet, ICME 2019).
 
     Attributes:
@@ -51,7 +64,7 @@ class SoftTriHard(Config):
     negatives: Literal["both_views", "other_view"] = "both_views"
 
 
-class Dbl(Config):
+class Dbl(_Loss):
     """Distance-based logistic loss (Vo and Hays, ECCV 2016, arXiv:1608.00161, section 3.5).
 
     Attributes:
@@ -75,7 +88,7 @@ class Dbl(Config):
         return self
 
 
-class Hertl(Config):
+class Hertl(_Loss):
     """Hard exemplar reweighting triplet loss (Cai et al., ICCV 2019): features not normalised, ground anchors alone.
 
     Attributes:
@@ -86,14 +99,14 @@ class Hertl(Config):
     margin: float = Field(default=10.0, gt=0)
 
 
-class Contrastive(Config):
+class Contrastive(_Loss):
     """Contrastive loss (Hadsell et al., CVPR 2006) on Euclidean distances of unit vectors, which end at 2."""
 
     kind: Literal["contrastive"]
     margin: float = Field(default=1.0, gt=0)
 
 
-class InfoNCE(Config):
+class InfoNCE(_Loss):
     """Symmetric InfoNCE with a learned scale and smoothed labels (CLIP; Sample4Geo, ICCV 2023)."""
 
     kind: Literal["infonce"]

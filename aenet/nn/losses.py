@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aenet.errors import AenetError
 from aenet.nn.contrastive import InfoNCELoss, contrastive, logistic_pairs
-from aenet.nn.distances import Distance, pairwise_distance
+from aenet.nn.distances import pairwise_distance
 from aenet.nn.lossconfigs import (
     Anchors,
     Contrastive,
@@ -44,18 +44,22 @@ __all__ = [
     "pairwise_distance",
 ]
 
+_Formula = Callable[[Tensor, Tensor], Tensor]
+_Pairwise = Callable[..., Tensor]  # `pairwise_distance`, some of its settings made
+
 
 class BatchLoss(nn.Module):
     """The loss of a whole batch: ground and aerial descriptors of matching rows -> one value.
 
     Attributes:
         unit: whether the descriptors must have length one; False asks for them as the heads left them.
+        columns: turns at which views of different places are compared; 1 compares them as they stand.
     """
 
-    def __init__(self, formula: Callable[[Tensor, Tensor], Tensor], unit: bool = True) -> None:
+    def __init__(self, formula: _Formula, unit: bool = True, columns: int = 1) -> None:
         super().__init__()
         self.formula = formula  # a module's own parameters become this module's
-        self.unit = unit
+        self.unit, self.columns = unit, columns
 
     def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
         """Return the batch's loss.
@@ -71,55 +75,67 @@ class BatchLoss(nn.Module):
         return self.formula(ground, aerial)
 
 
-def build_loss(config: LossConfig) -> BatchLoss:  # noqa: PLR0911  # one return a kind
-    """Return the loss as a module, called with ground and aerial descriptors [n, d]; some have a parameter to learn."""
+def build_loss(config: LossConfig, columns: int = 1) -> BatchLoss:
+    """Return the loss as a module, called with ground and aerial descriptors [n, d]; some have a parameter to learn.
+
+    Args:
+        columns: of the descriptors' map around the horizon, by which `heading: unknown` turns it.
+
+    Raises:
+        AenetError: the heading is unknown, and there are no columns to turn by.
+    """
+    if config.heading == "known":
+        columns = 1
+    elif columns < 2:
+        raise AenetError(
+            f"loss.heading is unknown, and a descriptor of {columns} column has nothing to turn: use head.kind flatten "
+            "on a feature map of two columns or more, or loss.heading known"
+        )
+    unit = config.unit if isinstance(config, Dbl) else not isinstance(config, Hertl)
+    return BatchLoss(_formula(config, partial(pairwise_distance, unit=unit, columns=columns), columns), unit, columns)
+
+
+def _formula(config: LossConfig, distance: _Pairwise, columns: int) -> _Formula:  # noqa: PLR0911  # one return a kind
     match config:
         case Wsmr():
-            return _ranking(partial(wsmr, alpha=config.alpha), config.distance, config.anchors)
+            return _ranking(partial(wsmr, alpha=config.alpha), partial(distance, kind=config.distance), config.anchors)
         case WsmrAll():
-            return _ranking(partial(wsmr_all, alpha=config.alpha), config.distance, config.anchors)
+            per_anchor = partial(wsmr_all, alpha=config.alpha)
+            return _ranking(per_anchor, partial(distance, kind=config.distance), config.anchors)
         case Mhnw():
-            return _ranking(partial(mhnw, alpha=config.alpha), config.distance, config.anchors)
+            return _ranking(partial(mhnw, alpha=config.alpha), partial(distance, kind=config.distance), config.anchors)
         case SoftTriHard():
-            return BatchLoss(partial(_soft_trihard, config))
+            return partial(_soft_trihard, config, partial(distance, kind=config.distance))
         case Dbl(form="triplet"):
-            return _ranking(partial(wsmr_all, alpha=1.0), config.distance, config.anchors, config.unit)
+            per_anchor = partial(wsmr_all, alpha=1.0)
+            return _ranking(per_anchor, partial(distance, kind=config.distance), config.anchors)
         case Dbl():
-            distance = partial(pairwise_distance, kind=config.distance, unit=config.unit)
-            return BatchLoss(lambda g, a: logistic_pairs(distance(g, a), config.margin), config.unit)
+            return lambda g, a: logistic_pairs(distance(g, a, kind=config.distance), config.margin)
         case Hertl():
-            return _ranking(partial(hertl, margin=config.margin), "squared", "ground", unit=False)
+            return _ranking(partial(hertl, margin=config.margin), partial(distance, kind="squared"), "ground")
         case Contrastive():
-            return BatchLoss(lambda g, a: contrastive(pairwise_distance(g, a, "euclidean"), config.margin))
+            return lambda g, a: contrastive(distance(g, a, kind="euclidean"), config.margin)
         case InfoNCE():
-            return BatchLoss(
-                InfoNCELoss(
-                    config.temperature,
-                    config.max_scale,
-                    config.smoothing,
-                    config.learn_scale,
-                    both=config.anchors == "both",
-                )
+            both = config.anchors == "both"
+            return InfoNCELoss(
+                config.temperature, config.max_scale, config.smoothing, config.learn_scale, both, columns
             )
     assert_never(config)
 
 
-def _ranking(
-    per_anchor: Callable[[Tensor], Tensor], distance: Distance, anchors: Anchors, unit: bool = True
-) -> BatchLoss:
+def _ranking(per_anchor: Callable[[Tensor], Tensor], distance: _Pairwise, anchors: Anchors) -> _Formula:
     def formula(ground: Tensor, aerial: Tensor) -> Tensor:
-        d = pairwise_distance(ground, aerial, distance, unit)
+        d = distance(ground, aerial)
         value = per_anchor(d).mean()
         return (value + per_anchor(d.T).mean()) / 2 if anchors == "both" else value
 
-    return BatchLoss(formula, unit)
+    return formula
 
 
-def _soft_trihard(config: SoftTriHard, ground: Tensor, aerial: Tensor) -> Tensor:
+def _soft_trihard(config: SoftTriHard, distance: _Pairwise, ground: Tensor, aerial: Tensor) -> Tensor:
     def one_way(anchors: Tensor, references: Tensor) -> Tensor:
-        both = config.negatives == "both_views"
-        within = pairwise_distance(anchors, anchors, config.distance) if both else None
-        return soft_trihard(pairwise_distance(anchors, references, config.distance), config.alpha, within).mean()
+        within = distance(anchors, anchors) if config.negatives == "both_views" else None
+        return soft_trihard(distance(anchors, references), config.alpha, within).mean()
 
     value = one_way(ground, aerial)
     return (value + one_way(aerial, ground)) / 2 if config.anchors == "both" else value

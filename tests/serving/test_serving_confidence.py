@@ -74,7 +74,7 @@ def test_no_radius_where_too_little_is_listed() -> None:
 
 @pytest.mark.parametrize("spacing_m", [None, 5.0, 60.0])
 def test_tiles_out_of_reach_change_nothing(spacing_m: float | None) -> None:
-    """Sharp and flat beliefs, near and scattered tiles: confidence and radius are equal to the bit, with few tiles."""
+    """Sharp and flat beliefs, near and scattered tiles: confidence and radius are equal to the bit, most tiles left out."""
     generator, kept = np.random.default_rng(0), []
     for sharpness in (5.0, 40.0, 4000.0):
         for extent_m in (30.0, 300.0, 5000.0):
@@ -87,4 +87,4 @@ def test_tiles_out_of_reach_change_nothing(spacing_m: float | None) -> None:
             assert within(*in_part) == within(*all_of_it)
             assert error_radius_m(*in_part) == error_radius_m(*all_of_it)
             kept.append(near.mean())
-    assert min(kept) < 0.1
+    assert min(kept) < 0.3

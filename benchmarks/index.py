@@ -1,7 +1,8 @@
 """A million descriptors, exact and through codes: `python benchmarks/index.py [--tiles N] [--write]`.
 
 Random unit descriptors with one planted neighbour per query (cosine `--cosine`): random directions have no clusters,
-so this is the hardest case for any index that sorts tiles into lists. Prints the seconds a build takes, the memory of
+so this is the hardest case for any index that sorts tiles into lists; `--decay 1` makes them crowd in few directions,
+which is the hard case for codes. Prints the seconds a build takes, the memory of
 each step, queries a second, and how often the planted neighbour is found, beside exact search in the same run; and
 the same for queries of unknown heading, whose descriptors are maps of `--columns` columns that were turned.
 """
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--turned", type=int, default=32, help="queries of unknown heading")
     parser.add_argument("--columns", type=int, default=8, help="columns of a map around the horizon")
     parser.add_argument("--cosine", type=float, default=0.6, help="of a query and its planted neighbour")
+    parser.add_argument("--decay", type=float, default=0.0, help="energy of the i-th value is i^-decay; 1: crowded")
     parser.add_argument("--recall", type=float, default=0.95, help="demanded of the index")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the descriptors go (default: a temporary folder)")
@@ -57,7 +59,7 @@ def main() -> None:
 
 
 def _run(given: argparse.Namespace, folder: Path) -> list[str]:
-    queries, truth = plant(folder, given.tiles, given.dim, given.queries, given.cosine)
+    queries, truth = plant(folder, given.tiles, given.dim, given.queries, given.cosine, given.decay)
     shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("shard-*.npy"))]
     options = IndexOptions(recall=given.recall, similarity=given.cosine)
     began = time.perf_counter()
@@ -77,7 +79,8 @@ def _head(given: argparse.Namespace, meta: IndexMeta, built: float, building: Pe
     ladder = ", ".join(f"{rung.candidates}: {100 * rung.recall:.1f} %" for rung in meta.ladder)
     return [
         f"# Search among {given.tiles:,} descriptors of {given.dim} values\n",
-        f"{processor()}, {given.threads} threads; planted cosine {given.cosine}; descriptors {disk:,.0f} MiB on disk. "
+        f"{processor()}, {given.threads} threads; planted cosine {given.cosine}, energy decay {given.decay:g}; "
+        f"descriptors {disk:,.0f} MiB on disk. "
         "Anonymous memory is what a process must have; mapped pages are the system's to keep or to drop.\n",
         f"Build: {built:.0f} s, codes of {meta.tiles * meta.code_bytes / 2**20:,.0f} MiB; {building}.\n",
         f"Measured while building, recall by candidates: {ladder}. "

@@ -9,18 +9,26 @@ from aenet.serving.search.queries import Query
 _SHARD, _PHASES = 131_072, 4
 
 
-def plant(folder: Path, tiles: int, dim: int, queries: int, cosine: float) -> tuple[np.ndarray, np.ndarray]:
-    """Write random unit shards; return queries near some of their rows, and those rows."""
+def plant(
+    folder: Path, tiles: int, dim: int, queries: int, cosine: float, decay: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write random unit shards; return queries near some of their rows, and those rows.
+
+    Args:
+        cosine: of a query and its row.
+        decay: energy of the i-th value is i^-decay, in queries' noise too; 0: all directions are alike.
+    """
     generator = np.random.default_rng(0)
+    scale = np.arange(1, dim + 1, dtype=np.float32) ** (-decay / 2)
     truth = generator.choice(tiles, queries, replace=False)
     near = np.empty((queries, dim), np.float32)
     for start in range(0, tiles, _SHARD):
         rows = min(_SHARD, tiles - start)
-        shard = _unit(generator.standard_normal((rows, dim), dtype=np.float32))
+        shard = _unit(scale * generator.standard_normal((rows, dim), dtype=np.float32))
         np.save(folder / f"shard-{start // _SHARD:05d}.npy", shard)
         here = (truth >= start) & (truth < start + rows)
         near[here] = shard[truth[here] - start]
-    noise = _unit(generator.standard_normal(near.shape, dtype=np.float32))
+    noise = _unit(scale * generator.standard_normal(near.shape, dtype=np.float32))
     return _unit(cosine * near + (1 - cosine**2) ** 0.5 * noise), truth
 
 

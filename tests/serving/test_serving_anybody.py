@@ -11,15 +11,11 @@ import pytest
 from serving import world
 from serving.world import World
 
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.errors import AenetError
 from aenet.images import encode_jpeg
-from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, NothingNew, locate, plan, run_shard
-from aenet.serving.search.indexbuild import build_gallery_index
 from aenet.serving.search.prior import Box, Near, OwnGps
-from aenet.serving.search.tuning import IndexOptions
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=8, thumbnails=0)
 HEADINGS = np.linspace(0, 330, 12)
@@ -185,31 +181,3 @@ def test_refined_places_lie_between_tiles(small_world: World, tmp_path: Path) ->
     moved = np.hypot(*(111_000 * (refined[c] - plain[c]) for c in ("latitude", "longitude")))
     assert moved.max() <= 1.5 * 15 * math.sqrt(2) and (moved > 0.1).mean() > 0.5
     assert (refined["tiles"].map(list) == plain["tiles"].map(list)).all()
-
-
-def test_an_indexed_gallery_gives_the_same_places_also_of_later_shards(small_world: World, tmp_path: Path) -> None:
-    gallery, west = tmp_path / "gallery", tmp_path / "west"
-    options = GalleryOptions(spacing_m=15.0, shard_size=200, provider="cpu", threads=1)
-    middle = world.position(200, 160)[1]
-    area = (0.0, 40.0, middle, 60.0)
-    build_gallery(small_world.map, gallery, small_world.model, options.model_copy(update={"area": area}))
-    shutil.copytree(gallery, west)
-    meta = build_gallery_index(gallery, IndexOptions(), threads=1)
-    assert meta == build_gallery_index(gallery, IndexOptions(), threads=1)  # nothing to do
-    for folder in (gallery, west):
-        add_to_gallery(folder, small_world.map, small_world.model, AddOptions(provider="cpu", threads=1))
-    both = []
-    for folder in (gallery, west):
-        arguments = (small_world.photos, folder, small_world.model, tmp_path / f"out-{folder.name}")
-        locate(*arguments, OPTIONS.model_copy(update={"heading": "north"}))
-        both.append(_places(arguments[3]))
-    assert (both[0]["latitude"] == both[1]["latitude"]).all() and np.allclose(both[0]["score"], both[1]["score"])
-    longitude = both[0]["longitude"]
-    assert (longitude < middle).any() and (longitude > middle).any()
-    shutil.rmtree(gallery)
-    build_gallery(small_world.map, gallery, small_world.model, options)
-    shutil.copytree(tmp_path / "west", tmp_path / "old")
-    build_gallery_index(tmp_path / "old", IndexOptions(), threads=1)
-    shutil.copytree(tmp_path / "old" / "index", gallery / "index")
-    with pytest.raises(CorruptArtifact, match="repeat `aenet gallery index`"):
-        plan(small_world.photos, gallery, small_world.model, tmp_path / "stale", OPTIONS)

@@ -11,6 +11,7 @@ from aenet.serving.search.codes import Codes, write_codes
 from aenet.serving.search.exact import gather, rerank, search
 from aenet.serving.search.indexbuild import IndexMeta, build_index
 from aenet.serving.search.queries import Query
+from aenet.serving.search.rotation import Rotation
 from aenet.serving.search.scores import matcher
 from aenet.serving.search.tuning import IndexOptions, Rung, choose, make_probes, measure
 from aenet.serving.search.turned import rerank_turned, turned_candidates
@@ -114,6 +115,32 @@ def test_codes_in_parts_and_across_shards_are_the_same_codes(
         again, numbers = in_parts.candidates(probes, 2000, threads=1)
         np.testing.assert_allclose(again, scores, atol=1e-6)
         assert np.array_equal(np.sort(numbers), np.sort(rows)) and np.array_equal(np.unique(numbers), np.arange(2000))
+
+
+def test_energy_in_few_values_costs_no_recall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Principal components are like that."""
+    energy = 1 / np.arange(1, 129)
+    tiles = [_unit(np.random.default_rng(6).standard_normal((4000, 128)) * energy**0.5)]
+    recalls = []
+    for name, rotation in (("turned", Rotation.random(128)), ("plain", Rotation(np.arange(128), np.ones(128, int)))):
+        monkeypatch.setattr(Rotation, "random", lambda dim, rotation=rotation: rotation)
+        if name == "plain":
+            monkeypatch.setattr(Rotation, "apply", lambda self, rows: rows)
+        (tmp_path / name).mkdir()
+        write_codes(tiles, tmp_path / name, threads=1)
+        ladder = measure(tiles, Codes(tmp_path / name, 4000), IndexOptions(similarity=0.6, probes=200), threads=1)
+        recalls.append(ladder[0].recall)
+    assert recalls[0] > max(0.9, recalls[1] + 0.05)
+
+
+def test_a_rotation_keeps_inner_products_and_comes_back_from_disk(tmp_path: Path) -> None:
+    rows = np.random.default_rng(7).standard_normal((6, 300)).astype(np.float32)
+    rotation = Rotation.random(300)
+    turned = rotation.apply(rows)
+    assert turned.shape == (6, 512)
+    np.testing.assert_allclose(turned @ turned.T, rows @ rows.T, atol=1e-3)
+    rotation.save(tmp_path / "rotation.npy")
+    assert np.array_equal(Rotation.load(tmp_path / "rotation.npy").apply(rows), turned)
 
 
 @pytest.mark.parametrize(("tiles", "dim"), [(5, 8), (40, 33), (100, 2050)])

@@ -7,6 +7,7 @@ to choose from, so nothing depends on whether tiles stand in clusters (docs/deci
 
 codes.npy         uint8 [blocks, bytes]: 32 tiles a block, in faiss's order, tiles numbered through
 quantizer.faiss   the centroids
+rotation.npy      what was done to descriptors before
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +19,15 @@ from jaxtyping import Float32, Int64
 
 from aenet.retrieval.rowblocks import slices
 from aenet.serving.search.exact import merge
+from aenet.serving.search.rotation import Rotation
 
-CODES, QUANTIZER = "codes.npy", "quantizer.faiss"
+CODES, QUANTIZER, ROTATION = "codes.npy", "quantizer.faiss", "rotation.npy"
 _VALUES = 4  # in a sub-vector, at least: then codes take a 32nd of float32 descriptors
 _SUB_VECTORS = 1024  # at most: sums of table entries are kept in 16 bits, and more would leave too few to each
 _BLOCK = 32  # tiles, fixed by faiss
 _SAMPLE = 1024, 16_384  # descriptors that centroids are learnt from, at least and at most
-_SAMPLE_BYTES = _READ_BYTES = _TABLE_BYTES = 64 << 20
+_SAMPLE_BYTES = _TABLE_BYTES = 64 << 20
+_READ_BYTES = 16 << 20  # of descriptors; their rotation takes three times as much again
 _HELD_BYTES = 64 << 20  # of codes, in memory at a time: a million tiles of 512 values
 
 
@@ -43,10 +46,12 @@ def write_codes(
     if threads:
         faiss.omp_set_num_threads(threads)
     total, dim = sum(len(shard) for shard in shards), shards[0].shape[1]
-    each = max(_VALUES, -(-dim // _SUB_VECTORS))
-    count = -(-dim // each)
-    index = faiss.IndexPQFastScan(count * each, count, 4, faiss.METRIC_INNER_PRODUCT)
-    index.train(_padded(_sample(shards), index.d))
+    rotation = Rotation.random(dim)
+    rotation.save(folder / ROTATION)
+    size = len(rotation.order)
+    count = size // max(_VALUES, 1 << ((size - 1) // _SUB_VECTORS).bit_length())
+    index = faiss.IndexPQFastScan(size, count, 4, faiss.METRIC_INNER_PRODUCT)
+    index.train(rotation.apply(_sample(shards)))
     faiss.write_index(index, str(folder / QUANTIZER))
     block_bytes = index.M2 * _BLOCK // 2
     # Written and not mapped: a full disk is an error this way, and a killed process the other.
@@ -56,7 +61,7 @@ def write_codes(
         done = 0
         for rows in _batches(shards, max(1, _READ_BYTES // (4 * index.d) // _BLOCK) * _BLOCK):
             index.reset()
-            index.add(_padded(rows, index.d))
+            index.add(rotation.apply(rows))
             stream.write(faiss.AlignedTable_to_array(index.codes).data)
             done += len(rows)
             if on_progress is not None:
@@ -89,12 +94,6 @@ def _batches(shards: Sequence[np.ndarray], size: int) -> Iterator[Float32[np.nda
         yield batch[:filled]
 
 
-def _padded(rows: Float32[np.ndarray, "n d"], dim: int) -> Float32[np.ndarray, "n d2"]:
-    if rows.shape[1] == dim:
-        return np.ascontiguousarray(rows)
-    return np.pad(rows, ((0, 0), (0, dim - rows.shape[1])))
-
-
 class Codes:
     """Opened codes. They stay on disk, memory-mapped; a search holds at most 64 MiB of them at a time."""
 
@@ -107,7 +106,7 @@ class Codes:
         index = faiss.read_index(str(folder / QUANTIZER))
         if not isinstance(index, faiss.IndexPQFastScan):
             raise ValueError(f"{folder / QUANTIZER} holds {type(index).__name__}")
-        self._index = index
+        self._index, self._rotation = index, Rotation.load(folder / ROTATION)
         self._blocks = np.load(folder / CODES, mmap_mode="r", allow_pickle=False)
         if self._blocks.shape != (-(-tiles // _BLOCK), self._index.M2 * _BLOCK // 2):
             raise ValueError(f"{folder / CODES} has shape {self._blocks.shape}, not that of {tiles} tiles")
@@ -120,7 +119,7 @@ class Codes:
         """Return approximate scores and row numbers of the `count` tiles (or all) that promise most, best first."""
         if threads:
             faiss.omp_set_num_threads(threads)
-        queries = _padded(queries, self._index.d)
+        queries = self._rotation.apply(queries)
         scores = np.empty((len(queries), 0), np.float32)
         rows = np.empty((len(queries), 0), np.int64)
         step = max(1, _TABLE_BYTES // (64 * self._index.M2))  # a query's table has 16 float32 a sub-vector

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 from aenet.retrieval.rowblocks import rows_within, slices
 
 _BLOCK_BYTES = 256 << 20  # descriptors read at once; bounds memory whatever the gallery's size
-_GATHERED_BYTES = 32 << 20
+_GATHERED_BYTES = 16 << 20
 
 
 def search(

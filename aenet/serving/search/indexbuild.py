@@ -1,8 +1,8 @@
 """What an index in a gallery's folder covers and reaches, and building it.
 
 index/
-  codes.npy, quantizer.faiss   see `codes`
-  manifest.json                digests, and in its `meta` IndexMeta
+  codes.npy, quantizer.faiss, rotation.npy   see `codes`
+  manifest.json                             digests, and in its `meta` IndexMeta
 """
 
 import json

@@ -45,7 +45,7 @@ def _all_turns(query: Query) -> Float32[np.ndarray, "t d"]:
 
 def _best(scores: Float32[np.ndarray, " n"], rows: Int64[np.ndarray, " n"], count: int) -> Int64[np.ndarray, " c"]:
     """Return each row once, by the best of its scores."""
-    rows = rows[np.lexsort((rows, -scores))]
+    rows = rows[np.argsort(-scores, kind="stable")]
     rows = rows[np.sort(np.unique(rows, return_index=True)[1])][:count]
     return np.pad(rows, (0, count - len(rows)), constant_values=-1)
 

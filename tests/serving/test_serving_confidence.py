@@ -74,7 +74,7 @@ def test_no_radius_where_too_little_is_listed() -> None:
 
 @pytest.mark.parametrize("spacing_m", [None, 5.0, 60.0])
 def test_tiles_out_of_reach_change_nothing(spacing_m: float | None) -> None:
-    """Sharp and flat beliefs, near and scattered tiles: confidence and radius are equal to the bit, most tiles left out."""
+    """Sharp and flat beliefs, near and scattered tiles: equal to the bit, most tiles left out."""
     generator, kept = np.random.default_rng(0), []
     for sharpness in (5.0, 40.0, 4000.0):
         for extent_m in (30.0, 300.0, 5000.0):

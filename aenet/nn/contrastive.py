@@ -43,7 +43,6 @@ class InfoNCELoss(nn.Module):
     elsewhere.
     The scale s starts at 1 / temperature, is learned as its logarithm and never passes `max_scale` (Radford et al.,
     CLIP, 2021, arXiv:2103.00020; for cross-view geo-localization Sample4Geo, ICCV 2023, arXiv:2303.11851).
-    With `columns` the cosines of different places are the highest over so many turns (`best_products`).
     """
 
     def __init__(
@@ -53,18 +52,18 @@ class InfoNCELoss(nn.Module):
         smoothing: float = 0.1,
         learn_scale: bool = True,
         both: bool = True,
-        columns: int = 1,
     ) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(-log(temperature)), requires_grad=learn_scale)
         self.max_log_scale, self.smoothing, self.both = log(max_scale), smoothing, both
-        self.columns = columns
 
-    def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-        """Return the batch's loss for unit descriptors of matching rows."""
+    def forward(
+        self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "n d"], columns: int = 1
+    ) -> Float[Tensor, ""]:
+        """Return the batch's loss for unit descriptors of matching rows; `best_products` says what `columns` does."""
         with torch.no_grad():  # the parameter itself: a bound in the graph would leave it no slope to come back by
             self.log_scale.clamp_(max=self.max_log_scale)
-        logits = best_products(self.log_scale.exp() * ground, aerial, self.columns)
+        logits = best_products(self.log_scale.exp() * ground, aerial, columns)
         match = torch.arange(len(logits), device=logits.device)
         value = cross_entropy(logits, match, label_smoothing=self.smoothing)
         if self.both:

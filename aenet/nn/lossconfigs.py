@@ -15,9 +15,10 @@ class _Loss(Config):
     """What all losses have in common.
 
     Attributes:
-        heading: what the search will know of the camera's heading. `known` compares views as they stand; `unknown`
-            compares a pair that does not match at the azimuth where it is most alike, as a search over all azimuths
-            does, and needs a head that keeps the map.
+        heading: what the search will know of the camera's heading. `known` compares views as they stand. `unknown` is
+            the mean of that and of comparing strangers at the azimuth where they are most alike, as a search over
+            all azimuths does; it turns the ground views of a training, validates by such a search, and needs a head
+            that keeps the map. Twice the loss's work, which is little beside the network's.
     """
 
     heading: Heading = "known"

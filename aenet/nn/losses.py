@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aenet.errors import AenetError
 from aenet.nn.contrastive import InfoNCELoss, contrastive, logistic_pairs
-from aenet.nn.distances import pairwise_distance
+from aenet.nn.distances import Distance, pairwise_distance
 from aenet.nn.lossconfigs import (
     Anchors,
     Contrastive,
@@ -44,8 +44,7 @@ __all__ = [
     "pairwise_distance",
 ]
 
-_Formula = Callable[[Tensor, Tensor], Tensor]
-_Pairwise = Callable[..., Tensor]  # `pairwise_distance`, some of its settings made
+_Formula = Callable[[Tensor, Tensor, int], Tensor]  # of ground, aerial and the columns that strangers are turned by
 
 
 class BatchLoss(nn.Module):
@@ -53,7 +52,9 @@ class BatchLoss(nn.Module):
 
     Attributes:
         unit: whether the descriptors must have length one; False asks for them as the heads left them.
-        columns: turns at which views of different places are compared; 1 compares them as they stand.
+        columns: turns at which views of different places are compared; 1 compares them as they stand, more both as
+            they stand and at the best of so many turns, and takes the mean of the two losses: a new network finds
+            everything alike at some turn, and what tells places apart as they stand it learns sooner.
     """
 
     def __init__(self, formula: _Formula, unit: bool = True, columns: int = 1) -> None:
@@ -72,7 +73,8 @@ class BatchLoss(nn.Module):
                 f"a loss needs at least two matching pairs, got ground {tuple(ground.shape)} and aerial "
                 f"{tuple(aerial.shape)}: use a batch_size of 2 or more"
             )
-        return self.formula(ground, aerial)
+        value = self.formula(ground, aerial, 1)
+        return value if self.columns == 1 else (value + self.formula(ground, aerial, self.columns)) / 2
 
 
 def build_loss(config: LossConfig, columns: int = 1) -> BatchLoss:
@@ -92,48 +94,49 @@ def build_loss(config: LossConfig, columns: int = 1) -> BatchLoss:
             "on a feature map of two columns or more, or loss.heading known"
         )
     unit = config.unit if isinstance(config, Dbl) else not isinstance(config, Hertl)
-    return BatchLoss(_formula(config, partial(pairwise_distance, unit=unit, columns=columns), columns), unit, columns)
+    return BatchLoss(_formula(config, unit), unit, columns)
 
 
-def _formula(config: LossConfig, distance: _Pairwise, columns: int) -> _Formula:  # noqa: PLR0911  # one return a kind
+def _formula(config: LossConfig, unit: bool) -> _Formula:  # noqa: PLR0911  # one return a kind
     match config:
         case Wsmr():
-            return _ranking(partial(wsmr, alpha=config.alpha), partial(distance, kind=config.distance), config.anchors)
+            return _ranking(partial(wsmr, alpha=config.alpha), config.distance, config.anchors)
         case WsmrAll():
-            per_anchor = partial(wsmr_all, alpha=config.alpha)
-            return _ranking(per_anchor, partial(distance, kind=config.distance), config.anchors)
+            return _ranking(partial(wsmr_all, alpha=config.alpha), config.distance, config.anchors)
         case Mhnw():
-            return _ranking(partial(mhnw, alpha=config.alpha), partial(distance, kind=config.distance), config.anchors)
+            return _ranking(partial(mhnw, alpha=config.alpha), config.distance, config.anchors)
         case SoftTriHard():
-            return partial(_soft_trihard, config, partial(distance, kind=config.distance))
+            return partial(_soft_trihard, config)
         case Dbl(form="triplet"):
-            per_anchor = partial(wsmr_all, alpha=1.0)
-            return _ranking(per_anchor, partial(distance, kind=config.distance), config.anchors)
+            return _ranking(partial(wsmr_all, alpha=1.0), config.distance, config.anchors, unit)
         case Dbl():
-            return lambda g, a: logistic_pairs(distance(g, a, kind=config.distance), config.margin)
+            distance = partial(pairwise_distance, kind=config.distance, unit=unit)
+            return lambda g, a, columns: logistic_pairs(distance(g, a, columns=columns), config.margin)
         case Hertl():
-            return _ranking(partial(hertl, margin=config.margin), partial(distance, kind="squared"), "ground")
+            return _ranking(partial(hertl, margin=config.margin), "squared", "ground", unit)
         case Contrastive():
-            return lambda g, a: contrastive(distance(g, a, kind="euclidean"), config.margin)
+            distance = partial(pairwise_distance, kind="euclidean")
+            return lambda g, a, columns: contrastive(distance(g, a, columns=columns), config.margin)
         case InfoNCE():
             both = config.anchors == "both"
-            return InfoNCELoss(
-                config.temperature, config.max_scale, config.smoothing, config.learn_scale, both, columns
-            )
+            return InfoNCELoss(config.temperature, config.max_scale, config.smoothing, config.learn_scale, both)
     assert_never(config)
 
 
-def _ranking(per_anchor: Callable[[Tensor], Tensor], distance: _Pairwise, anchors: Anchors) -> _Formula:
-    def formula(ground: Tensor, aerial: Tensor) -> Tensor:
-        d = distance(ground, aerial)
+def _ranking(
+    per_anchor: Callable[[Tensor], Tensor], distance: Distance, anchors: Anchors, unit: bool = True
+) -> _Formula:
+    def formula(ground: Tensor, aerial: Tensor, columns: int) -> Tensor:
+        d = pairwise_distance(ground, aerial, distance, unit, columns)
         value = per_anchor(d).mean()
         return (value + per_anchor(d.T).mean()) / 2 if anchors == "both" else value
 
     return formula
 
 
-def _soft_trihard(config: SoftTriHard, distance: _Pairwise, ground: Tensor, aerial: Tensor) -> Tensor:
+def _soft_trihard(config: SoftTriHard, ground: Tensor, aerial: Tensor, columns: int) -> Tensor:
     def one_way(anchors: Tensor, references: Tensor) -> Tensor:
+        distance = partial(pairwise_distance, kind=config.distance, columns=columns)
         within = distance(anchors, anchors) if config.negatives == "both_views" else None
         return soft_trihard(distance(anchors, references), config.alpha, within).mean()
 

@@ -100,9 +100,9 @@ def heading_curve(errors_deg: Float[np.ndarray, " n"], near: Bool[np.ndarray, " 
         if len(chosen) == 0:
             continue
         ordered = np.quantile(chosen, np.linspace(0, 1, min(len(chosen), 400)))
-        parts.append(
-            axes.line([0.0, *ordered, 180.0], [0.0, *np.linspace(1 / len(chosen), 1, len(ordered)), 1.0], kind)
-        )
+        share = np.linspace(1 / len(chosen), 1, len(ordered))
+        steps = [0.0, *np.repeat(ordered, 2), 180.0], [0.0, 0.0, *np.repeat(share, 2)]
+        parts.append(axes.line(*steps, kind))
         shares = (f"{float(np.mean(chosen <= degrees)):.1%}" for degrees in HEADING_DEG)
         rows.append((name, f"{len(chosen):,}", f"{float(np.median(chosen)):.1f}°", *shares))
     columns = ("Photos", "Count", "Median", *(f"Within {degrees:g}°" for degrees in HEADING_DEG))

@@ -27,13 +27,14 @@ def make_network(backbone: str) -> TwoBranch:
     return TwoBranch(ModelConfig(backbone=parts[0], attention=parts[1], head=parts[2])).eval()
 
 
-def export(network: TwoBranch, backbone: str, height: int, folder: Path) -> None:
-    """Write both branches in both precisions, with a card."""
+def export(network: TwoBranch, backbone: str, height: int, folder: Path, half: bool) -> None:
+    """Write both branches with a card; with `half` in both precisions."""
     folder.mkdir(parents=True)
     spec = ViewSpec(height=height, width=4 * height, tile_size_m=70.0)
     for view in VIEWS:
         export_branch(network.branch(view), spec, folder / f"{view}.onnx")
-        write_half(folder / f"{view}.onnx", folder / f"{view}{HALF}")
+        if half:
+            write_half(folder / f"{view}.onnx", folder / f"{view}{HALF}")
     card = ModelCard(
         name="benchmark",
         view=spec,

@@ -8,12 +8,12 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from aenet.card import HALF, read_card
+from aenet.card import HALF
 from aenet.nn.branches import TwoBranch
 from aenet.serving.jobs.prefetch import read_photos
 from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
@@ -30,54 +30,64 @@ def clock(work: Callable[[], object], times: int = 1) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - busy
 
 
-def reading(options: argparse.Namespace, photos: Path, model: Path) -> float:
-    """Return seconds of one core for one photo: file, digest, account, decoding, view."""
-    table, view = list_photos(photos)[:256], read_card(model).view
-    taken = [clock(lambda: list(read_photos(table, view, 32, 1)))[1] for _ in range(options.rounds)]
-    return min(taken) / len(table)
-
-
 def sessions(
     options: argparse.Namespace, model: Path, photos: Path, gallery: Path, scratch: Path, batch_size: int
 ) -> list[dict[str, Any]]:
-    """Return a row for each precision; the one that `locate` chooses by itself has the pipeline beside it."""
+    """Return a row for each precision; the one that `locate` chooses has reading and the pipeline beside it."""
     cuda = CudaOptions(tf32=options.tf32, graphs=options.graphs, tensorrt=options.tensorrt)
     rows = []
     for precision in ("fp32", "fp16") if options.half else ("fp32",):
         chosen = (precision == "fp16") == (options.device == "cuda" and (model / f"ground{HALF}").exists())
         branch = Branch(model, "ground", options.device, options.threads, batch_size, precision, cuda)
-        turns = max(1, min(options.count // batch_size, 64))
-        alone, placed = [], []
+        alone, read, placed = [], [], []
         for turn in range(options.rounds):
-            alone.append([taken / (turns * batch_size) for taken in _alone(branch, batch_size, turns)])
+            alone.append(_alone(branch, batch_size, max(1, min(options.count // batch_size, 64))))
             if chosen:
-                out = scratch / f"{batch_size}-{turn}"
-                placed.append(
-                    [taken / options.count for taken in _place(options, model, photos, gallery, out, batch_size)]
-                )
-        speeds = [1 / seconds for seconds, _ in alone]
-        row = {"batch_size": batch_size, "precision": precision, "runs_on": branch.runs_on}
-        row |= {"session": statistics.median(speeds), "slowest": min(speeds), "fastest": max(speeds)}
-        row["core_ms"] = 1e3 * min(busy for _, busy in alone)
+                read.append(_read(options, photos, branch, batch_size))
+                placed.append(_place(options, model, photos, gallery, scratch / f"{batch_size}-{turn}", batch_size))
+        row: dict[str, Any] = {"batch_size": batch_size, "precision": precision, "runs_on": branch.runs_on}
+        row |= {"session": _median(alone), "core_ms": 1e3 * min(taken.busy for taken in alone)}
+        row |= {"slowest": 1 / max(taken.wall for taken in alone), "fastest": 1 / min(taken.wall for taken in alone)}
         if placed:
-            row["pipeline"] = 1 / statistics.median(seconds for seconds, _ in placed)
-            row["ratio"] = statistics.median(here[0] / there[0] for here, there in zip(alone, placed, strict=True))
-            row["pipeline_core_ms"] = 1e3 * min(busy for _, busy in placed)
+            row |= {"reading": _median(read), "pipeline": _median(placed)}
+            row["reading_core_ms"] = 1e3 * min(taken.busy for taken in read)
+            row["pipeline_core_ms"] = 1e3 * min(taken.busy for taken in placed)
+            turns = list(zip(alone, read, placed, strict=True))
+            row["ratio"] = statistics.median(one.wall / all_.wall for one, _, all_ in turns)
+            row["slower_ratio"] = statistics.median(max(one.wall, two.wall) / all_.wall for one, two, all_ in turns)
         rows.append(row)
     return rows
 
 
-def _alone(branch: Branch, batch_size: int, turns: int) -> tuple[float, float]:
+class Taken(NamedTuple):
+    """Seconds that one image takes: of time, and of processor time."""
+
+    wall: float
+    busy: float
+
+
+def _median(taken: list[Taken]) -> float:
+    """Return images a second."""
+    return 1 / statistics.median(one.wall for one in taken)
+
+
+def _read(options: argparse.Namespace, photos: Path, branch: Branch, batch_size: int) -> Taken:
+    """Read photos as the pipeline does, with nothing behind it."""
+    table = list_photos(photos)[:1024]
+    wall, busy = clock(lambda: list(read_photos(table, branch.card.view, batch_size, options.decoders)))
+    return Taken(wall / len(table), busy / len(table))
+
+
+def _alone(branch: Branch, batch_size: int, turns: int) -> Taken:
     view = branch.card.view
     pixels = np.random.default_rng(0).integers(0, 256, (batch_size, view.height, view.width, 3), dtype=np.uint8)
     branch.embed(pixels)
-    return clock(lambda: branch.embed(pixels), turns)
+    wall, busy = clock(lambda: branch.embed(pixels), turns)
+    return Taken(wall / (turns * batch_size), busy / (turns * batch_size))
 
 
-def _place(
-    options: argparse.Namespace, model: Path, photos: Path, gallery: Path, out: Path, batch_size: int
-) -> tuple[float, float]:
-    """Return seconds for one shard of all photos; opening model and gallery is not in the clock's."""
+def _place(options: argparse.Namespace, model: Path, photos: Path, gallery: Path, out: Path, batch_size: int) -> Taken:
+    """Place all photos as one shard; opening model and gallery is not in the clock's."""
     chosen = {"batch_size": batch_size, "provider": options.device, "threads": options.threads, "heading": "north"}
     chosen |= {"decoders": options.decoders, "shard_size": options.count}
     known = {name: value for name, value in chosen.items() if name in LocateOptions.model_fields}
@@ -86,7 +96,7 @@ def _place(
     _, busy = clock(lambda: done.append(run_shard(job, 0)))
     if done[0].errors:
         raise SystemExit(f"{done[0].errors} of {done[0].photos} photos were not placed: take others for a benchmark")
-    return done[0].seconds, busy
+    return Taken(done[0].seconds / options.count, busy / options.count)
 
 
 def torch_rows(options: argparse.Namespace, network: TwoBranch, batch_size: int) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet.data.histogram import colour_floor
+from aenet.data.histogram import colour_histograms
+from aenet.retrieval.metrics import ranks, summary
 
 
 def main() -> None:
@@ -18,7 +19,8 @@ def main() -> None:
     ground, aerial = (np.load(folder / f"{view}.npy", mmap_mode="r") for view in ("ground", "aerial"))
     print(f"{len(ground)} places, chance R@1 {100 / len(ground):.2f} %")
     for sectors in (1, 4, 16):
-        row = colour_floor(ground, aerial, sectors)
+        rank = ranks(colour_histograms(ground, sectors), colour_histograms(aerial, sectors), np.arange(len(ground)))
+        row = summary(rank, len(aerial))
         print(f"{sectors:2d} sector(s): " + ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
 
 

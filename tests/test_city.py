@@ -16,7 +16,6 @@ from aenet.data.city import rendering
 from aenet.data.city.config import CityConfig, Panorama, Places
 from aenet.data.city.dataset import generate
 from aenet.data.city.panorama import Label
-from aenet.data.histogram import colour_floor
 from aenet.data.pairs import read_pairs
 from aenet.errors import AenetError
 
@@ -137,15 +136,3 @@ def test_a_town_too_small_is_refused_with_both_numbers(tmp_path: Path) -> None:
     with pytest.raises(AenetError, match=r"has room for \d+ places 90 m apart, 14 are asked for"):
         generate(TINY.model_copy(update={"spacing_m": 90.0}), tmp_path / "town")
     assert not (tmp_path / "town").exists()
-
-
-def test_colour_floor_counts_ties_as_misses_and_finds_distinct_colours() -> None:
-    flat = np.full((8, 4, 16, 3), 90, np.uint8)
-    assert colour_floor(flat, flat)["recall_at_1"] == 0.0
-    steps = flat + 0
-    steps[...] = (np.arange(8, dtype=np.uint8) * 32)[:, None, None, None]
-    assert colour_floor(steps, steps)["recall_at_1"] == 100.0
-    halves = np.zeros((2, 4, 16, 3), np.uint8)
-    halves[0, :, :8], halves[1, :, 8:] = 255, 255  # the same colours, in other directions
-    assert colour_floor(halves, halves)["recall_at_1"] == 0.0
-    assert colour_floor(halves, halves, sectors=2)["recall_at_1"] == 100.0

@@ -18,7 +18,7 @@ from aenet.presets import set_values, use_preset
 from aenet.retrieval.evaluation import EvaluateConfig
 from aenet.study.paper import VARIANTS
 from aenet.training import TrainConfig, train
-from stages.ablate import AblateConfig
+from aenet.trials import AblateConfig
 from stages.download import DownloadConfig
 from stages.heatmaps import HeatmapsConfig
 from stages.polar_transform import PolarConfig

@@ -8,8 +8,6 @@ into that many equal slices of azimuth, each with its own histogram, so that col
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from aenet.retrieval.metrics import ranks, summary
-
 BINS = 8
 
 
@@ -25,11 +23,3 @@ def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> 
         counts = np.bincount(code.ravel(), minlength=sectors * size)
         out[index] = np.sqrt(counts / counts.sum())
     return out
-
-
-def colour_floor(
-    ground: UInt8[np.ndarray, "n h w 3"], aerial: UInt8[np.ndarray, "n h w 3"], sectors: int = 1
-) -> dict[str, float]:
-    """R@1, R@5, R@10, R@1 % (percent) and median rank of ground views against aerial views, row by row."""
-    rank = ranks(colour_histograms(ground, sectors), colour_histograms(aerial, sectors), np.arange(len(ground)))
-    return summary(rank, len(aerial))

@@ -1,0 +1,33 @@
+"""The colour histograms that a learned descriptor has to beat."""
+
+import numpy as np
+import pandas as pd
+
+from aenet.card import ViewSpec
+from aenet.data.pairs import COLUMNS
+from aenet.data.views import Views
+from aenet.retrieval.floor import colour_floor
+
+
+def r1(pixels: np.ndarray, sectors: int = 1) -> float:
+    """R@1 where each place's two views are the same picture."""
+    n, height, width, _ = pixels.shape
+    pairs = pd.DataFrame({name: [f"{row}" for row in range(n)] for name in COLUMNS})
+    pairs = pairs.assign(latitude=1e-4 * np.arange(n), longitude=0.0, aerial_latitude=0.0, aerial_longitude=0.0)
+    views = Views("test", pairs, pixels, pixels, ViewSpec(height=height, width=width, tile_size_m=70.0))
+    return colour_floor(views, sectors).values["recall_at_1"]
+
+
+def test_ties_are_misses_and_distinct_colours_are_found() -> None:
+    flat = np.full((8, 4, 16, 3), 90, np.uint8)
+    assert r1(flat) == 0.0
+    steps = flat + 0
+    steps[...] = (np.arange(8, dtype=np.uint8) * 32)[:, None, None, None]
+    assert r1(steps) == 100.0
+
+
+def test_sectors_tell_the_same_colours_in_other_directions_apart() -> None:
+    halves = np.zeros((2, 4, 16, 3), np.uint8)
+    halves[0, :, :8], halves[1, :, 8:] = 255, 255
+    assert r1(halves) == 0.0
+    assert r1(halves, sectors=2) == 100.0

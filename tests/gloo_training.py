@@ -24,11 +24,12 @@ from aenet.params import read_section  # noqa: E402
 from aenet.training import TrainConfig, train  # noqa: E402
 
 EPOCHS = 9
-# The town's; one with a scale of its own to learn; one of descriptors that are not normalised.
+# The town's; one with a scale of its own to learn; one of descriptors that are not normalised; one that turns views.
 LOSSES: dict[str, Any] = {
     "mhnw": Mhnw(kind="mhnw"),
     "infonce": InfoNCE(kind="infonce"),
     "hertl": Hertl(kind="hertl"),
+    "unknown heading": Mhnw(kind="mhnw", heading="unknown"),
 }
 PAIRS = 93  # of four batches of 24 the last has 21: ten for one process, eleven for the other
 
@@ -68,7 +69,7 @@ def first_gradient(config: TrainConfig, shared_norm: bool = False) -> dict[str, 
     processes = engine.processes
     ahead = batches(
         views, np.arange(PAIRS), config.batch_size, config.augment, config.seed, 0,
-        rank=processes.rank, world=processes.world,
+        rank=processes.rank, world=processes.world, columns=engine.loss.columns,
     )  # fmt: skip
     found = compute_gradient(engine, [next(ahead)])
     processes.average_gradients(list(engine.loss.parameters()))

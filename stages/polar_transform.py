@@ -7,7 +7,7 @@ from pydantic import Field
 from aenet.artifacts import folder_digest, verify_folder
 from aenet.card import ViewSpec
 from aenet.data.masks import pack_masks
-from aenet.data.views import pack
+from aenet.data.packing import pack
 from aenet.params import Config, read_section
 from aenet.progress import progress
 from stages.paths import Paths

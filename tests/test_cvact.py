@@ -14,8 +14,8 @@ from scipy.io import loadmat, savemat
 from aenet.artifacts import read_manifest
 from aenet.card import ViewSpec
 from aenet.data.cvact import CvactConfig
+from aenet.data.packing import pack
 from aenet.data.pairs import image_root, read_pairs
-from aenet.data.views import pack
 from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from stages.download import ingest

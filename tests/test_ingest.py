@@ -14,8 +14,9 @@ from aenet import images
 from aenet.artifacts import sha256_file, verify_folder
 from aenet.card import ViewSpec
 from aenet.data.own import OwnConfig
+from aenet.data.packing import pack
 from aenet.data.pairs import image_root, read_pairs
-from aenet.data.views import open_views, pack
+from aenet.data.views import open_views
 from aenet.errors import AenetError
 from aenet.progress import progress
 from stages.download import ingest

@@ -11,7 +11,8 @@ from aenet.data.city.config import CityConfig, Panorama, Places
 from aenet.data.city.dataset import generate
 from aenet.data.city.panorama import Label
 from aenet.data.masks import label_view, open_masks, pack_masks, visible_view
-from aenet.data.views import aerial_view, ground_view, open_views, pack
+from aenet.data.packing import pack
+from aenet.data.views import aerial_view, ground_view, open_views
 from aenet.errors import AenetError, CorruptArtifact
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=70.0)

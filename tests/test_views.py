@@ -11,8 +11,9 @@ import pytest
 from aenet import images
 from aenet.artifacts import verify_folder, write_manifest
 from aenet.card import ViewSpec
+from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.data.views import aerial_view, ground_view, open_views, pack
+from aenet.data.views import aerial_view, ground_view, open_views
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.polar import polar_transform
 from aenet.serving.photos.reading import read_photo

@@ -12,8 +12,8 @@ from serving.world import World
 from aenet.artifacts import write_manifest
 from aenet.card import ViewSpec
 from aenet.cli import main
+from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.data.views import pack
 from aenet.images import encode_jpeg
 from aenet.serving.jobs.record import read_record
 from aenet.serving.sessions.cudaoptions import CudaOptions

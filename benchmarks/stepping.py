@@ -1,6 +1,6 @@
 """What `benchmarks/training.py` times in a process of its own: one way of computing, alone and behind the loader.
 
-Started as `python -m benchmarks.stepping JSON`; the last line of its output is JSON too. A process for each way, so
+Started as `python benchmarks/stepping.py JSON`; the last line of its output is JSON too. A process for each way, so
 that each has its own peak of memory.
 """
 
@@ -15,29 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from loading import AUGMENT
+from ways import build_step
 
-from aenet.data.augment import AugmentConfig
 from aenet.data.batches import Batch, batches, derive_seed
 from aenet.data.views import Views, open_views
-from aenet.nn.attention import Triplet
-from aenet.nn.backbones import BackboneConfig
-from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.nn.heads import Flatten
-from aenet.nn.losses import Mhnw, build_loss
-
-# Name -> (bfloat16, layout of pixels and weights, torch.compile).
-WAYS = {
-    "fp32 NCHW": (False, "nchw", False),
-    "fp32": (False, "pixels", False),
-    "fp32 channels_last": (False, "all", False),
-    "bf16": (True, "pixels", False),
-    "bf16 channels_last": (True, "all", False),
-    "fp32 channels_last compile": (False, "all", True),
-    "bf16 channels_last compile": (True, "all", True),
-}
-AUGMENT = AugmentConfig(roll=True, flip=True, colour=0.1)
+from aenet.engine.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -68,10 +51,11 @@ class Speed:
 
 def measure(task: Task) -> Speed:
     """Train on the packed views, for the clock alone."""
+    keep_freed_memory()  # as a training does
     torch.set_num_threads(task.threads)
     torch.manual_seed(0)
     device, views = torch.device(task.device), open_views(Path(task.views), "train")
-    step, flop = _step(task, device)
+    step, flop = build_step(task.way, task.backbone, device)
     stream = _endless(views, task.batch_size, device)
     with closing(stream):
         fixed = next(stream)
@@ -86,43 +70,6 @@ def measure(task: Task) -> Speed:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cuda = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
     return Speed(max(alone), max(behind), peak, cuda, max(busy), flop_per_pair)
-
-
-def _step(task: Task, device: torch.device) -> tuple[Callable[[Batch], None], Callable[[Batch], float]]:
-    """Return one training step of a batch, and what counts its floating-point operations."""
-    half, layout, compiled = WAYS[task.way]
-    network = TwoBranch(
-        ModelConfig(
-            backbone=BackboneConfig(name=task.backbone, weights="random"),
-            attention=Triplet(kind="triplet"),
-            head=Flatten(kind="flatten"),
-        )
-    ).to(device)
-    if layout == "nchw":  # views are NHWC, and a network takes them so; most code copies them to NCHW first
-        for branch in (network.ground, network.aerial):
-            branch.backbone.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
-    if layout == "all":
-        network = network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    loss = build_loss(Mhnw(kind="mhnw")).to(device)
-    forward = torch.compile(network) if compiled else network
-
-    def value(run: Callable[..., tuple[Tensor, Tensor]], batch: Batch) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            ground, aerial = run(batch.ground, batch.aerial)
-        return torch.as_tensor(loss(ground, aerial))
-
-    def step(batch: Batch) -> None:
-        optimizer.zero_grad()
-        value(forward, batch).backward()  # type: ignore[no-untyped-call]  # torch's
-        optimizer.step()
-
-    def flop(batch: Batch) -> float:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            value(network, batch)
-        return float(3 * counter.get_total_flops())  # the backward pass twice the forward: the usual count
-
-    return step, flop
 
 
 def _endless(views: Views, batch_size: int, device: torch.device) -> Generator[Batch, None, None]:

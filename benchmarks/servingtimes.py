@@ -88,10 +88,12 @@ def _alone(branch: Branch, batch_size: int, turns: int) -> Taken:
 
 def _place(options: argparse.Namespace, model: Path, photos: Path, gallery: Path, out: Path, batch_size: int) -> Taken:
     """Place all photos as one shard; opening model and gallery is not in the clock's."""
-    chosen = {"batch_size": batch_size, "provider": options.device, "threads": options.threads, "heading": "north"}
-    chosen |= {"decoders": options.decoders, "shard_size": options.count}
-    known = {name: value for name, value in chosen.items() if name in LocateOptions.model_fields}
-    job = plan(photos, gallery, model, out, LocateOptions.model_validate(known))
+    cuda = CudaOptions(tf32=options.tf32, graphs=options.graphs, tensorrt=options.tensorrt)
+    chosen = LocateOptions(
+        batch_size=batch_size, provider=options.device, threads=options.threads, decoders=options.decoders,
+        heading="north", shard_size=options.count, cuda=cuda,
+    )  # fmt: skip
+    job = plan(photos, gallery, model, out, chosen)
     done: list[ShardResult] = []
     _, busy = clock(lambda: done.append(run_shard(job, 0)))
     if done[0].errors:

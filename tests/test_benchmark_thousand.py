@@ -1,5 +1,6 @@
 """`benchmarks/thousand.py` on a small town: its photos are held out and truly turned, and its figures are the jobs'."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from aenet.data.city.materials import Scene
 from aenet.data.city.panorama import render_panorama
 from aenet.data.city.places import districts
 from aenet.data.city.town import raise_town
+from aenet.errors import AenetError
 from aenet.serving.jobs.table import read_places
 
 COUNT = 20  # more than twice the town's own test places
@@ -35,18 +37,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     generate(TOWN, folder / "data" / "raw")
     world.make_model(folder / "models" / "onnx")
-    ran = _run(folder)
+    script = str(ROOT / "benchmarks" / "thousand.py")
+    words = ["--folder", folder, "--count", COUNT, "--spacing", "20m", "--provider", "cpu", "--threads", 1]
+    ran = subprocess.run(
+        [sys.executable, script, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     (folder / "said.md").write_text(ran.stdout)
     return folder
-
-
-def _run(folder: Path) -> "subprocess.CompletedProcess[str]":
-    script = str(ROOT / "benchmarks" / "thousand.py")
-    words = ["--folder", folder, "--count", COUNT, "--spacing", "20m", "--provider", "cpu", "--threads", 1]
-    return subprocess.run(
-        [sys.executable, script, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
 
 
 def test_photos_are_of_the_test_district_and_look_where_the_table_says(folder: Path) -> None:
@@ -82,8 +80,12 @@ def test_figures_are_those_of_the_jobs(folder: Path) -> None:
     assert "heading" in said.lower() and f"# {COUNT} town photos" in said
 
 
-def test_a_second_run_takes_no_photo_again(folder: Path) -> None:
-    taken = {path.name: path.stat().st_mtime_ns for path in (folder / "demo" / "thousand" / "photos").iterdir()}
-    ran = _run(folder)
-    assert ran.returncode == 0 and ran.stdout == (folder / "said.md").read_text()
-    assert {path.name: path.stat().st_mtime_ns for path in (folder / "demo" / "thousand" / "photos").iterdir()} == taken
+def test_photos_once_taken_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    photograph = importlib.import_module("townphotos").photograph
+    photos = folder / "demo" / "thousand" / "photos"
+    taken = {path.name: path.stat().st_mtime_ns for path in photos.iterdir()}
+    assert photograph(folder / "data" / "raw", photos, COUNT) == photos / "photos.csv"
+    assert {path.name: path.stat().st_mtime_ns for path in photos.iterdir()} == taken
+    with pytest.raises(AenetError, match="no town's data set"):
+        photograph(photos, folder / "others", COUNT)

@@ -13,8 +13,8 @@ from aenet.data.city.houses import rectangle
 from aenet.data.city.layers import Kind, Layers
 from aenet.data.city.light import SUNS, hillshade
 from aenet.data.city.noise import smooth_noise, wrapped_noise
-from aenet.data.city.plants import Species
 from aenet.data.city.rasters import Rasters
+from aenet.data.city.trees import Species
 
 # Crown colours in summer, by species: a dark and a light one.
 CROWNS = {

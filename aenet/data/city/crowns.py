@@ -9,7 +9,7 @@ from aenet.data.city.config import CityConfig
 from aenet.data.city.layers import Kind, window
 from aenet.data.city.noise import Rng, smooth_noise
 from aenet.data.city.plan import Plan
-from aenet.data.city.plants import Species
+from aenet.data.city.trees import Species
 
 
 def _crowns(rng: Rng) -> list[list[Float32[np.ndarray, "s s"]]]:

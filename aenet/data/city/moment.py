@@ -9,7 +9,7 @@ from aenet.data.city.aerial import CROWNS, crown_palette
 from aenet.data.city.layers import Kind
 from aenet.data.city.light import SUNS, Sun
 from aenet.data.city.noise import Rng
-from aenet.data.city.plants import Species
+from aenet.data.city.trees import Species
 
 _AUTUMN = dict(CROWNS) | {
     Species.ROUND: ((150, 62, 34), (214, 160, 58)), Species.OAK: ((112, 82, 42), (164, 126, 62)),

@@ -12,8 +12,9 @@ from aenet.data.city.march import Seen, march
 from aenet.data.city.materials import Scene, paint_land, paint_leaves
 from aenet.data.city.moment import Moment, draw_moment
 from aenet.data.city.noise import Rng
+from aenet.data.city.screen import Screen
 from aenet.data.city.sky import paint_sky
-from aenet.data.city.transients import Screen, paint_transients
+from aenet.data.city.transients import paint_transients
 
 
 class Label(IntEnum):

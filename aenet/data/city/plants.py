@@ -1,6 +1,5 @@
 """Trees: avenues, woods, orchards, parks, gardens, river banks; hedges around gardens and fields."""
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -10,22 +9,8 @@ from aenet.data.city.buildings import Built
 from aenet.data.city.hedges import Hedge, garden_hedges, parapets
 from aenet.data.city.noise import Rng
 from aenet.data.city.roads import Network, RoadKind
+from aenet.data.city.trees import TREE, Planter, Species
 from aenet.data.city.zones import Use, Zones
-
-
-class Species(IntEnum):
-    """What a tree looks like and what autumn does to it."""
-
-    ROUND = 0  # lime, maple: turns yellow to red
-    OAK = 1  # broad: turns brown
-    CONIFER = 2  # keeps its colour
-    POPLAR = 3  # tall and narrow
-    SHRUB = 4
-
-
-TREE = np.dtype(
-    [("x", "f4"), ("y", "f4"), ("radius", "f4"), ("height", "f4"), ("base", "f4"), ("species", "i4"), ("tone", "f4")]
-)
 
 
 class Plants(NamedTuple):
@@ -35,37 +20,9 @@ class Plants(NamedTuple):
     hedges: list[Hedge]
 
 
-class _Planter:
-    def __init__(self, rng: Rng, zones: Zones, built: Built) -> None:
-        self.rng, self.zones, self.taken = rng, zones, built.taken
-        self.rows: list[np.ndarray] = []
-
-    def plant(self, xy: Float64[np.ndarray, "n 2"], species: Species, size: float, spread: float = 0.25) -> None:
-        """Plant those of the points that are free; size is the mean crown radius in metres."""
-        rng = self.rng
-        height, width = self.taken.shape
-        jitter = rng.normal(0, 1, (len(xy), 3))
-        inside = np.all((xy > 3) & (xy < [width - 3, height - 3]), axis=1)
-        cells = np.clip(xy, 0, [width - 1, height - 1]).astype(int)
-        keep = inside & ~self.taken[cells[:, 1], cells[:, 0]]
-        rows = np.zeros(int(keep.sum()), TREE)
-        radius = size * np.clip(1 + spread * jitter[keep, 0], 0.5, 1.7)
-        tall = {Species.ROUND: 2.2, Species.OAK: 1.9, Species.CONIFER: 4.2, Species.POPLAR: 6.5, Species.SHRUB: 1.3}[
-            species
-        ]
-        rows["x"], rows["y"] = xy[keep, 0], xy[keep, 1]
-        rows["radius"], rows["height"] = radius, np.clip(radius * tall * (1 + 0.12 * jitter[keep, 1]), 0.8, 24)
-        share = {Species.ROUND: 0.3, Species.OAK: 0.28, Species.CONIFER: 0.1, Species.POPLAR: 0.12, Species.SHRUB: 0.0}[
-            species
-        ]
-        rows["base"] = np.where(rows["height"] > 3, np.maximum(rows["height"] * share, 1.2), 0.0)
-        rows["species"], rows["tone"] = int(species), np.clip(0.5 + 0.22 * jitter[keep, 2], 0, 1)
-        self.rows.append(rows)
-
-
 def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
     """Trees and hedges wherever the land use asks for them and nothing is built."""
-    planter = _Planter(rng, zones, built)
+    planter = Planter(rng, zones, built)
     _avenues(planter, network)
     for block in np.flatnonzero(zones.block_area > 60):
         _block(planter, int(block))
@@ -75,7 +32,7 @@ def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
     return Plants(trees, hedges)
 
 
-def _avenues(planter: _Planter, network: Network) -> None:
+def _avenues(planter: Planter, network: Network) -> None:
     rng = planter.rng
     for road in network.roads:
         if (
@@ -96,7 +53,7 @@ def _avenues(planter: _Planter, network: Network) -> None:
             planter.plant(xy[rng.random(len(xy)) < 0.88], species, size, 0.12)
 
 
-def _scatter(planter: _Planter, block: int, spacing: float, share: float) -> Float64[np.ndarray, "n 2"]:
+def _scatter(planter: Planter, block: int, spacing: float, share: float) -> Float64[np.ndarray, "n 2"]:
     """Jittered grid points inside a block; `share` of them kept."""
     rng, zones = planter.rng, planter.zones
     half = 1.6 * np.sqrt(zones.block_area[block]) + spacing
@@ -110,7 +67,7 @@ def _scatter(planter: _Planter, block: int, spacing: float, share: float) -> Flo
     return np.asarray(xy[zones.block[xy[:, 1].astype(int), xy[:, 0].astype(int)] == block])
 
 
-def _block(planter: _Planter, block: int) -> None:
+def _block(planter: Planter, block: int) -> None:
     rng, use = planter.rng, Use(planter.zones.block_use[block])
     if use is Use.WOOD:
         conifer = rng.random() < 0.45
@@ -138,7 +95,7 @@ def _block(planter: _Planter, block: int) -> None:
         planter.plant(_scatter(planter, block, 16.0, 0.15), Species(int(rng.choice([0, 2, 3]))), 1.8)
 
 
-def _orchard(planter: _Planter, block: int) -> None:
+def _orchard(planter: Planter, block: int) -> None:
     zones, rng = planter.zones, planter.rng
     angle, half = zones.parcel_angle[block * 8], 1.6 * np.sqrt(zones.block_area[block])
     grid = np.stack(np.meshgrid(np.arange(-half, half, 4.6), np.arange(-half, half, 5.8)), axis=-1).reshape(-1, 2)
@@ -150,7 +107,7 @@ def _orchard(planter: _Planter, block: int) -> None:
     planter.plant(xy[rng.random(len(xy)) < 0.93], Species.ROUND, 1.5, 0.1)
 
 
-def _banks(planter: _Planter, network: Network) -> None:
+def _banks(planter: Planter, network: Network) -> None:
     rng = planter.rng
     step = np.gradient(network.river, axis=0)
     normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.hypot(*step.T)[:, None]

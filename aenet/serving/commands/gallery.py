@@ -149,7 +149,11 @@ def gallery_index(
     ] = 0.7,
     threads: Threads = 0,
 ) -> None:
-    """Index a gallery: worth it above a million tiles; `aenet locate` uses it and searches later shards exactly."""
+    """Index a gallery: worth it above a million tiles.
+
+    `aenet locate` then looks up photos of the whole horizon, of known heading or not. It compares photos of a part of
+    it, photos with a prior, and tiles added later one by one as before.
+    """
     from aenet.progress import progress
     from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index
 

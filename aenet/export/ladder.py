@@ -108,7 +108,7 @@ def ladder_lines(report: dict[str, Any]) -> list[str]:
     """Return the table as text; the chosen compression is marked."""
     lines = [
         f"what smaller descriptors cost: {report['photos']} validation photos among {report['tiles']:,} tiles; "
-        f"GB a km2 with a tile every {report['spacing_m']:g} m",
+        f"GB a km2 with a tile every {report['spacing_m']:g} m; * what is exported",
         f"  {'':26}{'bytes a tile':>14}{'GB a km2':>10}{'R@1':>8}{'R@5':>8}{'R@10':>8}",
     ]
     for name, row in report["choices"].items():

@@ -22,8 +22,9 @@ from roofline import Peak, bound, layers, peak
 from servingreport import report
 from servingtimes import sessions, torch_rows
 
-from aenet.card import HALF
+from aenet.card import HALF, read_card
 from aenet.cores import usable_cores
+from aenet.serving.galleries.gallery import Gallery
 
 SMALL, LARGE = "test_efficientnet", "tf_efficientnetv2_s"
 _TOWN = {"height": 64, "batch_sizes": (8, 32), "count": 512, "spacing_m": 15.0}
@@ -102,6 +103,7 @@ def _measure(options: argparse.Namespace, town: Path, scratch: Path) -> dict[str
     result: dict[str, Any] = {key: str(value) for key, value in vars(options).items() if isinstance(value, Path)}
     result |= {key: value for key, value in vars(options).items() if key not in result and key != "write"}
     result |= {"photo_bytes": size, "sessions": [], "torch": []}
+    result["tiles"] = len(Gallery.open(gallery, read_card(model), full=False).tiles)
     for batch_size in options.batch_sizes:
         result["sessions"] += sessions(options, model, photos, gallery, scratch, batch_size)
         if network is not None:

@@ -66,7 +66,7 @@ def multiply(source: Path, folder: Path, count: int) -> int:
     return sum(path.stat().st_size for path in folder.iterdir()) // count
 
 
-def make_gallery(source: Path, folder: Path, model: Path, provider: str, spacing_m: float) -> int:
-    """Build a gallery of the town's map; return the number of its tiles."""
+def make_gallery(source: Path, folder: Path, model: Path, provider: str, spacing_m: float) -> None:
+    """Build a gallery of the town's map."""
     options = GalleryOptions.model_validate({"spacing_m": spacing_m, "provider": provider, "threads": usable_cores()})
-    return build_gallery(source / "town.tif", folder, model, options).manifest.tiles
+    build_gallery(source / "town.tif", folder, model, options)

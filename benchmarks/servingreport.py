@@ -32,7 +32,8 @@ def _case(case: dict[str, Any]) -> list[str]:
         f"## {case['backbone'] if not case['model'] else network}",
         "",
         f"Ground branch of {network}: {case['operations'] / 1e9:.2f} G operations an image; {activations}. "
-        f"{case['count']} photos {photos}, {case['photo_bytes'] / 1e3:.0f} kB each; {case['rounds']} rounds; "
+        f"{case['count']} photos {photos}, {case['photo_bytes'] / 1e3:.0f} kB each, sought among "
+        f"{case['tiles']:,} tiles; {case['rounds']} rounds; "
         f"{case['threads']} thread(s) for a session on the CPU, {case['decoders']} decoder(s).",
         "",
         "| session | batch | precision | session alone | slowest - fastest | share of roofline | reading alone "

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from aenet import artifacts
 from aenet.artifacts import (
     MANIFEST,
     atomic_folder,
@@ -208,3 +209,15 @@ def test_a_manifest_further_down_is_a_file_like_any_other(tmp_path: Path) -> Non
     (tmp_path / "all" / "inner" / MANIFEST).write_text("[]")
     with pytest.raises(CorruptArtifact, match=r"inner/manifest\.json"):
         verify_folder(tmp_path / "all")
+
+
+def test_all_is_on_the_disk_before_the_folder_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a loss of power the finished name must not stand over files, or names of files, that never arrived."""
+    synced: list[str] = []
+    monkeypatch.setattr(artifacts, "sync", lambda path: synced.append(path.name))
+    with atomic_folder(tmp_path / "town") as folder:
+        (folder / "ground").mkdir()
+        for index in range(40):
+            (folder / "ground" / f"{index}.jpg").write_bytes(b"x")
+    assert sorted(synced[:-1]) == sorted([*(f"{index}.jpg" for index in range(40)), "ground"])
+    assert synced[-1] == tmp_path.name, "the new name itself"

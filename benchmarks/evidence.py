@@ -1,13 +1,12 @@
 """Keep what a benchmark printed: the command, the day, the machine, then its lines."""
 
 import os
-import platform
 import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aenet.cores import usable_cores
+from hardware import processor
 
 
 def keep(path: Path | None, lines: list[str]) -> None:
@@ -23,11 +22,3 @@ def keep(path: Path | None, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:  # one write: several may append at once
         stream.write("\n".join([*head, *lines]) + "\n\n")
-
-
-def processor() -> str:
-    """Return the processor's name and how many of its cores this process may use."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{model} {usable_cores()} cores"

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from aenet.cores import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
@@ -16,7 +14,11 @@ RESULTS = Path(__file__).parent / "results"
 
 def device_name(device: str) -> str:
     """Return the name of the GPU for 'cuda', else of the processor and its usable cores."""
-    return torch.cuda.get_device_name() if device == "cuda" else processor()
+    if device != "cuda":
+        return processor()
+    import torch  # seconds, which benchmarks that start others by the dozen need not wait
+
+    return torch.cuda.get_device_name()
 
 
 def processor() -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from evidence import processor
+from hardware import RESULTS, processor
 from indexmemory import Peak
 from indexqueries import plant, turn
 
@@ -55,7 +55,7 @@ def main() -> None:
     if given.write:
         words = re.findall(r"[a-z0-9]+", processor().lower())
         name = f"index-{'-'.join(words)}-{datetime.now(UTC):%Y-%m-%d}.md"
-        (Path(__file__).parent / "results" / name).write_text(text)
+        (RESULTS / name).write_text(text, encoding="utf-8")
 
 
 def _run(given: argparse.Namespace, folder: Path) -> list[str]:

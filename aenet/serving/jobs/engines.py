@@ -5,6 +5,7 @@ stands is not computed again, and two workers never compute the same one (`locks
 the job's folders under the same paths.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,8 @@ def _dask(address: str | None, workers: int) -> Iterator[Any]:
                 processes=True,
                 dashboard_address=None,
                 host="127.0.0.1",
+                # A cluster that ends amid its work prints tracebacks of its own; what the user is to know is raised.
+                silence_logs=logging.CRITICAL,
             )
         client = distributed.Client(cluster or address, timeout=ANSWER_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:

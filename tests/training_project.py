@@ -22,7 +22,7 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, **changes: object) -> P
     yaml.dump({"stages": {"train": stage}}, folder / "dvc.yaml")
     view = {"height": 32, "width": 128, "tile_size_m": 70.0}
     with atomic_folder(folder / "data/views", {"view": view}) as out:
-        for split, pairs in (("train", 48), ("val", 16)):
+        for split, pairs in (("train", 48), ("val", 16), ("test", 16)):
             views = make_views(pairs, 32, 128, pairs)
             (out / split).mkdir()
             np.save(out / split / "ground.npy", views.ground)

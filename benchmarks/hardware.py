@@ -29,10 +29,15 @@ def processor() -> str:
     return f"{model} {usable_cores()} cores"
 
 
-def write_results(kind: str, result: dict[str, Any], text: str) -> None:
-    """Keep a benchmark's Markdown, and the numbers behind it as JSON, under its kind, `result['hardware']` and day."""
+def results_file(kind: str, hardware: str) -> Path:
+    """Return where a benchmark's Markdown is kept: under its kind, the hardware and the day."""
     RESULTS.mkdir(exist_ok=True)
-    words = "-".join(re.findall(r"[\w.]+", result["hardware"].lower()))
-    name = f"{kind}-{words}-{datetime.now(UTC):%Y-%m-%d}"
-    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    words = "-".join(re.findall(r"[\w.]+", hardware.lower()))
+    return RESULTS / f"{kind}-{words}-{datetime.now(UTC):%Y-%m-%d}.md"
+
+
+def write_results(kind: str, result: dict[str, Any], text: str) -> None:
+    """Keep a benchmark's Markdown, and the numbers behind it as JSON beside it."""
+    file = results_file(kind, result["hardware"])
+    file.write_text(text, encoding="utf-8")
+    file.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -2,22 +2,20 @@
 
 Random unit descriptors with one planted neighbour per query (cosine `--cosine`): random directions have no clusters,
 so this is the hardest case for any index that sorts tiles into lists; `--decay 1` makes them crowd in few directions,
-which is the hard case for codes. Prints the seconds a build takes, the memory of
-each step, queries a second, and how often the planted neighbour is found, beside exact search in the same run; and
-the same for queries of unknown heading, whose descriptors are maps of `--columns` columns that were turned.
+which is the hard case for codes. Prints the seconds a build takes, the memory of each step, queries a second, and how
+often the planted neighbour is found, beside exact search in the same run; and the same for queries of unknown heading,
+whose descriptors are maps of `--columns` columns that were turned.
 """
 
 import argparse
-import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import faiss
 import numpy as np
-from hardware import RESULTS, processor
+from hardware import processor, results_file
 from indexmemory import Peak
 from indexqueries import plant, turn
 
@@ -53,9 +51,8 @@ def main() -> None:
         text = "\n".join(_run(given, Path(folder))) + "\n"
     print(text)
     if given.write:
-        words = re.findall(r"[a-z0-9]+", processor().lower())
-        name = f"index-{'-'.join(words)}-{datetime.now(UTC):%Y-%m-%d}.md"
-        (RESULTS / name).write_text(text, encoding="utf-8")
+        kind = f"index-decay-{given.decay:g}" if given.decay else "index"
+        results_file(kind, processor()).write_text(text, encoding="utf-8")
 
 
 def _run(given: argparse.Namespace, folder: Path) -> list[str]:

@@ -28,7 +28,7 @@ from aenet.serving.galleries.gallery import Gallery
 
 SMALL, LARGE = "test_efficientnet", "tf_efficientnetv2_s"
 _TOWN = {"height": 64, "batch_sizes": (8, 32), "count": 512, "spacing_m": 15.0}
-_SLOW = {"height": 128, "batch_sizes": (8,), "count": 64, "spacing_m": 30.0}  # about ten images a second on two cores
+_SLOW = {"height": 128, "batch_sizes": (8,), "count": 256, "spacing_m": 30.0}  # a shard of the default size
 _CUDA = {"height": 128, "batch_sizes": (32, 128, 256), "count": 8192, "spacing_m": 15.0}
 
 

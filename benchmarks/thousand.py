@@ -4,7 +4,7 @@ Takes a project's folder in which the pipeline has run on the town (models/onnx,
 district anew, turned to random headings, builds the gallery from the town's GeoTIFF with `aenet gallery build` and
 places the photos with `aenet locate --heading unknown`, once as they are and once with `--refine`. Prints recall beside
 the grid's floor, median error, heading error, calibration and risk against coverage; all of it is in the reports too.
-`--write` keeps it as benchmarks/results/thousand-<hardware>-<date>.md.
+`--write` keeps it as benchmarks/results/thousand-<spacing>-<hardware>-<date>.md.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evidence import processor
+from hardware import processor, results_file
 from placedtables import confidence, headings, recall
 from townphotos import photograph
 
@@ -44,9 +44,7 @@ def main() -> None:
         raise SystemExit(2) from None
     sys.stdout.write(said)
     if given.write:
-        hardware = "-".join(re.findall(r"[\w.]+", _hardware(out / "places").lower()))
-        file = Path(__file__).parent / "results" / f"thousand-{hardware}-{datetime.now(UTC):%Y-%m-%d}.md"
-        file.parent.mkdir(exist_ok=True)
+        file = results_file(f"thousand-{given.spacing}", _hardware(out / "places"))
         file.write_text(said, encoding="utf-8")
 
 

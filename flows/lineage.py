@@ -30,6 +30,7 @@ class Lineage(Config):
         model_run: id of the MLflow run that registered it.
         training: key of the training that made it.
         gallery: digest of the gallery's manifest, which holds the digests of all else.
+        asked: how the photos were taken and where they were sought; scores of jobs asked otherwise are others.
         code: commit; empty where there is no repository.
         changed: whether files of that commit were edited.
     """
@@ -40,6 +41,7 @@ class Lineage(Config):
     training: str
     gallery: str
     gallery_folder: str
+    asked: str
     code: str
     changed: bool
 
@@ -62,6 +64,7 @@ def trace(job: Job, model: Model) -> Lineage:
         training=model.training,
         gallery=sha256_file(job.gallery / MANIFEST),
         gallery_folder=str(job.gallery),
+        asked=job.options.model_dump_json(include={"photos", "heading", "phases", "prior"}),
         code=source.get("mlflow.source.git.commit", ""),
         changed=source.get("aenet.git_dirty") == "true",
     )
@@ -77,7 +80,7 @@ def record_inputs(run: Run, job: Job, lineage: Lineage) -> None:
 
 
 def drift_of(job: Job, lineage: Lineage) -> list[Drift]:
-    """Compare a finished job with the one before it: of the same model and gallery, in the folder beside it.
+    """Compare a finished job with the one before it: in a folder beside it, of the same model and gallery, asked alike.
 
     Empty if there is none.
     """
@@ -106,4 +109,4 @@ def _same(file: Path, lineage: Lineage) -> bool:
         other = Lineage.model_validate_json(file.read_bytes())
     except ValueError:  # of an older version: nothing to compare with
         return False
-    return (other.model, other.gallery) == (lineage.model, lineage.gallery)
+    return (other.model, other.gallery, other.asked) == (lineage.model, lineage.gallery, lineage.asked)

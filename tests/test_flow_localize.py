@@ -149,6 +149,8 @@ def test_a_cluster_gives_the_places_of_this_machine(project: Path) -> None:
     assert state.is_completed(), state.message
     here, there = (pd.read_csv(project / "jobs" / name / "places.csv") for name in ("here", "there"))
     pd.testing.assert_frame_equal(here, there)
+    turned = localize(**given | {"options": {**CPU, "heading": "unknown"}}, out="jobs/turned", return_state=True)
+    assert "chance" not in str(turned.message), "asked otherwise, scores are others without any drift"
     done = [line.split()[1] for line in log_of(project / "jobs" / "there") if line.startswith("done")]
     assert sorted(done) == ["00000", "00001", "00002"]
     for file in (project / "photos").iterdir():  # the sky fell: nothing looks like the map any more
@@ -157,7 +159,8 @@ def test_a_cluster_gives_the_places_of_this_machine(project: Path) -> None:
     assert "more than chance" in str(state.message)
     sync_all(project)
     # The same photos, gallery and model on another engine are the same run.
-    assert sorted(run.data.metrics["drift/score"] for run in runs_of(project, "localize")) == [0.0, 1.0]
+    drifts = [run.data.metrics.get("drift/score", -1.0) for run in runs_of(project, "localize")]
+    assert sorted(drifts) == [-1.0, 0.0, 1.0]
 
 
 def log_of(out: Path) -> list[str]:

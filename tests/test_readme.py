@@ -78,6 +78,23 @@ def test_the_study_is_the_committed_one(line: str, variant: str) -> None:
     assert (mean, spread) == pytest.approx((table.loc[variant, "R@1"], table.loc[variant, "R@1 spread"]), abs=0.051)
 
 
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("[1,000 photos", r"within 25 m \| ([0-9.]+)%"),
+        ("[the same](benchmarks", r"within 25 m \| ([0-9.]+)%"),
+        ("[a million descriptors]", r"Build: ([0-9.]+) s"),
+        ("photos placed, of what", r"\(2 threads\) \| 8 \|.* ([0-9]+)[0-9.]*% \| [0-9.]+% \|\n"),
+    ],
+)
+def test_the_benchmarks_are_the_committed_ones(label: str, found: str) -> None:
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| {label}")]
+    (file,) = re.findall(r"\]\((benchmarks/[^)]+)\)", row)
+    (promised,) = re.findall(r"\| ([0-9.]+) (?:%|s) \|$", row)
+    measured = re.findall(found, (ROOT / file).read_text(encoding="utf-8"))
+    assert promised == measured[-1 if "photos placed" in label else 0]
+
+
 def test_the_demo_takes_the_promised_minutes() -> None:
     """What it took when the reports were made, on two cores; eight minutes are the most it may take."""
     (minutes,) = re.findall(r"then about (\d+) minutes", README)

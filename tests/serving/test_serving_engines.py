@@ -1,11 +1,11 @@
 """The same places from every engine, whatever happens to its workers."""
 
 import os
-import shutil
 import signal
 import threading
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +14,13 @@ from serving.world import World
 
 from aenet.errors import AenetError
 from aenet.locks import hold
+from aenet.serving.jobs.engines import Engine
 from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shards
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=2, thumbnails=0)
+RAY = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
+CLUSTERS = pytest.mark.parametrize("engine", ["dask", pytest.param("ray", marks=RAY)])
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +31,25 @@ def expected(small_world: World, tmp_path_factory: pytest.TempPathFactory) -> pd
     return read_places(out / "places.parquet")
 
 
-def test_dask_gives_the_places_of_the_local_engine(small: World, expected: pd.DataFrame, tmp_path: Path) -> None:
-    summary = locate(small.photos, small.gallery, small.model, tmp_path / "out", OPTIONS, engine="dask", workers=2)
+@CLUSTERS
+def test_a_cluster_gives_the_places_of_the_local_engine(
+    small: World, expected: pd.DataFrame, tmp_path: Path, engine: Engine
+) -> None:
+    summary = locate(small.photos, small.gallery, small.model, tmp_path / "out", OPTIONS, engine=engine, workers=2)
     assert summary.photos == len(expected)
     pd.testing.assert_frame_equal(read_places(tmp_path / "out" / "places.parquet"), expected)
 
 
-def test_a_killed_worker_costs_nothing_but_its_shard(small: World, expected: pd.DataFrame, tmp_path: Path) -> None:
+@CLUSTERS
+def test_a_killed_worker_costs_nothing_but_its_shard(
+    small: World, expected: pd.DataFrame, tmp_path: Path, engine: Engine
+) -> None:
     """A worker dies while it works; another takes its shard, and no finished one is computed again."""
     job = plan(small.photos, small.gallery, small.model, tmp_path / "out", OPTIONS)
     killed: list[int] = []
     watcher = threading.Thread(target=_kill_the_first_worker, args=(job.out / "shards" / "computed.log", killed))
     watcher.start()
-    results = list(run_shards(job, "dask", workers=2))
+    results = list(run_shards(job, engine, workers=2))
     watcher.join()
     assert killed and sorted(result.shard for result in results) == list(job.shards)
     finish(job)
@@ -49,10 +58,13 @@ def test_a_killed_worker_costs_nothing_but_its_shard(small: World, expected: pd.
     assert set(done.values()) == {1}
 
 
-def test_what_a_worker_has_to_say_is_said_once(small: World, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@CLUSTERS
+def test_what_a_worker_has_to_say_is_said_once(
+    small: World, tmp_path: Path, capfd: pytest.CaptureFixture[str], engine: Engine
+) -> None:
     job = plan(small.photos, small.gallery, small.model, tmp_path / "out", OPTIONS)
     with hold(job.out / "shards" / ".00000.lock", "it"), pytest.raises(AenetError, match=r"shard 0 .* is in use by"):
-        list(run_shards(job, "dask", workers=1))
+        list(run_shards(job, engine, workers=1))
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -75,7 +87,7 @@ def test_a_silent_scheduler_is_named(small: World, tmp_path: Path, monkeypatch: 
         locate(small.photos, small.gallery, small.model, tmp_path, OPTIONS, engine="dask", address="tcp://127.0.0.1:9")
 
 
-@pytest.mark.skipif(shutil.which("ray") is not None, reason="Ray is installed")
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_an_engine_that_is_not_installed_says_how_to_get_it(small: World, tmp_path: Path) -> None:
     with pytest.raises(AenetError, match=r"engine ray needs ray.*\[ray\]"):
         locate(small.photos, small.gallery, small.model, tmp_path / "out", OPTIONS, engine="ray")

@@ -31,6 +31,7 @@ class Lineage(Config):
         training: key of the training that made it.
         gallery: digest of the gallery's manifest, which holds the digests of all else.
         asked: how the photos were taken and where they were sought; scores of jobs asked otherwise are others.
+        calibrated: digest of the model with its calibration, which confidences come from.
         code: commit; empty where there is no repository.
         changed: whether files of that commit were edited.
     """
@@ -42,6 +43,7 @@ class Lineage(Config):
     gallery: str
     gallery_folder: str
     asked: str
+    calibrated: str
     code: str
     changed: bool
 
@@ -64,7 +66,8 @@ def trace(job: Job, model: Model) -> Lineage:
         training=model.training,
         gallery=sha256_file(job.gallery / MANIFEST),
         gallery_folder=str(job.gallery),
-        asked=job.options.model_dump_json(include={"photos", "heading", "phases", "prior"}),
+        asked=job.options.model_dump_json(include={"photos", "heading", "phases", "prior", "refine"}),
+        calibrated=job.digests.model,
         code=source.get("mlflow.source.git.commit", ""),
         changed=source.get("aenet.git_dirty") == "true",
     )
@@ -109,4 +112,4 @@ def _same(file: Path, lineage: Lineage) -> bool:
         other = Lineage.model_validate_json(file.read_bytes())
     except ValueError:  # of an older version: nothing to compare with
         return False
-    return (other.model, other.gallery, other.asked) == (lineage.model, lineage.gallery, lineage.asked)
+    return (other.calibrated, other.gallery, other.asked) == (lineage.calibrated, lineage.gallery, lineage.asked)

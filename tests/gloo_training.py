@@ -47,7 +47,9 @@ def make_views(n: int, height: int, width: int, seed: int) -> Views:
 
 def settings(**changes: Any) -> TrainConfig:
     """Return the town's configuration, changed."""
-    return read_section(ROOT / "params.yaml", "train", TrainConfig).model_copy(update=changes)
+    return read_section(ROOT / "params.yaml", "train", TrainConfig).model_copy(
+        update={"loss": Mhnw(kind="mhnw"), **changes}
+    )
 
 
 def whole_batch() -> TrainConfig:

@@ -25,6 +25,7 @@ def _clone(folder: Path) -> Path:
     params["train"] |= {"epochs": 2, "batch_size": 8}
     params["train"]["sampling"] |= {"group": 4, "first_epoch": 1}
     params["ablate"]["epochs"] = 2
+    params["ablate"]["variants"]["ta_mhnw"]["loss"] = dict(params["train"]["loss"])  # the model itself
     for variant in ("bam", "cbam", "ta_wsmr"):
         del params["ablate"]["variants"][variant]
     params["heatmaps"]["variants"] = ["baseline", "ta_mhnw"]

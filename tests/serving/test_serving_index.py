@@ -178,3 +178,17 @@ def test_equal_scores_are_ordered_by_row() -> None:
     twins = [np.ones((3, 4), np.float32) / 2]
     scores, rows = rerank(twins, np.ones((1, 4), np.float32) / 2, np.array([[2, 0, 1]]), 4)
     assert rows[0].tolist() == [0, 1, 2] and scores[0].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("dim", [4, 8])
+def test_what_the_scan_leaves_out_is_never_an_answer(dim: int, tmp_path: Path) -> None:
+    """faiss lists no tile whose sum of table entries is the lowest there is; few values have many such tiles."""
+    generator = np.random.default_rng(3)
+    tiles, queries = (_unit(generator.standard_normal((n, dim))) for n in (300, 500))
+    write_codes([tiles], tmp_path, threads=1)
+    listed = Codes(tmp_path, 300).candidates(queries, 300, threads=1)[1]
+    assert (listed == -1).any(), "nothing was left out: the test shows nothing"
+    scores, rows = rerank([tiles], queries, listed, 10)
+    kept = rows >= 0
+    assert np.isneginf(scores[~kept]).all()
+    np.testing.assert_allclose(scores[kept], np.take_along_axis(queries @ tiles.T, rows.clip(0), 1)[kept], atol=1e-6)

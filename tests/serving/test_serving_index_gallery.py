@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,19 @@ from serving import world
 from serving.world import World
 
 from aenet.artifacts import write_manifest
+from aenet.card import read_card
 from aenet.cli import main
 from aenet.errors import CorruptArtifact
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
+from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, locate, plan
 from aenet.serving.search import search
 from aenet.serving.search.codes import CODES
-from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index, index_meta
+from aenet.serving.search.galleryindex import shards_of
+from aenet.serving.search.indexbuild import IndexMeta, IndexOptions, build_gallery_index, index_meta
+from aenet.serving.search.tuning import Rung
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=0)
 
@@ -60,6 +65,17 @@ def test_an_indexed_gallery_gives_the_same_places_also_of_later_shards(
     for column in ("score", "heading_deg", "latitude", "longitude"):
         np.testing.assert_allclose(found[column], exact[column], atol=1e-4)
     assert (found["longitude"] < middle).any() and (found["longitude"] > middle).any()
+
+
+def test_shards_without_a_tile_are_alike_and_hide_no_later_one(small_world: World) -> None:
+    opened = Gallery.open(small_world.gallery, read_card(small_world.model))
+    shards = {"0": "a", "1": "empty", "2": "empty", "3": "b", "4": "added"}
+    gallery = replace(opened, manifest=opened.manifest.model_copy(update={"shards": shards}))
+    rung = Rung(candidates=32, recall=1.0)
+    covers = {"tiles": 1, "dim": 1, "code_bytes": 1, "asked": IndexOptions(), "ladder": (rung,), "candidates": 32}
+    assert shards_of(IndexMeta(shards=("a", "empty", "empty", "b"), **covers), gallery) == ([0, 1, 2, 3], [4])
+    with pytest.raises(CorruptArtifact, match="covers shard empty"):
+        shards_of(IndexMeta(shards=("a", "empty", "empty", "empty"), **covers), gallery)
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

@@ -12,6 +12,7 @@ rotation.npy      what was done to descriptors before
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 
 import faiss
 import numpy as np
@@ -52,7 +53,7 @@ def write_codes(
     count = size // max(_VALUES, 1 << ((size - 1) // _SUB_VECTORS).bit_length())
     index = faiss.IndexPQFastScan(size, count, 4, faiss.METRIC_INNER_PRODUCT)
     index.train(rotation.apply(_sample(shards)))
-    faiss.write_index(index, str(folder / QUANTIZER))
+    (folder / QUANTIZER).write_bytes(faiss.serialize_index(index).tobytes())  # faiss says nothing of a full disk
     block_bytes = index.M2 * _BLOCK // 2
     # Written and not mapped: a full disk is an error this way, and a killed process the other.
     with (folder / CODES).open("wb") as stream:
@@ -112,11 +113,15 @@ class Codes:
             raise ValueError(f"{folder / CODES} has shape {self._blocks.shape}, not that of {tiles} tiles")
         self._tiles = tiles
         self._held: slice | None = None
+        self._lock = Lock()  # one part at a time is held, whoever asks
 
     def candidates(
         self, queries: Float32[np.ndarray, "q d"], count: int, threads: int = 0
     ) -> tuple[Float32[np.ndarray, "q c"], Int64[np.ndarray, "q c"]]:
-        """Return approximate scores and row numbers of the `count` tiles (or all) that promise most, best first."""
+        """Return approximate scores and row numbers of the `count` tiles (or all) that promise most, best first.
+
+        A row is -1 where a table's sum is the lowest there is: faiss lists no tile for it.
+        """
         if threads:
             faiss.omp_set_num_threads(threads)
         queries = self._rotation.apply(queries)
@@ -124,11 +129,12 @@ class Codes:
         rows = np.empty((len(queries), 0), np.int64)
         step = max(1, _TABLE_BYTES // (64 * self._index.M2))  # a query's table has 16 float32 a sub-vector
         for part in slices(len(self._blocks), max(1, _HELD_BYTES // self._blocks.shape[1])):
-            self._hold(part)
-            wanted = min(count, self._index.ntotal)
-            found = [self._index.search(queries[some], wanted) for some in slices(len(queries), step)]
+            with self._lock:
+                self._hold(part)
+                wanted = min(count, self._index.ntotal)
+                found = [self._index.search(queries[some], wanted) for some in slices(len(queries), step)]
             more, others = (np.concatenate(parts) for parts in zip(*found, strict=True))
-            others += part.start * _BLOCK
+            others = np.where(others < 0, -1, others + part.start * _BLOCK)
             scores, rows = merge(scores, rows, more, others, count) if scores.shape[1] else (more, others)
         return scores, rows
 

@@ -54,14 +54,15 @@ def rerank(
 ) -> tuple[Float32[np.ndarray, "q k2"], Int64[np.ndarray, "q k2"]]:
     """Return exact scores and rows of each query's `k` best among its candidates, best first.
 
-    Equal scores are ordered by row number, as an exact search orders them.
+    A candidate of -1 is none, and its score -inf. Equal scores are ordered by row number, as an exact search orders
+    them.
     """
     scores = np.empty(candidates.shape, np.float32)
     step = rows_within(_GATHERED_BYTES, np.broadcast_to(queries[:1], (1, candidates.shape[1], queries.shape[1])))
     for some in slices(len(queries), step):
         rows = candidates[some]
-        tiles = gather(shards, rows.ravel()).reshape(*rows.shape, -1)
-        scores[some] = (tiles @ queries[some][:, :, None])[:, :, 0]
+        tiles = gather(shards, np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
+        scores[some] = np.where(rows < 0, -np.inf, (tiles @ queries[some][:, :, None])[:, :, 0])
     order = np.lexsort((candidates, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 

@@ -34,19 +34,12 @@ class GalleryIndex:
             CorruptArtifact: it is damaged, or of shards the gallery does not have.
         """
         folder = gallery.folder / INDEX_FOLDER
-        numbers = {digest: number for number, digest in enumerate(gallery.manifest.shards.values())}
-        if strange := [digest for digest in meta.shards if digest not in numbers]:
-            raise CorruptArtifact(
-                f"{folder} covers shard {strange[0][:12]}, which {gallery.folder} does not have: the gallery was "
-                "built again since; repeat `aenet gallery index`, or delete the index"
-            )
+        covered, self._rest = shards_of(meta, gallery)
         try:
             self._codes = Codes(folder, meta.tiles)
         except (ValueError, RuntimeError, OSError) as error:
             raise CorruptArtifact(f"{folder} is damaged: delete it, or run `aenet gallery index`") from error
         self._gallery, self._candidates = gallery, meta.candidates
-        covered = [numbers[digest] for digest in meta.shards]
-        self._rest = [number for number in range(len(numbers)) if number not in set(covered)]
         self._covered = [gallery.descriptors[number] for number in covered]
         self._covered_rows = self._rows(covered)
 
@@ -56,7 +49,7 @@ class GalleryIndex:
         """Return scores and rows of the best tiles as `exact.search` does."""
         found = self._codes.candidates(queries, max(self._candidates, 2 * k), threads)[1]
         scores, rows = rerank(self._covered, queries, found, k)
-        rows = self._covered_rows[rows]
+        rows = np.where(rows >= 0, self._covered_rows[rows], -1)
         if self._rest:
             others = [self._gallery.descriptors[number] for number in self._rest]
             more, at = search(others, queries, k, threads)
@@ -79,6 +72,28 @@ class GalleryIndex:
         """Return the gallery's row numbers of some shards' tiles, one shard after the other."""
         starts = np.cumsum([0, *(len(shard) for shard in self._gallery.descriptors)])
         return np.concatenate([np.arange(starts[number], starts[number + 1]) for number in shards])
+
+
+def shards_of(meta: IndexMeta, gallery: Gallery) -> tuple[list[int], list[int]]:
+    """Return the numbers of the shards an index covers, in its order, and of the others.
+
+    Shards without a tile are alike to the byte, so that one digest may stand for several.
+
+    Raises:
+        CorruptArtifact: it covers one that the gallery does not have.
+    """
+    left: dict[str, list[int]] = {digest: [] for digest in gallery.manifest.shards.values()}
+    for number, digest in enumerate(gallery.manifest.shards.values()):
+        left[digest].append(number)
+    covered = []
+    for digest in meta.shards:
+        if not left.get(digest):
+            raise CorruptArtifact(
+                f"{gallery.folder / INDEX_FOLDER} covers shard {digest[:12]}, which {gallery.folder} does not have: "
+                "the gallery was built again since; repeat `aenet gallery index`, or delete the index"
+            )
+        covered.append(left[digest].pop(0))
+    return covered, sorted(number for numbers in left.values() for number in numbers)
 
 
 def open_index(gallery: Gallery, full: bool = True) -> GalleryIndex | None:

@@ -52,7 +52,8 @@ def measure(shards: Sequence[np.ndarray], codes: Codes, options: IndexOptions, t
     place = np.where(found.any(1), found.argmax(1), listed.shape[1])
     # A tile that looks the same as the best is as good: water and meadows come in thousands.
     for number in np.flatnonzero(place >= _RUNGS[0]):
-        equal = gather(shards, listed[number]) @ probes[number] >= scores[number, 0] - _SAME
+        same = gather(shards, np.maximum(listed[number], 0)) @ probes[number] >= scores[number, 0] - _SAME
+        equal = same & (listed[number] >= 0)
         place[number] = equal.argmax() if equal.any() else listed.shape[1]
     sizes = [rung for rung in _RUNGS if rung < listed.shape[1]] + [listed.shape[1]]
     return tuple(Rung(candidates=size, recall=float((place < size).mean())) for size in sizes)

@@ -9,13 +9,13 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fulldisk import no_file_beyond
 from gloo_training import ROOT, make_views, settings
 
 from aenet.data.batches import Batch, batches
@@ -115,17 +115,6 @@ def test_too_many_bad_steps_stop_it_and_name_their_pairs(
     assert _same(_fit(config, tmp_path), whole), "the checkpoint of the first epoch was not the last good one"
 
 
-@contextmanager
-def _no_file_larger_than(size: int) -> Iterator[None]:
-    """Let the system refuse to write more; a disk that is full answers at the same place."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_stops_it_with_the_earlier_checkpoint_intact(
     config: TrainConfig, tmp_path: Path, whole: Trained
 ) -> None:
@@ -139,7 +128,7 @@ def test_a_full_disk_stops_it_with_the_earlier_checkpoint_intact(
 
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     with (
-        _no_file_larger_than(unlimited),
+        no_file_beyond(unlimited),
         pytest.raises(AenetError, match=r"no room for the checkpoint of step 6 in .* the one of step 5 is kept: make"),
     ):
         _fit(often, tmp_path, on_step=fill)

@@ -3,16 +3,14 @@
 `benchmarks/full_disk.py` does it on thirty real disks of all sizes.
 """
 
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
 import pandas as pd
 import pytest
+from fulldisk import no_file_beyond
 from serving.world import World
 
 from aenet.disk import writing
@@ -23,17 +21,6 @@ from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import Job, LocateOptions, finish, locate, plan, run_shard
 
 OPTIONS = LocateOptions(shard_size=4, provider="cpu", threads=1, decoders=1, formats=("kml",))
-
-
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """Let the system refuse to let a file grow beyond so many bytes; a full disk answers at the same places."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _plan(world: World, out: Path) -> Job:

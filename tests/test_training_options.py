@@ -13,10 +13,12 @@ from aenet.engine.config import TrainConfig
 from aenet.engine.ema import Ema
 from aenet.engine.engine import Engine
 from aenet.engine.optimization import OptimizerConfig, build_optimizer
+from aenet.engine.sidebyside import can_stand_alone
 from aenet.engine.step import compute_gradient
 from aenet.errors import AenetError
 from aenet.nn.branches import TwoBranch
 from aenet.nn.heads import GeneralizedMeanPool
+from aenet.nn.losses import Mhnw
 from aenet.training import Trained, train
 
 
@@ -144,3 +146,24 @@ def test_a_precision_the_machine_has_not_is_refused(tmp_path: Path) -> None:
 def test_an_overflow_of_fp16_is_no_bad_step(tmp_path: Path) -> None:
     trained = _fit(settings(precision="fp16", batch_size=8, epochs=4), tmp_path)
     assert all(epoch.skipped == 0 and np.isfinite(epoch.loss) for epoch in trained.history)
+
+
+@pytest.mark.parametrize("heading", ["known", "unknown"])
+@pytest.mark.parametrize("changes", [{}, {"accumulate": 2, "ema_decay": 0.9}, {"precision": "bf16"}], ids=str)
+def test_both_branches_at_once_give_the_numbers_of_one_after_the_other(
+    tmp_path: Path, heading: str, changes: dict[str, object]
+) -> None:
+    loss = Mhnw.model_validate({"kind": "mhnw", "heading": heading})
+    one, two = (_fit(settings(threads=threads, loss=loss, **changes), tmp_path / str(threads)) for threads in (1, 2))
+    assert [past.loss for past in one.history] == [past.loss for past in two.history]
+    assert all(torch.equal(one.last[name], two.last[name]) for name in one.last)
+
+
+def test_branches_that_share_weights_or_draw_numbers_take_turns() -> None:
+    network = TwoBranch(settings().model)
+    assert can_stand_alone(network)
+    assert not can_stand_alone(TwoBranch(settings().model.model_copy(update={"shared": True})))
+    network.ground.attention = torch.nn.Dropout(0.1)
+    assert not can_stand_alone(network)
+    network.ground.attention = torch.nn.Dropout(0.0)
+    assert can_stand_alone(network)

@@ -19,7 +19,8 @@ class TrainConfig(Config):
     Attributes:
         batch_size: pairs of one optimiser step, of all processes together.
         threads: CPU threads of torch, per process; part of the outcome, because sums in another order round
-            differently.
+            differently. With two or more, a CPU computes both branches at the same time with half of them each
+            (`aenet.engine.sidebyside`), so that two give the numbers of one.
         precision: autocast of the forward pass; fp16 needs a GPU and scales the loss.
         channels_last: keep convolution weights in NHWC order.
         compile: compile the network with torch.compile before training.

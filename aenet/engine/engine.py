@@ -20,6 +20,7 @@ from aenet.engine.ema import Ema
 from aenet.engine.guard import Guard
 from aenet.engine.optimization import build_optimizer
 from aenet.engine.processes import Processes
+from aenet.engine.sidebyside import SideBySide, can_stand_alone
 from aenet.engine.step import Taken, gradient_norm
 from aenet.engine.syncnorm import synchronise
 from aenet.errors import AenetError
@@ -37,6 +38,7 @@ class Engine:
     Attributes:
         network: as the loop calls it, wrapped for autocast and many processes.
         plain: the same network itself: what is validated and saved.
+        side_by_side: both of its branches at the same time, where the machine and the network allow it.
         steps: steps of the optimiser in one epoch.
     """
 
@@ -45,7 +47,6 @@ class Engine:
         self.accelerator = accelerator = _accelerator(config)
         self.processes = Processes(accelerator)
         config.check_processes(self.processes.world)
-        torch.set_num_threads(config.threads)
         torch.backends.cudnn.deterministic = config.deterministic
         torch.backends.cudnn.benchmark = not config.deterministic
         torch.manual_seed(config.seed)
@@ -67,6 +68,11 @@ class Engine:
         self.optimizer: Any
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         self.plain: TwoBranch = accelerator.unwrap_model(self.network)
+        on_cpu = accelerator.device.type == "cpu" and self.processes.world == 1 and not config.compile
+        self.side_by_side: SideBySide | None = None
+        if on_cpu and config.threads > 1 and can_stand_alone(self.plain):
+            self.side_by_side = SideBySide(self.plain, accelerator.autocast)
+        torch.set_num_threads(config.threads // (1 if self.side_by_side is None else 2))
         self.ema = None if config.ema_decay is None else Ema(config.model, self.plain, config.ema_decay)
         self.guard = Guard(self.plain)
 

@@ -44,12 +44,15 @@ def compute_gradient(engine: "Engine", parts: Sequence[Batch]) -> Gradient:
     for number, part in enumerate(parts, 1):
         # Gradients are averaged over the processes once, in the last part's backward pass.
         with nullcontext() if number == len(parts) else engine.accelerator.no_sync(engine.network):
-            ground, aerial = engine.network(part.ground, part.aerial, engine.loss.unit)
+            describe = engine.network if engine.side_by_side is None else engine.side_by_side.forward
+            ground, aerial = describe(part.ground, part.aerial, engine.loss.unit)
             if part.shift is not None:  # back in line with its tile, which is where a pair that matches is compared
                 ground = turned_back(ground, part.shift.to(ground.device), engine.loss.columns)
             ground, aerial = (engine.processes.gather(side, len(part.rows)) for side in (ground, aerial))
             value = engine.loss(ground, aerial)
             engine.accelerator.backward(value / len(parts))
+            if engine.side_by_side is not None:
+                engine.side_by_side.backward()
         values.append(value.item())
         several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss))
     rows = [int(row) for part in parts for row in part.rows]

@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .PHONY: demo test lint format ui clean
 
-demo: $(STAMP)  ## run the six stages on the town and place its test photos on the map
+demo: $(STAMP)  ## train, evaluate and export a model of the town and place its test photos on the map
 	aenet demo
 
 test: $(STAMP)  ## run the test suite
@@ -28,7 +28,7 @@ ui: $(STAMP)  ## browse the experiments on http://127.0.0.1:5000
 	python -m aenet.tracking.ui
 
 clean:  ## remove what the pipeline made, but for the virtual environment
-	rm -rf .aenet .dvc/cache .dvc/tmp data models demo mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .aenet .dvc/cache .dvc/tmp data models reports demo mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -31,7 +31,7 @@ def main() -> NoReturn:
 
 @app.command()
 def demo() -> None:
-    """Run the pipeline on the town, then place its test photos on the map (needs the project's folder)."""
+    """Train and export a model of the town, then place its test photos on the map (needs the project's folder)."""
     _in_project("demo")
 
 

@@ -21,7 +21,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def commit(folder: Path) -> None:
-    """Begin a git history there: DVC wants one."""
+    """Commit everything there, in a git of its own: DVC wants one."""
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "t"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
 

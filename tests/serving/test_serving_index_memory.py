@@ -11,7 +11,8 @@ from aenet.serving.search.indexbuild import IndexOptions, build_index
 
 TILES, DIM = 40_000, 512
 GALLERY_BYTES = TILES * DIM * 4
-ROOM = 3 * GALLERY_BYTES // 4  # beyond what the libraries take
+ROOM = 3 * GALLERY_BYTES // 4  # beyond what the libraries took for the same work on a few tiles
+FEW = 4_000
 
 SCRIPT = """
 import re, resource, sys
@@ -25,38 +26,45 @@ from aenet.serving.search.turned import rerank_turned, turned_candidates
 
 folder, room, out = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 faiss.omp_set_num_threads(1)
-np.ones((64, 64)) @ np.ones((64, 64))  # libraries take their work space when they are first used
+
+
+def searched(folder):
+    shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
+    codes = Codes(folder / "index", sum(map(len, shards)))
+    exact = search(shards, queries, 10)
+    listed = rerank(shards, queries, codes.candidates(queries, 512)[1], 10)
+    turned = [Query(query.reshape(1, 64, 1, 8), np.ones((1, 8), np.float32), None) for query in queries[:4]]
+    headed = rerank_turned(shards, turned, turned_candidates(codes, turned, 512), 10)
+    return *exact, *listed, *headed
+
+
+queries = np.load(folder / "queries.npy")
+searched(folder / "few")  # every library takes its work space, on some processors hundreds of MB, when first used
 if room:
     taken = 1024 * int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
     resource.setrlimit(resource.RLIMIT_DATA, (taken + room, taken + room))
-shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
-if room:
     try:
-        np.concatenate(shards)
+        np.concatenate([np.load(path) for path in sorted((folder / "all").glob("*.npy"))])
     except MemoryError:
         print("the limit is felt")
-queries = np.load(folder / "queries" / "queries.npy")
-codes = Codes(folder / "index", sum(map(len, shards)))
-exact = search(shards, queries, 10)
-listed = rerank(shards, queries, codes.candidates(queries, 512)[1], 10)
-turned = [Query(query.reshape(1, 64, 1, 8), np.ones((1, 8), np.float32), None) for query in queries[:4]]
-headed = rerank_turned(shards, turned, turned_candidates(codes, turned, 512), 10)
-np.savez(out, *exact, *listed, *headed)
+np.savez(out, *searched(folder / "all"))
 """
 
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders `all` and `few` of the very same kind, and queries.npy."""
     folder, generator = tmp_path_factory.mktemp("gallery"), np.random.default_rng(0)
     tiles = generator.standard_normal((TILES, DIM), dtype=np.float32)
     tiles /= np.linalg.norm(tiles, axis=1, keepdims=True)
-    for number, part in enumerate(np.array_split(tiles, 3)):
-        np.save(folder / f"{number}.npy", part)
-    shards = [np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))]
-    build_index(shards, ["a", "b", "c"], folder / "index", IndexOptions(probes=32), threads=1)
+    for name, count in (("all", TILES), ("few", FEW)):
+        (folder / name).mkdir()
+        for number, part in enumerate(np.array_split(tiles[:count], 3)):
+            np.save(folder / name / f"{number}.npy", part)
+        shards = [np.load(path, mmap_mode="r") for path in sorted((folder / name).glob("*.npy"))]
+        build_index(shards, ["a", "b", "c"], folder / name / "index", IndexOptions(probes=32), threads=1)
     queries = 0.8 * tiles[::1000] + 0.6 * tiles[1::1000]
-    (folder / "queries").mkdir()
-    np.save(folder / "queries" / "queries.npy", queries / np.linalg.norm(queries, axis=1, keepdims=True))
+    np.save(folder / "queries.npy", queries / np.linalg.norm(queries, axis=1, keepdims=True))
     return folder
 
 

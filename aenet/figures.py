@@ -16,16 +16,26 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours: told apart by every kind of eye.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#7F7F7F"
+_VALIDATED = (
+    ("val_mrr", GREY, "MRR, by which epochs are chosen"),
+    ("val_recall_at_1", BLUE, "R@1"),
+    ("val_recall_at_10", GREEN, "R@10"),
+    ("val_unknown_heading_recall_at_1", ORANGE, "R@1, heading unknown"),
+)
 
 
 def history(frame: pd.DataFrame, path: Path) -> None:
-    """Draw loss, and validation recall in percent, over epochs."""
-    figure, (left, right) = _subplots(1, 2, (9, 3.4))
+    """Draw loss, and validation recall and mean reciprocal rank in percent, over epochs; not all may be validated."""
+    figure, (left, right) = _subplots(1, 2, (9.0, 3.4))
     left.plot(frame["epoch"], frame["loss"], color=BLUE)
     left.set(xlabel="epoch", ylabel="training loss")
-    for column, colour in (("val_recall_at_1", BLUE), ("val_recall_at_5", ORANGE), ("val_recall_at_10", GREEN)):
-        right.plot(frame["epoch"], frame[column], color=colour, label="R@" + column.rsplit("_", 1)[1])
-    right.set(xlabel="epoch", ylabel="validation recall, %", ylim=(0, 102))
+    validated = frame.dropna(subset="val_mrr")
+    for column, colour, label in _VALIDATED:
+        if column in validated:
+            right.plot(validated["epoch"], validated[column], color=colour, label=label)
+    below, above = (validated["val_mrr"] + sign * validated["val_mrr_se"] for sign in (-1, 1))
+    right.fill_between(validated["epoch"], below, above, color=GREY, alpha=0.3, linewidth=0)
+    right.set(xlabel="epoch", ylabel="validation, %", ylim=(0, 102))
     right.legend(frameon=False, loc="lower right")
     _save(figure, path)
 

@@ -16,8 +16,25 @@ from aenet.params import Config
 Which = Literal["best", "last", "ema"]
 
 
+class Choice(Config):
+    """By what the epoch of the best weights was chosen, and how well the validation split knows it.
+
+    Attributes:
+        criterion, rule: in words.
+        places: of the validation split.
+        value, standard_error: the criterion at the chosen weights, and how far luck with the places may have moved it,
+            in percent.
+    """
+
+    criterion: str
+    rule: str
+    places: int
+    value: float
+    standard_error: float
+
+
 class TrainedCard(Config):
-    """What a trained model folder says of itself."""
+    """What a trained model folder says of itself; `choice` is None where it was not recorded."""
 
     model: ModelConfig
     view: ViewSpec
@@ -25,6 +42,7 @@ class TrainedCard(Config):
     fingerprint: str
     epochs: int
     best_epoch: int
+    choice: Choice | None = None
 
 
 def save_model(folder: Path, card: TrainedCard, best: dict[str, Tensor], last: dict[str, Tensor]) -> None:

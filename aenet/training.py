@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aenet.data.views import Views
-from aenet.engine.best import copied
+from aenet.engine.best import Best, copied
 from aenet.engine.config import TrainConfig
 from aenet.engine.engine import Engine
 from aenet.engine.epoch import finish_epoch, run_epoch
@@ -49,11 +49,12 @@ def train(
             machine has not, no room for a checkpoint, or a loss or gradient that stays not finite.
         Stopped: it was asked to, and has written a checkpoint.
     """
-    if len(train_views) < 2 or len(val_views) < 1:
+    if len(train_views) < 2 or len(val_views) < 2:
         raise AenetError(f"{len(train_views)} training and {len(val_views)} validation pairs: too few to train")
     keep_freed_memory()
     stop = stop or Stop()
-    engine, position = Engine(config, len(train_views), train_views.spec), Position()
+    engine = Engine(config, len(train_views), train_views.spec)
+    position = Position(best=Best(annealed=config.optimizer.annealed))
     keeper = Keeper(checkpoints, engine, position, stop)
     keeper.load()
     for past in position.history:
@@ -68,5 +69,12 @@ def train(
                 on_epoch(now)
             keeper.stop_if_asked()
     ema = None if engine.ema is None else copied(engine.ema.network)
-    history = [Epoch(**past) for past in position.history]
-    return Trained(position.best.weights, copied(engine.plain), position.best.epoch, history, ema)
+    best = position.best
+    return Trained(
+        best=best.weights,
+        last=copied(engine.plain),
+        best_epoch=best.epoch,
+        best_values=best.values,
+        history=[Epoch(**past) for past in position.history],
+        ema=ema,
+    )

@@ -14,8 +14,10 @@ from aenet.artifacts import atomic_folder, folder_digest, read_manifest
 from aenet.atomic import atomic_file
 from aenet.card import ViewSpec
 from aenet.data.views import open_views
+from aenet.engine.best import Best
+from aenet.engine.validation import criterion_name, standard_error
 from aenet.locks import wait_for
-from aenet.model import TrainedCard, save_model
+from aenet.model import Choice, TrainedCard, save_model
 from aenet.progress import progress
 from aenet.training import Epoch, Step, Stopped, TrainConfig, Trained, train, wait_for_all
 from stages.fingerprint import training_key
@@ -32,14 +34,16 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
     train_views, val_views = open_views(paths.views, "train"), open_views(paths.views, "val")
     active.dataset("views/train", folder_digest(paths.views), str(paths.views), len(train_views), context="training")
 
-    def log(epoch: Epoch) -> None:
-        active.metrics(epoch.numbers(), step=epoch.epoch)
-
     checkpoints = paths.state / "checkpoints" / key
     # A second training of the same thing waits, and then finds it done.
     lock = wait_for(checkpoints / "lock") if first_process() else nullcontext()
     try:
-        with lock, _shown(config, label) as advance, stop_on_signals() as stop:
+        with lock, _shown(config, label) as (advance, validated), stop_on_signals() as stop:
+
+            def log(epoch: Epoch) -> None:
+                active.metrics(epoch.numbers(), step=epoch.epoch)
+                validated(epoch)
+
             trained = train(config, train_views, val_views, checkpoints, advance, log, stop)
     except Stopped as stopped:
         sys.exit(128 + stopped.signal)
@@ -63,21 +67,40 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def choice(config: TrainConfig, trained: Trained) -> Choice:
+    """Return what the chosen epoch was chosen by."""
+    return Choice(
+        criterion=criterion_name(config),
+        rule=Best(config.optimizer.annealed).rule,
+        places=len(trained.best_values),
+        value=float(trained.best_values.mean()),
+        standard_error=standard_error(trained.best_values),
+    )
+
+
 @contextmanager
-def _shown(config: TrainConfig, label: str) -> Iterator[Callable[[Step], None] | None]:
+def _shown(config: TrainConfig, label: str) -> Iterator[tuple[Callable[[Step], None] | None, Callable[[Epoch], None]]]:
+    """Yield what shows a step and what shows an epoch's validation; the other processes show nothing."""
+    said = ""
+
+    def validated(epoch: Epoch) -> None:
+        nonlocal said
+        if epoch.val_mrr is not None:
+            said = f", validation MRR {epoch.val_mrr:.1f} % in epoch {epoch.epoch + 1}"
+
     if not first_process():
-        yield None
+        yield None, validated
         return
     with progress(label) as show:
 
         def advance(step: Step) -> None:
             note = (
                 f"epoch {step.epoch + 1}/{config.epochs}, loss {step.loss:.3f}, {step.pairs_per_second:.0f} pairs/s, "
-                f"{step.memory_bytes / 1e9:.1f} GB, several hard negatives {100 * step.several_hard:.0f} %"
+                f"{step.memory_bytes / 1e9:.1f} GB, several hard negatives {100 * step.several_hard:.0f} %{said}"
             )
             show(step.epoch * step.steps + step.step, config.epochs * step.steps, note)
 
-        yield advance
+        yield advance, validated
 
 
 def _write_history(trained: Trained, report: Path) -> None:
@@ -95,6 +118,7 @@ def _write_model(folder: Path, config: TrainConfig, view: ViewSpec, source: str,
         fingerprint=key,
         epochs=config.epochs,
         best_epoch=trained.best_epoch,
+        choice=choice(config, trained),
     )
     with atomic_folder(folder, {"fingerprint": key}) as temporary:
         save_model(temporary, card, trained.best, trained.last)

@@ -3,7 +3,7 @@
 from aenet.atomic import write_json
 from aenet.params import read_section
 from aenet.training import TrainConfig
-from stages.fitting import first_process, fit
+from stages.fitting import choice, first_process, fit
 from stages.paths import Paths
 from stages.running import console, run, tracked
 
@@ -16,11 +16,12 @@ def main(paths: Paths = Paths()) -> None:
         trained = fit(paths, config, "train", active, paths.model, report)
         if not first_process():
             return
-        best, last = trained.history[trained.best_epoch], trained.history[-1]
+        best, last, by = trained.history[trained.best_epoch], trained.history[-1], choice(config, trained)
         write_json(report / "metrics.json", {"best": best.numbers(), "last": last.numbers()})
     console.print(
-        f"best epoch {trained.best_epoch + 1} of {config.epochs}: R@1 {best.val_recall_at_1:.1f} % on validation "
-        f"(last: {last.val_recall_at_1:.1f} %); model in {paths.model}"
+        f"epoch {trained.best_epoch + 1} of {config.epochs} chosen ({by.rule}): {by.criterion}, {by.value:.1f} % of "
+        f"{by.places} validation places, standard error {by.standard_error:.1f} (last epoch: {last.val_mrr:.1f} %); "
+        f"model in {paths.model}"
     )
 
 

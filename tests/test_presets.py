@@ -68,7 +68,7 @@ def _loss_of_a_step(config: TrainConfig, height: int, width: int) -> float:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        return train(config, _views(2, height, width), _views(1, height, width), Path(folder)).history[0].loss
+        return train(config, _views(2, height, width), _views(2, height, width), Path(folder)).history[0].loss
 
 
 def _views(n: int, height: int, width: int) -> Views:

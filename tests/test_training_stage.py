@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from training_project import new_project
 
+from aenet.model import TrainedCard
+
 
 def _start(project: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -78,6 +80,10 @@ def test_history_and_metrics_name_what_was_done(tmp_path: Path, monkeypatch: pyt
     assert {"several_hard", "ema_recall_at_1", "val_recall_at_1"} <= set(history.columns)
     metrics = json.loads((project / "reports/train/metrics.json").read_text())
     assert metrics["last"] == pytest.approx(history.iloc[1].to_dict())
+    card = TrainedCard.model_validate_json((project / "models/aenet/model.json").read_bytes())
+    assert card.choice is not None and card.choice.places == 16
+    chosen = history.iloc[card.best_epoch]
+    assert card.choice.value == pytest.approx(max(chosen["val_mrr"], chosen["ema_mrr"]))
     assert {path.name for path in (project / "models/aenet").glob("*.safetensors")} == {
         "best.safetensors", "last.safetensors", "ema.safetensors",
     }  # fmt: skip

@@ -1,6 +1,5 @@
 """Training for headings that are not known: what the loss compares, what the ground views are turned by."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,10 @@ from aenet.data.augment import AugmentConfig
 from aenet.data.batches import batches
 from aenet.data.turning import draw_turns
 from aenet.engine.config import TrainConfig
-from aenet.engine.engine import Engine
-from aenet.engine.epoch import _validate
 from aenet.errors import AenetError
-from aenet.inference.embed import embed
-from aenet.inference.horizon import open_horizon, unknown_heading
 from aenet.nn.distances import best_products, pairwise_distance, turned_back, turned_products
-from aenet.nn.losses import LossConfig, Mhnw, build_loss
+from aenet.nn.losses import LossConfig, build_loss
 from aenet.retrieval import azimuth
-from aenet.retrieval.evaluation import EvaluateConfig
-from aenet.training import train
 
 C, H, W = 3, 2, 8
 D = C * H * W
@@ -135,21 +128,6 @@ def test_maps_are_turned_back_onto_their_tiles() -> None:
     found = azimuth.correlate_pairs(*(side.numpy().reshape(-1, C, H, W) for side in (ground, aerial)), np.ones(W))
     assert found.argmax(1).tolist() == shift.tolist()
     assert torch.equal(turned_back(ground, shift, W), aerial)
-
-
-def test_the_unknown_heading_is_what_validation_measures(tmp_path: Path) -> None:
-    config = settings(batch_size=8, epochs=1, loss=Mhnw(kind="mhnw", heading="unknown"))
-    views, val = make_views(16, 32, 64, 1), make_views(10, 32, 64, 2)
-    trained = train(config, views, val, tmp_path)
-    engine = Engine(config, 16, views.spec)
-    assert engine.loss.columns == 2
-    engine.plain.load_state_dict(trained.last)
-    network = engine.plain.eval()
-    horizon = open_horizon(network, val, embed(network.aerial, val.aerial, 8), EvaluateConfig(batch_size=8, threads=1))
-    rank = unknown_heading(horizon, 360.0)[0].rank
-    assert trained.history[0].val_recall_at_5 == pytest.approx(100 * (rank < 5).mean())
-    known = _validate(network, val, config.model_copy(update={"loss": Mhnw(kind="mhnw")}))
-    assert known != _validate(network, val, config)
 
 
 def test_heads_without_a_map_are_refused_before_anything_is_trained() -> None:

@@ -31,6 +31,7 @@ class TrainConfig(Config):
             negatives come from its own part of `batch_size / accumulate` pairs.
         ema_decay: keep a moving average of the weights with this decay, validate it beside them and save it;
             None keeps none.
+        validate_every: epochs from one validation to the next, counted back from the last, which is always validated.
         checkpoint_every: steps between checkpoints; None writes one at each epoch's end only.
         max_bad_steps: stop after this many steps in a row whose loss or gradient is not finite.
         sampling: which pairs meet in a batch.
@@ -49,6 +50,7 @@ class TrainConfig(Config):
     deterministic: bool = True
     accumulate: int = Field(default=1, ge=1)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    validate_every: int = Field(default=1, ge=1)
     checkpoint_every: int | None = Field(default=None, ge=1)
     max_bad_steps: int = Field(default=3, ge=1)
     model: ModelConfig
@@ -79,6 +81,10 @@ class TrainConfig(Config):
     def part_size(self) -> int:
         """Pairs, of all processes, whose descriptors are compared with each other."""
         return self.batch_size // self.accumulate
+
+    def validates(self, epoch: int) -> bool:
+        """Return whether an epoch, counted from 0, is one of those that are validated."""
+        return (self.epochs - 1 - epoch) % self.validate_every == 0
 
     def check_processes(self, world: int) -> None:
         """Refuse a batch that `world` processes cannot share evenly.

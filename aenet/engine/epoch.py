@@ -10,9 +10,7 @@ import numpy as np
 
 from aenet.data.batches import batches, derive_seed
 from aenet.data.sampling import Mined, epoch_order
-from aenet.data.turning import PHASES
 from aenet.data.views import Views
-from aenet.engine.config import TrainConfig
 from aenet.engine.engine import Engine
 from aenet.engine.keeper import Keeper
 from aenet.engine.mining import describe_pairs
@@ -20,12 +18,8 @@ from aenet.engine.position import Position
 from aenet.engine.records import Epoch, Step
 from aenet.engine.step import compute_gradient
 from aenet.engine.stopping import Stop
+from aenet.engine.validation import Validation, validate
 from aenet.errors import AenetError
-from aenet.inference.embed import embed_pairs
-from aenet.inference.horizon import open_horizon, unknown_heading
-from aenet.nn.branches import TwoBranch
-from aenet.retrieval import metrics
-from aenet.retrieval.evaluation import EvaluateConfig
 
 
 def run_epoch(
@@ -81,21 +75,25 @@ def finish_epoch(engine: Engine, views: Views, position: Position, stop: Stop) -
             "lower optimizer.lr or loss.alpha"
         )
     candidates = [("val", engine.plain)] + ([] if engine.ema is None else [("ema", engine.ema.network)])
-    recalls: dict[str, list[float]] = engine.processes.from_main(
-        lambda: {name: _validate(network, views, engine.config) for name, network in candidates}
-    )
-    named = {f"{name}_recall_at_{k}": v for name, row in recalls.items() for k, v in zip((1, 5, 10), row, strict=True)}
+    measured: dict[str, Validation] = {}
+    if engine.config.validates(position.epoch):
+        measured = engine.processes.from_main(
+            lambda: {name: validate(network, views, engine.config) for name, network in candidates}
+        )
     now = Epoch(
         epoch=position.epoch,
         loss=float(np.mean(position.losses)),
         lr=float(engine.scheduler.get_last_lr()[0]),
         several_hard=float(np.mean(position.several)),
         skipped=position.skipped,
-        **named,
+        **{key: number for name, one in measured.items() for key, number in one.numbers(name).items()},
     )
     with stop.lock:
-        for name, network in candidates if engine.processes.main else []:
-            position.best.consider(now.epoch, recalls[name], network)
+        if (
+            measured and engine.processes.main
+        ):  # of an epoch's weights and their average the better, the first of equals
+            name, network = max(candidates, key=lambda candidate: measured[candidate[0]].criterion.mean())
+            position.best.consider(now.epoch, measured[name].criterion, network)
         position.finish(now)
     return now
 
@@ -115,14 +113,3 @@ def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray
         lambda: describe_pairs(engine.plain, views, config.batch_size),
         mined,
     )
-
-
-def _validate(network: TwoBranch, views: Views, config: TrainConfig) -> list[float]:
-    """Return recall at 1, 5 and 10, in percent, with headings as the loss has them."""
-    ground, aerial = embed_pairs(network, views, config.batch_size)
-    rank = metrics.ranks(ground, aerial, np.arange(len(views)))
-    if config.loss.heading == "unknown":
-        searched = EvaluateConfig(batch_size=config.batch_size, threads=config.threads, phases=PHASES)
-        rank = unknown_heading(open_horizon(network, views, aerial, searched), 360.0)[0].rank
-    values = metrics.summary(rank, len(views))
-    return [values[f"recall_at_{k}"] for k in (1, 5, 10)]

@@ -35,6 +35,11 @@ class OptimizerConfig(Config):
             raise ValueError("schedule one_cycle has a warm-up of its own: leave `warmup` out, or use cosine")
         return self
 
+    @property
+    def annealed(self) -> bool:
+        """Whether the rate falls to nothing at the end."""
+        return self.schedule != "constant"
+
 
 def build_optimizer(
     config: OptimizerConfig, network: nn.Module, steps: int, undecayed: Iterable[Tensor] = ()

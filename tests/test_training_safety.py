@@ -84,9 +84,14 @@ def test_a_poisoned_batch_is_left_out_and_counted(
     assert [epoch.lr for epoch in trained.history] == [epoch.lr for epoch in whole.history]
 
 
-def test_the_state_after_a_bad_step_is_the_one_before_it(config: TrainConfig) -> None:
+def _made(config: TrainConfig, shared: bool) -> TrainConfig:
+    return config.model_copy(update={"model": config.model.model_copy(update={"shared": shared})})
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["two branches", "one shared"])
+def test_the_state_after_a_bad_step_is_the_one_before_it(config: TrainConfig, shared: bool) -> None:
     views = make_views(40, 32, 64, 1)
-    engine = Engine(config, 40, views.spec)
+    engine = Engine(_made(config, shared), 40, views.spec)
     engine.network.train()
     part = next(batches(views, np.arange(40), 8, config.augment, 0, 0))
     before = {name: tensor.clone() for name, tensor in engine.plain.state_dict().items()}
@@ -99,6 +104,34 @@ def test_the_state_after_a_bad_step_is_the_one_before_it(config: TrainConfig) ->
     next(engine.plain.parameters()).grad.fill_(torch.inf)  # type: ignore[union-attr]  # the backward pass has filled it
     assert engine.update(finite=True) == "bad"
     assert all(torch.equal(tensor, before[name]) for name, tensor in engine.plain.state_dict().items())
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["two branches", "one shared"])
+def test_a_checkpoint_written_within_a_step_ends_in_the_same_bits(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """Killed behind the forward and backward pass of the seventh step, before the optimiser's."""
+    config = _made(config, shared)
+    whole, stop, steps = _fit(config, tmp_path / "whole"), Stop(), [0]
+
+    class Killed(Exception):
+        pass
+
+    def late(*arguments: Any) -> Any:
+        gradient = compute_gradient(*arguments)
+        steps[0] += 1
+        if steps[0] == 7:
+            assert stop._save is not None
+            stop._save()
+            raise Killed
+        return gradient
+
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch_module, "compute_gradient", late)
+        with pytest.raises(Killed):
+            _fit(config, tmp_path / "killed", stop=stop)
+    assert "step-000000006.pt" in _files(tmp_path / "killed")
+    assert _same(_fit(config, tmp_path / "killed"), whole)
 
 
 def test_too_many_bad_steps_stop_it_and_name_their_pairs(
@@ -219,14 +252,14 @@ from aenet.engine import epoch
 from test_training_safety import *
 from test_training_safety import _fit
 stop = Stop(deadline_s=0.5)
-measure = epoch._validate
+measure = epoch.validate
 def slow(*arguments):
     if "asked" in sys.argv:
         return measure(*arguments)
     sys.argv.append("asked")
     stop.request(15)
     time.sleep(600)
-epoch._validate = slow
+epoch.validate = slow
 base = settings().model_dump()
 _fit(TrainConfig.model_validate(base | CHANGES | {{"sampling": SIMILAR}}), Path({str(tmp_path)!r}), stop=stop)
 """

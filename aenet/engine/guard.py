@@ -30,6 +30,10 @@ class Guard:
         self.under_way = False
         self.rng = rng.capture()
         self._live = dict(network.named_buffers())
+        # A shared branch has two names for one tensor: it is copied once, and known by both.
+        first = {id(buffer): name for name, buffer in self._live.items()}
+        every = network.named_buffers(remove_duplicate=False)
+        self._copied_as = {name: first[id(buffer)] for name, buffer in every}
         self._before = {name: buffer.clone() for name, buffer in self._live.items()}
         kinds = {buffer.dtype for buffer in self._live.values()}
         self._kinds = [[name for name, buffer in self._live.items() if buffer.dtype == kind] for kind in kinds]
@@ -54,7 +58,8 @@ class Guard:
         """Return a network's state with the buffers as they were before the step under way."""
         if not self.under_way:
             return weights
-        return {name: self._before.get(name, tensor) for name, tensor in weights.items()}
+        own = self._copied_as
+        return {name: self._before[own[name]] if name in own else tensor for name, tensor in weights.items()}
 
     def judge(
         self, taken: Taken, gradient: Gradient, where: tuple[int, int], views: Views, most: int, report: Path | None

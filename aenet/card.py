@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ from aenet.errors import AenetError, CorruptArtifact
 from aenet.params import Config
 
 CARD = "model.json"
+Paint = Literal["edge", "view_mean", "network_mean"]
+"""What stands where a photo shows nothing: its nearest column (and in a column its nearest row), the mean of what it
+shows, or the colour that the network's normalisation makes zero."""
 HALF = ".fp16.onnx"  # how the names of half-precision branches end: the same model, proven to give the same places
 
 
@@ -50,6 +53,25 @@ def check_view(trained: ViewSpec, made: ViewSpec, name: str) -> None:
     """
     if trained != made:
         raise AenetError(f"{name} was made as {made}, the model was trained on {trained}: repeat polar_transform")
+
+
+Grey = Annotated[int, Field(ge=0, le=255)]
+
+
+class Unseen(Config):
+    """How the part of a view that a photo does not show is painted, in training, evaluation and service alike.
+
+    Attributes:
+        rule: see `Paint`; `retrieval.fieldofview.paint` does it.
+        colour: of the rule `network_mean`, RGB 0..255.
+    """
+
+    rule: Paint
+    colour: tuple[Grey, Grey, Grey]
+
+
+# ImageNet's mean colour: what earlier versions painted whatever the network, and what people are shown in reports.
+NEUTRAL = Unseen(rule="network_mean", colour=(124, 116, 104))
 
 
 class Calibration(Config):
@@ -97,6 +119,8 @@ class ModelCard(Config):
             are (`aenet.retrieval.azimuth`); None where it is no map, or was not recorded.
         compression: None where descriptors are as the network was trained to give them.
         calibration: None where it was not fitted: then answers have no confidence.
+        unseen: how photos of part of the horizon are completed; None where an earlier version exported the model,
+            which painted `NEUTRAL` (see `completion`).
     """
 
     name: str = "aenet"
@@ -111,6 +135,7 @@ class ModelCard(Config):
     map_shape: tuple[int, int, int] | None = None
     compression: Compression | None = None
     calibration: Calibration | None = None
+    unseen: Unseen | None = None
     sha256: dict[str, str]
 
     @model_validator(mode="after")
@@ -118,6 +143,11 @@ class ModelCard(Config):
         if self.map_shape is not None and math.prod(self.map_shape) != self.descriptor_dim:
             raise ValueError(f"a map of {self.map_shape} does not make {self.descriptor_dim} dimensions")
         return self
+
+    @property
+    def completion(self) -> Unseen:
+        """How photos of part of the horizon are completed."""
+        return self.unseen or NEUTRAL
 
 
 def read_card(folder: Path) -> ModelCard:

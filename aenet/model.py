@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aenet.artifacts import verify_folder
 from aenet.atomic import write_json
-from aenet.card import CARD, ViewSpec
+from aenet.card import CARD, Paint, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.params import Config
@@ -34,7 +34,13 @@ class Choice(Config):
 
 
 class TrainedCard(Config):
-    """What a trained model folder says of itself; `choice` is None where it was not recorded."""
+    """What a trained model folder says of itself.
+
+    Attributes:
+        choice: None where it was not recorded.
+        unseen: `train.unseen` as it was; a model of an earlier version, which did not say it, was evaluated and trained
+            with other rules than it was served with.
+    """
 
     model: ModelConfig
     view: ViewSpec
@@ -43,6 +49,12 @@ class TrainedCard(Config):
     epochs: int
     best_epoch: int
     choice: Choice | None = None
+    unseen: Paint | None = None
+
+    @property
+    def painted(self) -> Paint:
+        """What stands where a photo shows nothing when the model is evaluated."""
+        return self.unseen or "network_mean"  # evaluation's default before cards said it
 
 
 def save_model(folder: Path, card: TrainedCard, best: dict[str, Tensor], last: dict[str, Tensor]) -> None:

@@ -28,16 +28,17 @@ def main(paths: Paths = Paths()) -> None:
     with tracked(paths, "evaluate", config.model_dump(mode="json")) as active:
         network, card = load_model(paths.model)
         check_view(card.view, views.spec, str(paths.views))
+        painted = config.unseen or card.painted
         last_pair = embed_pairs(load_model(paths.model, "last")[0], views, config.batch_size, paths.state)
         last = score(*last_pair, views, within_m)
         del last_pair  # GiB of it, perhaps, before as many more
         ground, aerial = embed_pairs(network, views, config.batch_size, paths.state)
         best = score(ground, aerial, views, within_m)
-        headings = table(network, views, aerial, best, config)
+        headings = table(network, views, aerial, best, config, card.painted)
         floor, sectors = (colour_floor(views, cuts, within_m) for cuts in (1, SECTORS))
         values = {"aenet": best.values | named(headings), "aenet_last": last.values}
         values |= {"colour_histogram": floor.values, "colour_histogram_by_azimuth": sectors.values}
-        write_json(out / "metrics.json", {**values, "positives": protocol(within_m)})
+        write_json(out / "metrics.json", {**values, "positives": protocol(within_m), "unseen": painted})
         results = {"AENet": best, f"colour histogram, {SECTORS} sectors": sectors, "colour histogram": floor}
         write_curves(results, headings, out)
         draw_examples(network, views, best, config.figures, out)
@@ -45,6 +46,12 @@ def main(paths: Paths = Paths()) -> None:
         active.metrics({f"{model}/{name}": value for model, row in values.items() for name, value in row.items()})
         for name in FIGURES:
             active.figure(name, out / name)
+    if painted != card.painted:
+        console.print(
+            f"fields of view were painted by `{painted}` (evaluate.unseen), photos are by `{card.painted}` (the "
+            "model's card): take evaluate.unseen out of params.yaml to know what serving gives",
+            soft_wrap=True,
+        )
     console.print(
         f"R@1 {best.values['recall_at_1']:.1f} % of {len(views)} test places (right: {protocol(within_m)}; colour "
         f"histogram {floor.values['recall_at_1']:.1f} %, chance {best.values['chance_at_1']:.1f} %); see {out}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from aenet.artifacts import atomic_folder, folder_digest, sha256_file
 from aenet.atomic import write_json
-from aenet.card import CARD, HALF, Compression, ModelCard, check_view
+from aenet.card import CARD, HALF, Compression, ModelCard, Unseen, check_view
 from aenet.data.views import Views, open_views
 from aenet.errors import AenetError
 from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
@@ -46,7 +46,8 @@ def main(paths: Paths = Paths()) -> None:
             if compression is not None:  # what was evaluated is not what is served
                 recall = _recall(network, views, paths)
             shape = compression.shape if compression is not None else map_shape(network.ground, views.ground[0])
-            card = _card(trained, recall, folder, shape).model_copy(update={"compression": compression})
+            unseen = trained.unseen and Unseen(rule=trained.unseen, colour=network.ground.zero_colour)
+            card = _card(trained, recall, folder, shape, unseen).model_copy(update={"compression": compression})
             card = _calibrated(card, folder, paths, config)
             write_json(folder / CARD, card.model_dump(mode="json"))
         active.artifact(paths.onnx, folder="onnx")
@@ -129,7 +130,9 @@ def _calibrated(card: ModelCard, folder: Path, paths: Paths, config: ExportConfi
     return card.model_copy(update={"calibration": calibration})
 
 
-def _card(trained: TrainedCard, recall: float, folder: Path, shape: tuple[int, int, int]) -> ModelCard:
+def _card(
+    trained: TrainedCard, recall: float, folder: Path, shape: tuple[int, int, int], unseen: Unseen | None
+) -> ModelCard:
     return ModelCard(
         view=trained.view,
         descriptor_dim=descriptor_dim(folder / "ground.onnx"),
@@ -140,6 +143,7 @@ def _card(trained: TrainedCard, recall: float, folder: Path, shape: tuple[int, i
         fingerprint=trained.fingerprint,
         recall_at_1=recall,
         map_shape=shape if shape[2] > 1 else None,
+        unseen=unseen,
         sha256={file.name: sha256_file(file) for file in sorted(folder.glob("*.onnx"))},
     )
 

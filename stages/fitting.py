@@ -119,6 +119,7 @@ def _write_model(folder: Path, config: TrainConfig, view: ViewSpec, source: str,
         epochs=config.epochs,
         best_epoch=trained.best_epoch,
         choice=choice(config, trained),
+        unseen=config.unseen,
     )
     with atomic_folder(folder, {"fingerprint": key}) as temporary:
         save_model(temporary, card, trained.best, trained.last)

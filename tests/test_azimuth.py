@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from aenet.card import Paint, Unseen
 from aenet.errors import AenetError
 from aenet.retrieval import azimuth, fieldofview
 
-MEAN = np.array([9, 9, 9], np.uint8)
 ALL = np.ones((1, 16), bool)
+
+
+def painted(rule: Paint) -> Unseen:
+    return Unseen(rule=rule, colour=(9, 9, 9))
 
 
 def seen(width: int, fov_deg: float, centre: int) -> np.ndarray:
@@ -52,9 +56,9 @@ def test_features_that_do_not_divide_the_view() -> None:
 
 def test_a_camera_headed_east_has_the_east_in_its_centre() -> None:
     view = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3)  # each column its own number
-    east = fieldofview.look(view, np.array([4]), ALL, "network_mean", MEAN)
+    east = fieldofview.look(view, np.array([4]), ALL, painted("network_mean"))
     assert east[0, 0, 8].tolist() == [12, 12, 12]  # 3W/4 is east
-    part = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], "network_mean", MEAN)
+    part = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], painted("network_mean"))
     assert part[0, 0, :, 0].tolist() == [9] * 6 + [10, 11, 12, 13] + [9] * 6
     assert view[0, 0, 0, 0] == 0  # the input is as it was
 
@@ -65,12 +69,27 @@ def test_the_nearest_column_seen_is_repeated_around_the_circle() -> None:
     expected[7:9] = [1, 14]  # 7 is six from 1 and seven from 14; 8 is six from 14
     assert fieldofview.nearest_seen(columns[None])[0].tolist() == expected
     view = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(3, axis=3)
-    painted = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], "edge", MEAN)
-    assert painted[0, 0, :, 0].tolist() == [10] * 7 + [11, 12] + [13] * 7  # 15 is six from 9 and seven from 6
-    own = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], "view_mean", MEAN)
+    repeated = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], painted("edge"))
+    assert repeated[0, 0, :, 0].tolist() == [10] * 7 + [11, 12] + [13] * 7  # 15 is six from 9 and seven from 6
+    own = fieldofview.look(view, np.array([4]), seen(16, 90, 8)[None], painted("view_mean"))
     assert own[0, 0, :, 0].tolist() == [12] * 6 + [10, 11, 12, 13] + [12] * 6  # the mean is 11.5, rounded to even
-    everything = fieldofview.look(view, np.array([0]), ALL, "edge", MEAN)
+    everything = fieldofview.look(view, np.array([0]), ALL, painted("edge"))
     assert np.array_equal(everything, view)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("edge", [[1, 1, 2, 2], [1, 1, 2, 2], [5, 5, 6, 6], [5, 5, 6, 6]]),  # columns 0 and 3 show nothing themselves
+        ("view_mean", [[4, 1, 4, 4], [4, 4, 2, 4], [4, 5, 6, 4], [4, 4, 4, 4]]),  # of 1, 2, 5, 6: 3.5, to even
+        ("network_mean", [[9, 1, 9, 9], [9, 9, 2, 9], [9, 5, 6, 9], [9, 9, 9, 9]]),
+    ],
+)
+def test_rows_that_a_photo_does_not_reach_are_painted_too(rule: Paint, expected: list[list[int]]) -> None:
+    """By `edge` each column's own nearest row first, the upper of two as near, then the nearest column so completed."""
+    shown = np.array([[0, 1, 0, 0], [0, 0, 2, 0], [0, 5, 6, 0], [0, 0, 0, 0]], np.uint8)
+    found = fieldofview.paint(shown[None, ..., None].repeat(3, axis=3), (shown > 0)[None], painted(rule))
+    assert found[0, ..., 0].tolist() == expected and (found == found[..., :1]).all()
 
 
 def test_looking_is_the_inverse_of_turning_north() -> None:
@@ -78,7 +97,7 @@ def test_looking_is_the_inverse_of_turning_north() -> None:
 
     view = np.random.default_rng(0).integers(0, 255, (1, 2, 16, 3)).astype(np.uint8)
     assert np.array_equal(
-        turn_north(fieldofview.look(view, np.array([4]), ALL, "network_mean", MEAN)[0], 90.0), view[0]
+        turn_north(fieldofview.look(view, np.array([4]), ALL, painted("network_mean"))[0], 90.0), view[0]
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aenet import figures
-from aenet.card import ViewSpec
+from aenet.card import Paint, ViewSpec
 from aenet.data.views import Views
 from aenet.errors import AenetError
 from aenet.inference import embed as embedding
@@ -58,7 +58,7 @@ def config(**changes: Any) -> EvaluateConfig:
 def test_headings_and_places_are_found(views: Views) -> None:
     model = network()
     ground, aerial = embed_pairs(model, views, 4)
-    frame = headings.table(model, views, aerial, score(ground, aerial, views), config())
+    frame = headings.table(model, views, aerial, score(ground, aerial, views), config(), "edge")
     assert frame["fov_deg"].tolist() == [360, 360, 180, 180]
     assert frame["heading"].tolist() == ["known", "unknown"] * 2
     known, unknown = frame["heading"] == "known", frame["heading"] == "unknown"
@@ -79,10 +79,10 @@ def test_phases_sharpen_the_heading(views: Views) -> None:
 
 
 @pytest.mark.parametrize("unseen", ["network_mean", "view_mean", "edge"])
-def test_the_whole_circle_with_known_heading_is_plain_evaluation(views: Views, unseen: str) -> None:
+def test_the_whole_circle_with_known_heading_is_plain_evaluation(views: Views, unseen: Paint) -> None:
     model = network()
     ground, aerial = embed_pairs(model, views, 4)
-    wide = horizon.open_horizon(model, views, aerial, config(unseen=unseen))
+    wide = horizon.open_horizon(model, views, aerial, config(), unseen)
     plain = score(ground, aerial, views)
     tally = horizon.known_heading(wide, 360.0)
     assert tally.rank.tolist() == plain.rank.tolist()

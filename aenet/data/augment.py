@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Int64, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from aenet.card import NEUTRAL, Unseen
 from aenet.data import incache, ondevice
 from aenet.params import Config
 
@@ -28,7 +29,8 @@ class AugmentConfig(Config):
         colour: largest relative change of brightness, contrast and channel gains, per image and view.
         erase: probability that a rectangle of the ground view is painted over (up to a quarter of its width).
         fov_deg: smallest field of view of the ground view, in degrees: each keeps an arc of a width drawn evenly
-            from here to 360, about an azimuth of its own, and is painted over elsewhere. 360 keeps all.
+            from here to 360, about an azimuth of its own, and is painted elsewhere as `train.unseen` says. 360 keeps
+            all.
     """
 
     roll: bool = False
@@ -62,6 +64,7 @@ def augment(
     generator: torch.Generator,
     part: slice = slice(None),
     device: torch.device = _CPU,
+    unseen: Unseen = NEUTRAL,
 ) -> tuple[Pixels, Pixels]:
     """Return `rows[part]` of both views on the device, augmented; a pure function of the generator's state.
 
@@ -72,6 +75,7 @@ def augment(
         rows: of the whole batch, of all processes.
         generator: on the CPU, whatever the device.
         part: which of the rows this process holds.
+        unseen: how `config.fov_deg` paints.
     """
     drawn = _draw(len(rows), ground.shape[2], config, generator, part)
     apply = _in_cache if device.type == "cpu" else _on_device
@@ -79,7 +83,7 @@ def augment(
     if drawn.erased is not None:
         views[0] = ondevice.erase(views[0].float(), config.erase, drawn.erased)
     if drawn.arc is not None:
-        views[0] = ondevice.narrow(views[0].float(), config.fov_deg / 360, drawn.arc)
+        views[0] = ondevice.narrow(views[0].float(), config.fov_deg / 360, drawn.arc, unseen)
     return views[0], views[1]
 
 

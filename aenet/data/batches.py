@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
+from aenet.card import NEUTRAL, Unseen
 from aenet.data.augment import AugmentConfig, augment
 from aenet.data.turning import draw_turns, turn
 from aenet.data.views import Views
@@ -81,6 +82,7 @@ def batches(
     rank: int = 0,
     world: int = 1,
     columns: int = 1,
+    unseen: Unseen = NEUTRAL,
     prefetch: int = 2,
 ) -> Generator[Batch, None, None]:
     """Return an epoch's batches from `start_step` on.
@@ -90,6 +92,7 @@ def batches(
         batch_size: pairs of all processes together.
         rank, world: which of how many processes this is.
         columns: of the network's map: each ground view is turned by some of them (`aenet.data.turning`); 1: none is.
+        unseen: how `config.fov_deg` paints.
         prefetch: batches read ahead; each takes its pixels as uint8 on the host and as `Batch` has them on the device.
 
     Raises:
@@ -107,7 +110,7 @@ def batches(
         part = share(len(rows), rank, world)
         generator = torch.Generator().manual_seed(derive_seed(seed, epoch, step))
         with nullcontext() if stream is None else torch.cuda.stream(stream):
-            ground, aerial = augment(views.ground, views.aerial, rows, config, generator, part, device)
+            ground, aerial = augment(views.ground, views.aerial, rows, config, generator, part, device, unseen)
             shift = None
             if columns > 1:
                 shift, turns = (drawn[part] for drawn in draw_turns(len(rows), ground.shape[2], columns, generator))

@@ -1,8 +1,12 @@
 """Augmentation of a batch's tensors on their device, with one kernel for all images."""
 
+from typing import assert_never
+
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
+
+from aenet.card import Unseen
 
 
 def turn(
@@ -31,7 +35,7 @@ def colour(
 
 
 def erase(view: Float[Tensor, "n h w 3"], probability: float, drawn: Float[Tensor, "5 n 1 1"]) -> Tensor:
-    """Paint a rectangle with the image's mean, as if a lorry stood there.
+    """Paint a rectangle with the image's mean, as if a lorry stood there: something seen, whatever `Unseen` says.
 
     Args:
         drawn: chance, top, left, height and width, each in 0 .. 1.
@@ -45,8 +49,10 @@ def erase(view: Float[Tensor, "n h w 3"], probability: float, drawn: Float[Tenso
     return torch.where(mask, view.mean((1, 2), keepdim=True), view)
 
 
-def narrow(view: Float[Tensor, "n h w 3"], smallest: float, drawn: Float[Tensor, "2 n 1 1"]) -> Tensor:
-    """Keep one arc of the panorama and paint the rest with the mean of what is kept, as a camera's view would be.
+def narrow(
+    view: Float[Tensor, "n h w 3"], smallest: float, drawn: Float[Tensor, "2 n 1 1"], unseen: Unseen
+) -> Float[Tensor, "n h w 3"]:
+    """Keep one arc of the panorama, and paint the rest as `retrieval.fieldofview.paint` does for a camera's view.
 
     Args:
         smallest: of the arcs, as a share of the horizon.
@@ -56,6 +62,18 @@ def narrow(view: Float[Tensor, "n h w 3"], smallest: float, drawn: Float[Tensor,
     azimuth, share = drawn.to(view.device)
     kept = ((smallest + (1 - smallest) * share) * width).round()
     columns = torch.arange(width, device=view.device)[None, None, :]
-    seen = ((columns - (azimuth * width).floor()) % width < kept)[..., None]
-    mean = (view * seen).mean((1, 2), keepdim=True) * (width / kept)[..., None]
-    return torch.where(seen, view, mean)
+    first = (azimuth * width).floor()
+    beyond = (columns - first) % width - (kept - 1)  # columns to the right of the arc's last; up to 0 within it
+    seen = (beyond <= 0)[..., None]
+    match unseen.rule:
+        case "edge":
+            last, back = first + kept - 1, width - (kept - 1) - beyond  # and to the left of its first
+            source = torch.where(beyond <= 0, columns, torch.where(beyond <= back, last, first)) % width
+            return view.gather(2, source.long()[..., None].expand(view.shape))
+        case "view_mean":
+            mean = (view * seen).mean((1, 2), keepdim=True) * (width / kept)[..., None]
+            return torch.where(seen, view, mean)
+        case "network_mean":
+            return torch.where(seen, view, torch.tensor(unseen.colour, dtype=view.dtype, device=view.device))
+        case _:
+            assert_never(unseen.rule)

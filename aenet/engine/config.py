@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from aenet.card import Paint
 from aenet.data.augment import AugmentConfig
 from aenet.data.sampling import SamplingConfig
 from aenet.engine.optimization import OptimizerConfig
@@ -35,6 +36,8 @@ class TrainConfig(Config):
         checkpoint_every: steps between checkpoints; None writes one at each epoch's end only.
         max_bad_steps: stop after this many steps in a row whose loss or gradient is not finite.
         sampling: which pairs meet in a batch.
+        unseen: what stands where a photo shows nothing: in augmentation (`augment.fov_deg`), in evaluation, and, by the
+            model's card, in service.
     """
 
     # What a finished training does not depend on: changing it may not cost another one.
@@ -57,6 +60,7 @@ class TrainConfig(Config):
     loss: LossConfig
     optimizer: OptimizerConfig
     augment: AugmentConfig
+    unseen: Paint = "edge"
     sampling: SamplingConfig
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 from torch import Tensor
 
-from aenet.card import ViewSpec
+from aenet.card import Unseen, ViewSpec
 from aenet.data.batches import derive_seed, steps_per_epoch
 from aenet.engine.config import TrainConfig
 from aenet.engine.ema import Ema
@@ -75,6 +75,7 @@ class Engine:
         torch.set_num_threads(config.threads // (1 if self.side_by_side is None else 2))
         self.ema = None if config.ema_decay is None else Ema(config.model, self.plain, config.ema_decay)
         self.guard = Guard(self.plain)
+        self.unseen = Unseen(rule=config.unseen, colour=self.plain.ground.zero_colour)
 
     @property
     def parameters(self) -> list[Tensor]:

@@ -40,7 +40,7 @@ def run_epoch(
     ahead = batches(
         views, position.order, config.part_size, config.augment, config.seed, epoch,
         start_step=position.step * config.accumulate, device=engine.accelerator.device, columns=engine.loss.columns,
-        rank=processes.rank, world=processes.world,
+        unseen=engine.unseen, rank=processes.rank, world=processes.world,
     )  # fmt: skip
     began, seen = time.monotonic(), 0
     report = keeper.folder if processes.main else None

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from aenet.card import Paint
 from aenet.data.views import Views
 from aenet.inference.horizon import known_heading, open_horizon, unknown_heading
 from aenet.nn.branches import TwoBranch
@@ -15,15 +16,21 @@ _FOUND = ("median_heading_error_deg", "heading_within_10_deg", "median_heading_e
 
 
 def table(
-    network: TwoBranch, views: Views, aerial: Float[np.ndarray, "n d"], whole: Evaluation, config: EvaluateConfig
+    network: TwoBranch,
+    views: Views,
+    aerial: Float[np.ndarray, "n d"],
+    whole: Evaluation,
+    config: EvaluateConfig,
+    unseen: Paint,
 ) -> pd.DataFrame:
     """Return one row for each field of view, with known and, if asked for, unknown heading.
 
     Args:
         aerial: the references' descriptors.
         whole: the plain evaluation, which is that of 360 degrees with known heading.
+        unseen: see `horizon.open_horizon`.
     """
-    horizon, rows = open_horizon(network, views, aerial, config), []
+    horizon, rows = open_horizon(network, views, aerial, config, unseen), []
     for fov_deg in config.fov_deg:
         values = whole.values if fov_deg == 360 else evaluate(known_heading(horizon, fov_deg), views).values
         rows.append({"fov_deg": fov_deg, "heading": "known"} | {name: values[name] for name in _COPIED})

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from aenet.card import Paint, Unseen
 from aenet.data.views import Views
 from aenet.inference.embed import embed, map_shape
 from aenet.nn.branches import Branch, TwoBranch
@@ -44,7 +45,7 @@ class Horizon:
         shape: (C, h, w) of a descriptor's map.
         turns: columns of the view by which each query looks clockwise of north.
         phases: turns within one feature at which a query of unknown heading is described.
-        paint: what stands where nothing was seen.
+        unseen: what stands where nothing was seen.
     """
 
     branch: Branch
@@ -55,7 +56,7 @@ class Horizon:
     turns: Int[np.ndarray, " n"]
     phases: int
     batch_size: int
-    paint: fieldofview.Paint
+    unseen: Unseen
 
     @property
     def width(self) -> int:
@@ -66,8 +67,7 @@ class Horizon:
         self, rows: slice, turns: Int[np.ndarray, " n"], columns: Bool[np.ndarray, "#n width"]
     ) -> azimuth.Maps:
         """Return maps of the queries `rows`, turned, and painted where `columns` were not seen."""
-        mean = np.rint(self.branch.mean.cpu().numpy().ravel()).clip(0, 255).astype(np.uint8)
-        pixels = fieldofview.look(np.asarray(self.views.ground[rows]), turns, columns, self.paint, mean)
+        pixels = fieldofview.look(np.asarray(self.views.ground[rows]), turns, columns, self.unseen)
         descriptors = embed(self.branch, pixels, self.batch_size, self.branch.mean.device)
         check_block(descriptors, descriptors, "query")
         return azimuth.as_maps(descriptors, self.shape)
@@ -87,14 +87,21 @@ class Horizon:
         return slices(len(self.aerial), min(_REFERENCES, rows_within(_REFERENCE_BYTES, self.aerial)))
 
 
-def open_horizon(network: TwoBranch, views: Views, aerial: Float[np.ndarray, "n d"], config: EvaluateConfig) -> Horizon:
-    """Draw the directions and look up the map's shape."""
+def open_horizon(
+    network: TwoBranch, views: Views, aerial: Float[np.ndarray, "n d"], config: EvaluateConfig, unseen: Paint = "edge"
+) -> Horizon:
+    """Draw the directions and look up the map's shape.
+
+    Args:
+        unseen: the model's own rule; `config.unseen` counts before it.
+    """
     shape, width = map_shape(network.ground, views.ground[0]), views.spec.width
     phases = config.phases if shape[2] > 1 else _NO_MAP_PHASES * config.phases
     turns = np.random.default_rng(config.seed).integers(0, width, len(views))
     positives = right_answers(views, config.positives_within_m)
     phases = min(phases, max(1, width // shape[2]))  # a turn is a whole number of columns
-    return Horizon(network.ground, views, aerial, positives, shape, turns, phases, config.batch_size, config.unseen)
+    painted = Unseen(rule=config.unseen or unseen, colour=network.ground.zero_colour)
+    return Horizon(network.ground, views, aerial, positives, shape, turns, phases, config.batch_size, painted)
 
 
 def known_heading(horizon: Horizon, fov_deg: float) -> Tally:

@@ -44,6 +44,12 @@ class Branch(nn.Module):
         self.attention = build_attention(config.attention, backbone.channels)
         self.head = build_head(config.head, backbone.channels)
 
+    @property
+    def zero_colour(self) -> tuple[int, int, int]:
+        """The RGB colour, 0..255, that normalisation makes zero, as nearly as whole numbers can."""
+        red, green, blue = (min(255, max(0, round(value))) for value in self.mean.flatten().tolist())
+        return red, green, blue
+
     def features(self, pixels: Tensor) -> Float[Tensor, "b c h w"]:
         """Return the attended feature map of NHWC pixels (uint8, or float in 0..255)."""
         x_BCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std

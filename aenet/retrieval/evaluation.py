@@ -8,11 +8,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import Field
 
+from aenet.card import Paint
 from aenet.data.views import Views
 from aenet.geodesy import distance_m
 from aenet.params import Config
 from aenet.retrieval import metrics
-from aenet.retrieval.fieldofview import Paint
 from aenet.retrieval.positives import Positives, identity, within
 from aenet.retrieval.ranking import rank
 from aenet.retrieval.tally import Tally
@@ -33,8 +33,8 @@ class EvaluateConfig(Config):
         unknown_heading: whether to evaluate queries whose heading is not known, too (several times the work).
         phases: rolls within one column of the feature map that a query of unknown heading is described at.
         seed: draws the headings.
-        unseen: what stands in a query's columns outside its field of view (`fieldofview.Paint`); `view_mean`
-            suits networks trained with `train.augment.fov_deg` below 360.
+        unseen: what stands in a query's columns outside its field of view; null: what the model's card says, as in
+            training and service. Any other is a study of what it costs, and no figure of what serving gives.
     """
 
     batch_size: int = Field(ge=1)
@@ -45,7 +45,7 @@ class EvaluateConfig(Config):
     unknown_heading: bool = False
     phases: int = Field(default=4, ge=1)
     seed: int = 0
-    unseen: Paint = "network_mean"
+    unseen: Paint | None = None
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ north, 3W/4 east; azimuth = 180 + 360 column / W, clockwise. Feature i of a map 
 (i + 1) W/w. Columns that were not seen are painted, and the comparison (`azimuth`) leaves their features out.
 """
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-Paint = Literal["network_mean", "view_mean", "edge"]
-"""What stands where nothing was seen: the colour that normalisation makes zero, the mean of what the view shows (as
-augmentation paints it in training), or the nearest column that was seen."""
+from aenet.card import Unseen
 
 
 def seen(width: int, fov_deg: float, centre: int) -> Bool[np.ndarray, " width"]:
@@ -37,41 +35,55 @@ def look(
     views: UInt8[np.ndarray, "n h width 3"],
     turns: Int[np.ndarray, " n"],
     columns: Bool[np.ndarray, "#n width"],
-    paint: Paint,
-    network_mean: UInt8[np.ndarray, "3"],
+    unseen: Unseen,
 ) -> UInt8[np.ndarray, "n h width 3"]:
-    """Return views turned so that what stood `turns` columns right of the centre stands in it, unseen columns painted.
+    """Return views turned so that what stood `turns` columns right of the centre stands in it, the rest painted.
 
     A north-centred panorama turned by W / 4 is that of a camera headed east: 360 turn / W degrees.
 
     Args:
         columns: which columns of the result were seen.
-        network_mean: the colour of `paint: network_mean`.
     """
-    count, height, width = views.shape[:3]
-    source = nearest_seen(columns) if paint == "edge" else np.arange(width)
-    places = np.broadcast_to((source + turns[:, None]) % width, (count, width))
-    turned = np.moveaxis(views, 2, 1)[np.arange(count)[:, None], places]  # [n, width, h, 3]
-    hidden = np.broadcast_to(~columns, places.shape)
-    match paint:
+    count, _, width = views.shape[:3]
+    places = (np.arange(width) + turns[:, None]) % width
+    turned = np.take_along_axis(views, places[:, None, :, None], axis=2)
+    return paint(turned, np.broadcast_to(columns[:, None], (count, 1, width)), unseen)
+
+
+def paint(
+    views: UInt8[np.ndarray, "n h width 3"], seen: Bool[np.ndarray, "n #h width"], unseen: Unseen
+) -> UInt8[np.ndarray, "n h width 3"]:
+    """Return views with what was not seen painted: the one door of training's, evaluation's and serving's views.
+
+    Of each view something must have been seen; where nothing was, its pixels are any.
+    """
+    match unseen.rule:
         case "network_mean":
-            turned[hidden] = network_mean
+            return np.where(seen[..., None], views, np.array(unseen.colour, np.uint8))
         case "view_mean":
-            total = np.einsum("nwhc,nw->nc", turned, (~hidden).astype(np.float32))
-            mean = np.rint(total / (height * (~hidden).sum(1, keepdims=True))).astype(np.uint8)
-            turned[hidden] = np.broadcast_to(mean[:, None, None], turned.shape)[hidden]
+            weight = np.broadcast_to(seen, views.shape[:3]).astype(np.float32)
+            total = np.einsum("nhwc,nhw->nc", views, weight, dtype=np.float64)
+            mean = np.rint(total / np.maximum(weight.sum((1, 2), dtype=np.float64), 1)[:, None]).astype(np.uint8)
+            return np.where(seen[..., None], views, mean[:, None, None])
         case "edge":
-            pass  # taken from there
+            if seen.shape[1] > 1:  # some rows of a column only: its nearest first
+                rows = _nearest(np.moveaxis(seen, 1, 2))
+                views = np.take_along_axis(views, np.moveaxis(rows, 2, 1)[..., None], axis=1)
+            return np.take_along_axis(views, nearest_seen(seen.any(1))[:, None, :, None], axis=2)
         case _:
-            assert_never(paint)
-    return np.ascontiguousarray(np.moveaxis(turned, 1, 2))
+            assert_never(unseen.rule)
 
 
 def nearest_seen(columns: Bool[np.ndarray, "n width"]) -> Int[np.ndarray, "n width"]:
     """Return the nearest seen column of each, around the circle; the left one of two as near."""
     width = columns.shape[1]
-    around, place = np.tile(columns, 3), np.arange(3 * width)
-    left = np.maximum.accumulate(np.where(around, place, -width), axis=1)
-    right = np.minimum.accumulate(np.where(around, place, 4 * width)[:, ::-1], axis=1)[:, ::-1]
-    nearest = np.where(place - left <= right - place, left, right)
-    return np.asarray(nearest[:, width : 2 * width] % width)
+    return np.asarray(_nearest(np.tile(columns, 3))[:, width : 2 * width] % width)
+
+
+def _nearest(seen: Bool[np.ndarray, "... k"]) -> Int[np.ndarray, "... k"]:
+    """Return the nearest place along the last axis that was seen, the first of two as near; 0 where none was."""
+    count, place = seen.shape[-1], np.arange(seen.shape[-1])
+    before = np.maximum.accumulate(np.where(seen, place, -count), axis=-1)
+    after = np.minimum.accumulate(np.where(seen, place, 2 * count)[..., ::-1], axis=-1)[..., ::-1]
+    nearest = np.where(place - before <= after - place, before, after)
+    return np.where(seen.any(-1, keepdims=True), nearest, 0)

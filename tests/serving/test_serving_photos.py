@@ -14,14 +14,13 @@ from PIL import Image
 from serving import world
 from serving.test_serving_photos_metadata import GPS, camera, gpano, picture
 
-from aenet.card import ViewSpec
+from aenet.card import NEUTRAL, ViewSpec
 from aenet.data.views import ground_view
 from aenet.errors import AenetError, UnreadableImage
 from aenet.images import encode_jpeg
 from aenet.serving.jobs.prefetch import read_photos
 from aenet.serving.photos.decoding import decode_photo, opened
 from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
-from aenet.serving.photos.placement import FILL
 from aenet.serving.photos.pose import Told
 from aenet.serving.photos.reading import PhotoOptions, Reading, read_photo
 
@@ -320,7 +319,7 @@ def test_ordinary_photos_are_placed_unless_only_panoramas_are_wanted(tmp_path: P
     placed = read(path, PLACE)
     assert placed.view is not None and placed.covered is not None and placed.heading_deg == 90.0
     assert np.flatnonzero(placed.covered).tolist() == list(range(42, 54))  # 67 degrees about the east, column 48
-    assert (placed.view[:, ~placed.covered] == FILL).all() and abs(int(placed.view[8, 48, 0]) - 90) < 2
+    assert (placed.view[:, ~placed.covered] == NEUTRAL.colour).all() and abs(int(placed.view[8, 48, 0]) - 90) < 2
 
 
 def test_flag_and_table_say_the_field_of_view(tmp_path: Path) -> None:

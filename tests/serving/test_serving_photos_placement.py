@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from aenet.card import ViewSpec
+from aenet.card import NEUTRAL, ViewSpec
 from aenet.data.views import ground_view
 from aenet.errors import AenetError
 from aenet.images import resize
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
-from aenet.serving.photos.placement import FILL, Placed, place, vertical_span
+from aenet.serving.photos.placement import Placed, place, vertical_span
 from aenet.serving.photos.pose import Photo
 from aenet.serving.photos.sphere import Sphere
 
@@ -28,7 +28,7 @@ def pole(width: int, height: int, x: float, thick: int = 40) -> np.ndarray:
 
 
 def bright(placed: Placed, row: int = 32) -> float:
-    """Where the white stands in a row, in columns from the left edge; FILL is darker."""
+    """Where the white stands in a row, in columns from the left edge; the neutral grey is darker."""
     weight = np.where(placed.pixels[row, :, 0] > 140, placed.pixels[row, :, 0].astype(float), 0)
     return float((weight * (np.arange(len(weight)) + 0.5)).sum() / weight.sum())
 
@@ -40,9 +40,9 @@ def test_a_pole_in_the_middle_stands_in_the_middle_and_one_at_the_edge_half_a_fi
     assert (middle.start_deg, middle.width_deg, middle.heading_deg) == (135.0, 90.0, None)
     assert np.flatnonzero(middle.columns).tolist() == list(range(96, 160))
     right = place(pole(1200, 900, 1160, 80), Lens(90.0), SPEC)
-    assert right.pixels[32, 159, 0] > 200 and (right.pixels[:, 160] == FILL).all()
+    assert right.pixels[32, 159, 0] > 200 and (right.pixels[:, 160] == NEUTRAL.colour).all()
     left = place(pole(1200, 900, 40, 80), Lens(90.0), SPEC)
-    assert left.pixels[32, 96, 0] > 200 and (left.pixels[:, 95] == FILL).all()
+    assert left.pixels[32, 96, 0] > 200 and (left.pixels[:, 95] == NEUTRAL.colour).all()
 
 
 @pytest.mark.parametrize(("heading", "column"), [(0.0, 128), (90.0, 192), (270.0, 64), (350.0, 120.89)])
@@ -69,9 +69,9 @@ def test_the_horizon_stays_and_rows_are_elevations() -> None:
     placed = place(image, Lens(80.0), SPEC)
     for column in (102, 128, 153):
         line = np.where(placed.pixels[:, column, 0] > 30, placed.pixels[:, column, 0], 0).astype(float)
-        line[:4] = 0  # above the picture FILL begins
+        line[:4] = 0  # above the picture the grey begins
         rows = np.arange(64) + 0.5
-        seen = (placed.pixels[:, column] != FILL).any(axis=1)
+        seen = (placed.pixels[:, column] != NEUTRAL.colour).any(axis=1)
         assert (line * rows * seen).sum() / (line * seen).sum() == pytest.approx(17.8, abs=0.4)
 
 
@@ -106,7 +106,7 @@ def test_a_perspective_crop_of_a_panorama_comes_back_to_the_panoramas_columns(az
     middle = panorama[256:768] if spec is SPEC else panorama
     expected = ground_view(middle, spec).astype(float)
     placed = place(shot(panorama, azimuth, 75.0, 1600, 1200), Lens(75.0), spec, azimuth % 360)
-    seen = (placed.pixels != FILL).any(axis=2) & placed.columns
+    seen = (placed.pixels != NEUTRAL.colour).any(axis=2) & placed.columns
     assert 0.5 < seen.mean() / (75 / 360) <= 1
     left_over = {
         shift: float(np.abs(np.roll(placed.pixels, shift, 1).astype(float) - expected)[np.roll(seen, shift, 1)].mean())
@@ -124,7 +124,7 @@ def test_a_cropped_panorama_lies_where_it_was_cut() -> None:
     covers = Strip(90.0, (left + width / 2) / 2048 * 360 - 180, 90 - 300 / 1024 * 180, 90 - 800 / 1024 * 180)
     placed = place(np.ascontiguousarray(strip), covers, CVACT, 300.0)
     expected = ground_view(panorama, CVACT, 300.0).astype(float)
-    seen = (placed.pixels != FILL).any(axis=2) & placed.columns
+    seen = (placed.pixels != NEUTRAL.colour).any(axis=2) & placed.columns
     assert placed.heading_deg == pytest.approx(15.0, abs=0.2)
     assert np.abs(placed.pixels.astype(float) - expected)[seen].mean() < 2
     assert seen.mean() == pytest.approx(0.25 * 1.0 * min(1, 500 / 512), abs=0.02)

@@ -15,11 +15,10 @@ import pytest
 from serving import reports, world
 from serving.world import World
 
-from aenet.card import ViewSpec, read_card
+from aenet.card import NEUTRAL, ViewSpec, read_card
 from aenet.images import decode_bytes
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.localize import LocateOptions, locate
-from aenet.serving.photos.placement import FILL
 from aenet.serving.photos.reading import PhotoOptions
 from aenet.serving.report import reportdata
 from aenet.serving.report.curve import error_curve, heading_curve, recall_bars
@@ -164,7 +163,7 @@ def test_a_picture_shows_what_the_model_sees_and_how_much_of_the_horizon(small_w
     assert matched is not None and matched.start_deg == pytest.approx(180 + 45)
     pixels = decode_bytes(base64.b64decode(east.uri.split(",")[1]), "")
     assert pixels.shape == (120, 480, 3)
-    filled = np.abs(pixels[:, :280].astype(int) - FILL).max()
+    filled = np.abs(pixels[:, :280].astype(int) - NEUTRAL.colour).max()
     assert filled < 30, "what the photo does not cover has the filling's colour"
 
 

@@ -14,7 +14,8 @@ class Digests(Config):
     """Digests of what decides the rows of a job, photos and options apart.
 
     Attributes:
-        model: of its weights, its view and its calibration; half-precision files do not count, see `model_digest`.
+        model: of its weights, its view, its calibration and how it completes photos; half-precision files do not
+            count, see `model_digest`.
         gallery: of its manifest, which holds the digests of all else.
         index: of the gallery's index; None without one.
     """
@@ -27,7 +28,8 @@ class Digests(Config):
     def of(cls, card: ModelCard, gallery: Gallery) -> "Digests":
         """Return the digests of a model and a gallery as they are now."""
         calibration = card.calibration and card.calibration.model_dump(mode="json")
-        identity = json.dumps([model_digest(card), card.map_shape, calibration])
+        completion = card.completion.model_dump(mode="json")
+        identity = json.dumps([model_digest(card), card.map_shape, calibration, completion])
         model = hashlib.sha256(identity.encode()).hexdigest()
         return cls(model=model, gallery=gallery.digest, index=index_digest(gallery.folder))
 

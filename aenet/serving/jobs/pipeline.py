@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aenet.card import ModelCard
 from aenet.errors import AenetError
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.options import LocateOptions
@@ -66,23 +67,33 @@ def _blocks(
     photos: pd.DataFrame, branch: Branch, options: LocateOptions, on_progress: Progress | None
 ) -> Iterator[list[Described]]:
     """Yield described photos, as many at a time as are searched at once."""
-    size = block_size(4 * branch.card.descriptor_dim * len(turns(branch.card, options.phases)))
+    card = branch.card
+    size = block_size(4 * card.descriptor_dim * len(turns(card, options.phases)))
     block: list[Described] = []
     done = 0
     for batch in read_photos(
-        photos, branch.card.view, options.batch_size, options.decoders, options.photos, options.heading
+        photos, card.view, options.batch_size, options.decoders, options.photos, options.heading, card.completion
     ):
         if block and len(block) + len(batch) > size:
             yield block
             block = []
         queries = describe(batch, branch, options.phases)
         # Pixels have done their work.
-        block += [(replace(reading, placed=None), query) for reading, query in zip(batch, queries, strict=True)]
+        noted = (replace(_noted(reading, card), placed=None) for reading in batch)
+        block += list(zip(noted, queries, strict=True))
         done += len(batch)
         if on_progress:
             on_progress(done)
     if block:
         yield block
+
+
+def _noted(reading: Reading, card: ModelCard) -> Reading:
+    """Say in a photo's notes that its model does not say how it was completed."""
+    if card.unseen is not None or reading.placed is None or reading.placed.columns.all():
+        return reading
+    said = f"completed in the grey {card.completion.colour}, as earlier versions did: the model's card does not say how"
+    return replace(reading, account=replace(reading.account, notes=(*reading.account.notes, said)))
 
 
 def _place(

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from aenet.card import ViewSpec
+from aenet.card import NEUTRAL, Unseen, ViewSpec
 from aenet.cores import usable_cores
 from aenet.serving.photos.pose import Told
 from aenet.serving.photos.reading import Heading, PhotoOptions, Reading, read_photo
@@ -26,6 +26,7 @@ def read_photos(
     threads: int,
     options: PhotoOptions | None = None,
     heading: Heading = "auto",
+    unseen: Unseen = NEUTRAL,
 ) -> Iterator[list[Reading]]:
     """Yield the readings of a photo list in order, `batch_size` at a time; the next are decoded meanwhile.
 
@@ -38,6 +39,7 @@ def read_photos(
         threads: decoders; 0 means one per usable core.
         options: see PhotoOptions.
         heading: see Heading.
+        unseen: see `reading.read_photo`.
     """
     columns = ["true_latitude", "true_longitude", "heading_deg", "fov_deg"]
     rows = zip(photos["photo"], photos["path"], photos[columns].to_numpy(np.float64), photos["bytes"], strict=True)
@@ -47,9 +49,8 @@ def read_photos(
 
         def submit(row: tuple[str, bytes, np.ndarray, int]) -> Future[Reading]:
             name, path, told, size = row
-            return pool.submit(
-                read_photo, Path(os.fsdecode(path)), name, view, Told(*map(float, told)), options, int(size), heading
-            )
+            file, said = Path(os.fsdecode(path)), Told(*map(float, told))
+            return pool.submit(read_photo, file, name, view, said, options, int(size), heading, unseen)
 
         waiting = deque(map(submit, islice(rows, ahead)))
         try:

@@ -5,18 +5,19 @@ it is unknown the middle of the photo stands in the centre. Edges, not pixel cen
 """
 
 import math
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from aenet.card import ViewSpec
+from aenet.card import NEUTRAL, Unseen, ViewSpec
 from aenet.data.views import ground_view
+from aenet.errors import AenetError
 from aenet.images import resize
+from aenet.retrieval.fieldofview import paint
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole
 
-FILL = (124, 116, 104)  # ImageNet's mean colour: zero once normalised
 _FINER = 4  # times finer than the canvas, then averaged
 _SAME = 0.01  # of the vertical field: cameras round
 _FAR = 8.0  # widths or heights beside the photo: outside, and small enough for remap's integers
@@ -26,7 +27,7 @@ class Placed(NamedTuple):
     """A photo on the canvas.
 
     Attributes:
-        pixels: RGB, [H, W, 3]; what the photo does not show has the colour FILL.
+        pixels: RGB, [H, W, 3]; what the photo does not show is painted (`card.Unseen`).
         start_deg: first covered azimuth, degrees clockwise from the canvas's left edge, in [0, 360).
         width_deg: covered azimuth, (0, 360]; start + width beyond 360 goes on at the left edge.
         heading_deg: true azimuth of the middle of what the photo shows, None where it is unknown: then every roll
@@ -70,6 +71,7 @@ def place(
     spec: ViewSpec,
     heading_deg: float | None = None,
     vertical_deg: float | None = None,
+    unseen: Unseen = NEUTRAL,
 ) -> Placed:
     """Return a photo on the model's canvas.
 
@@ -80,50 +82,76 @@ def place(
         heading_deg: true heading of the photo's (a cropped panorama's whole's) centre column; None: unknown.
         vertical_deg: see `vertical_span`. Whole panoramas are cut to it only where it is given; otherwise they are
             taken to be of the training panoramas' kind, as `ground_view` takes them.
+        unseen: how the canvas is completed where the photo does not reach, by columns and by rows.
 
     Raises:
-        AenetError: rows are to be kept, and a panorama has another shape than the one they count in.
+        AenetError: rows are to be kept, and a panorama has another shape than the one they count in; or nothing of the
+            view is shown.
     """
-    match covers:
-        case Whole():
-            height, width = pixels.shape[:2]
-            own = min(180.0, 360 * height / width)
-            if vertical_deg is None or abs(own / vertical_deg - 1) < _SAME:
-                whole = ground_view(pixels, spec, heading_deg or 0.0)
-                return Placed(whole, 0.0, 360.0, heading_deg)
-            return place(pixels, Strip(360.0, 0.0, own / 2, -own / 2), spec, heading_deg, vertical_deg)
-        case Strip():
-            middle = None if heading_deg is None else (heading_deg + covers.centre_deg) % 360
-            width_deg = covers.width_deg
-        case Lens():
-            middle, width_deg = heading_deg, covers.fov_deg
-        case _:
-            assert_never(covers)
+    if isinstance(covers, Whole):
+        height, width = pixels.shape[:2]
+        own = min(180.0, 360 * height / width)
+        if vertical_deg is None or abs(own / vertical_deg - 1) < _SAME:
+            return Placed(ground_view(pixels, spec, heading_deg or 0.0), 0.0, 360.0, heading_deg)
+        covers = Strip(360.0, 0.0, own / 2, -own / 2)
+    if isinstance(covers, Strip):
+        middle = None if heading_deg is None else (heading_deg + covers.centre_deg) % 360
+        width_deg = covers.width_deg
+    else:
+        middle, width_deg = heading_deg, covers.fov_deg
     centre = 180.0 if middle is None else (middle + 180) % 360  # from the left edge
     top, bottom, _ = vertical_span(spec, vertical_deg)
-    placed = Placed(np.empty((spec.height, spec.width, 3), np.uint8), (centre - width_deg / 2) % 360, width_deg, middle)
-    placed.pixels[:] = _render(pixels, covers, spec, centre, (top, bottom))
-    placed.pixels[:, ~placed.columns] = FILL
-    return placed
+    if isinstance(covers, Strip):
+        canvas, seen = _of_strip(pixels, covers, spec, centre, (top, bottom))
+    else:
+        canvas, seen = _of_lens(pixels, covers, spec, centre, (top, bottom))
+    placed = Placed(canvas, (centre - width_deg / 2) % 360, width_deg, middle)
+    seen &= placed.columns
+    if not seen.any():
+        raise AenetError(
+            f"shows nothing of the model's view: it covers {width_deg:.3g} degrees of azimuth, a column of the view is "
+            f"{360 / spec.width:.3g} wide and reaches from {bottom:.3g} to {top:.3g} degrees of elevation"
+        )
+    return placed._replace(pixels=paint(canvas[None], seen[None], unseen)[0])
 
 
-def _render(
-    pixels: UInt8[np.ndarray, "h w 3"],
-    covers: Strip | Lens,
-    spec: ViewSpec,
-    centre_deg: float,
-    span: tuple[float, float],
-) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The canvas, sampled finer than its own grid and averaged; rows the photo does not reach get FILL."""
-    size = pixels.shape[0], pixels.shape[1]
-    pixels = _thinned(pixels, covers, spec, span)
-    u, v = _look_up(covers, _grid(spec, centre_deg, span, _FINER), size)
+_Canvas = tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"]]
+"""A canvas, and where the photo reaches it; elsewhere the photo's edge is repeated."""
+
+
+def _of_strip(
+    pixels: UInt8[np.ndarray, "h w 3"], covers: Strip, spec: ViewSpec, centre_deg: float, span: tuple[float, float]
+) -> _Canvas:
+    """A strip laid on the panorama it is part of, to whole pixels, and that resized as training resizes panoramas."""
+    own = pixels.shape[1] / covers.width_deg, pixels.shape[0] / (covers.top_deg - covers.bottom_deg)
+    if max(side / dense for side, dense in zip(own, _density(spec, span), strict=True)) > 2 * _FINER:
+        pixels = _thinned(pixels, own, spec, span)  # the panorama would be much larger than is of any use
+    height, width = pixels.shape[:2]
+    whole = max(width, round(width * 360 / covers.width_deg))
+    across = (np.arange(whole) - round((centre_deg - covers.width_deg / 2) / 360 * whole)) % whole
+    across = np.where(across < width, across, np.where(across - width < (whole - width) / 2, width - 1, 0))
+    a_degree = height / (covers.top_deg - covers.bottom_deg)
+    rows = max(1, round((span[0] - span[1]) * a_degree))
+    down = np.clip(np.arange(rows) - round((span[0] - covers.top_deg) * a_degree), 0, height - 1)
+    canvas = resize(np.ascontiguousarray(pixels[down][:, across]), spec.height, spec.width)
+    elevation = np.degrees(_grid(spec, centre_deg, span, 1)[1])
+    reached = (elevation < covers.top_deg) & (elevation > covers.bottom_deg)
+    return canvas, np.broadcast_to(reached, canvas.shape[:2]).copy()
+
+
+def _of_lens(
+    pixels: UInt8[np.ndarray, "h w 3"], covers: Lens, spec: ViewSpec, centre_deg: float, span: tuple[float, float]
+) -> _Canvas:
+    """What a lens sees, sampled finer than the canvas's own grid and averaged."""
+    shape = pixels.shape[0] / pixels.shape[1]
+    a_degree = math.radians(pixels.shape[1] / 2 / math.tan(math.radians(covers.fov_deg) / 2))  # in the middle
+    pixels = _thinned(pixels, (a_degree, a_degree), spec, span)
+    u, v = _look_up(covers, _grid(spec, centre_deg, span, _FINER), shape)
     x, y = u * np.float32(pixels.shape[1]) - np.float32(0.5), v * np.float32(pixels.shape[0]) - np.float32(0.5)
     fine = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    canvas = resize(np.asarray(fine, dtype=np.uint8), spec.height, spec.width)
-    u, v = _look_up(covers, _grid(spec, centre_deg, span, 1), size)
-    canvas[~((u >= 0) & (u <= 1) & (v >= 0) & (v <= 1))] = FILL
-    return canvas
+    u, v = _look_up(covers, _grid(spec, centre_deg, span, 1), shape)
+    reached = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
+    return resize(np.asarray(fine, dtype=np.uint8), spec.height, spec.width), reached
 
 
 def _grid(
@@ -137,34 +165,28 @@ def _grid(
 
 
 def _look_up(
-    covers: Strip | Lens,
-    grid: tuple[Float32[np.ndarray, "1 w"], Float32[np.ndarray, "h 1"]],
-    size: tuple[int, int],
+    covers: Lens, grid: tuple[Float32[np.ndarray, "1 w"], Float32[np.ndarray, "h 1"]], shape: float
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Where in the photo (of `size` height, width) each direction is seen: 0 to 1 from the left and from the top."""
+    """Where in a photo (`shape` times as high as wide) each direction is seen: 0 to 1 from the left and the top."""
     azimuth, elevation = grid
-    if isinstance(covers, Strip):
-        u = np.degrees(azimuth) / covers.width_deg + 0.5
-        v = (covers.top_deg - np.degrees(elevation)) / (covers.top_deg - covers.bottom_deg)
-    else:
-        focal = 0.5 / math.tan(math.radians(covers.fov_deg) / 2)  # in widths
-        ahead = np.cos(azimuth)
-        # Behind the camera nothing is seen; at right angles to it the plane is infinitely far.
-        u = np.where(ahead > 1e-3, focal * np.tan(azimuth) + 0.5, -_FAR)
-        v = 0.5 - size[1] / size[0] * focal * np.tan(np.clip(elevation, -1.57, 1.57)) / np.maximum(ahead, 1e-3)
+    focal = 0.5 / math.tan(math.radians(covers.fov_deg) / 2)  # in widths
+    ahead = np.cos(azimuth)
+    # Behind the camera nothing is seen; at right angles to it the plane is infinitely far.
+    u = np.where(ahead > 1e-3, focal * np.tan(azimuth) + 0.5, -_FAR)
+    v = 0.5 - focal / shape * np.tan(np.clip(elevation, -1.57, 1.57)) / np.maximum(ahead, 1e-3)
     u, v = np.broadcast_arrays(np.clip(u, -_FAR, _FAR), np.clip(v, -_FAR, _FAR))
     return u.astype(np.float32), v.astype(np.float32)
 
 
+def _density(spec: ViewSpec, span: tuple[float, float]) -> tuple[float, float]:
+    """Pixels of the canvas a degree, across and down."""
+    return spec.width / 360, spec.height / (span[0] - span[1])
+
+
 def _thinned(
-    pixels: UInt8[np.ndarray, "h w 3"], covers: Strip | Lens, spec: ViewSpec, span: tuple[float, float]
+    pixels: UInt8[np.ndarray, "h w 3"], own: tuple[float, float], spec: ViewSpec, span: tuple[float, float]
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Average a photo down to the fine grid's density: sampling it sparsely would pick noise."""
-    height, width = pixels.shape[:2]
-    dense = _FINER * spec.width / 360, _FINER * spec.height / (span[0] - span[1])  # fine pixels a degree
-    if isinstance(covers, Strip):
-        own = width / covers.width_deg, height / (covers.top_deg - covers.bottom_deg)
-    else:
-        own = (math.radians(width / 2 / math.tan(math.radians(covers.fov_deg) / 2)),) * 2
-    target = [max(2, round(side * min(1.0, d / o))) for side, d, o in zip((width, height), dense, own, strict=True)]
-    return resize(pixels, target[1], target[0])
+    """Average a photo of `own` pixels a degree down to the fine grid's density: sampled sparsely, it would alias."""
+    sides = zip((pixels.shape[1], pixels.shape[0]), own, _density(spec, span), strict=True)
+    across, down = (max(2, round(side * min(1.0, _FINER * dense / a_degree))) for side, a_degree, dense in sides)
+    return resize(pixels, down, across)

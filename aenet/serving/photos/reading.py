@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from pydantic import Field
 
-from aenet.card import ViewSpec
+from aenet.card import NEUTRAL, Unseen, ViewSpec
 from aenet.errors import AenetError
 from aenet.params import Config
 from aenet.serving.photos.coverage import Strip, Whole, coverage
@@ -87,6 +87,7 @@ def read_photo(
     options: PhotoOptions | None = None,
     size: int = -1,
     heading: Heading = "auto",
+    unseen: Unseen = NEUTRAL,
 ) -> Reading:
     """Read one photo once: digest, account and view come from the same bytes and one parse of their header.
 
@@ -98,6 +99,7 @@ def read_photo(
         options: see PhotoOptions.
         size: bytes it had when the job was planned; -1 where that is not known.
         heading: see Heading.
+        unseen: how the model's view is completed where the photo shows nothing; by default as people are shown it.
     """
     try:
         content = _content(path, size)
@@ -108,12 +110,15 @@ def read_photo(
     with opened(content) as file:
         reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(file, told))
         try:
-            return replace(reading, placed=_placed(file, reading.account, view, options or PhotoOptions(), heading))
+            placed = _placed(file, reading.account, view, options or PhotoOptions(), heading, unseen)
+            return replace(reading, placed=placed)
         except AenetError as error:
             return replace(reading, reason=str(error).removeprefix(": "))
 
 
-def _placed(file: PhotoFile, account: Photo, view: ViewSpec, options: PhotoOptions, mode: Heading) -> Placed:
+def _placed(
+    file: PhotoFile, account: Photo, view: ViewSpec, options: PhotoOptions, mode: Heading, unseen: Unseen
+) -> Placed:
     share = (account.sphere.width_deg if account.sphere else account.fov_deg or 360.0) / 360
     pixels = decode_photo(file, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
     covers = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
@@ -129,7 +134,7 @@ def _placed(file: PhotoFile, account: Photo, view: ViewSpec, options: PhotoOptio
         heading -= covers.centre_deg  # a table and EXIF mean the picture's middle, GPano the whole panorama's
     if heading is None and mode == "north":
         heading = 0.0
-    return place(pixels, covers, view, heading, options.vertical_deg)
+    return place(pixels, covers, view, heading, options.vertical_deg, unseen)
 
 
 def _content(path: Path, size: int) -> bytes:

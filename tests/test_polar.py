@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aenet.polar import polar_transform, sampling_maps
+from aenet.polar import averaged_px, polar_transform, sampling_maps
 
 SIDE, HEIGHT, WIDTH = 200, 32, 128
 
@@ -22,6 +22,41 @@ def by_formula(tile: np.ndarray, height: int, width: int) -> np.ndarray:
             top, bottom = a + (b - a) * (col - c), d + (e - d) * (col - c)
             out[i, j] = top + (bottom - top) * (row - r)
     return out
+
+
+@pytest.mark.parametrize(
+    ("side", "height", "expected"),
+    [
+        (750, 128, 1),
+        (1200, 128, 1),
+        (200, 64, 1),
+        (1799, 128, 1),
+        (1801, 128, 2),
+        (3584, 128, 3),
+        (896, 64, 1),
+        (904, 64, 2),
+    ],
+)
+def test_only_tiles_finer_than_the_published_ones_are_averaged(side: int, height: int, expected: int) -> None:
+    """CVUSA's and CVACT's keep the published formula; from 1.5 times CVACT's 4.7 pixels a row on there are means."""
+    assert averaged_px(side, height) == expected
+
+
+@pytest.mark.parametrize(("side", "averaged"), [(16 * 28, 3), (16 * 28 + 1, 3), (16 * 60, 6)])
+def test_fine_tiles_are_means_about_the_samples_of_the_formula(side: int, averaged: int) -> None:
+    """The formula, on a tile whose every value is the mean over `averaged` pixels about it, in float64."""
+    tile = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    assert averaged_px(side, 16) == averaged
+    sums = np.pad(tile.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0), (0, 0)))
+    whole = sums[averaged:, averaged:] - sums[:-averaged, averaged:] - sums[averaged:, :-averaged]
+    means = (whole + sums[:-averaged, :-averaged]) / averaged**2  # [i, j] is about i + (averaged - 1) / 2, likewise j
+    map_x, map_y = (at - (averaged - 1) / 2 for at in sampling_maps(16, 64, side))
+    x, y = np.floor(map_x).astype(int), np.floor(map_y).astype(int)
+    right, down = (map_x - x)[..., None], (map_y - y)[..., None]
+    upper = means[y, x] * (1 - right) + means[y, x + 1] * right
+    lower = means[y + 1, x] * (1 - right) + means[y + 1, x + 1] * right
+    found = polar_transform(tile, 16, 64)
+    assert np.abs(found - (upper * (1 - down) + lower * down)).max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize("side", [SIDE, 201, 40])

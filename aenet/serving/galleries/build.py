@@ -24,7 +24,7 @@ from aenet.serving.views import model_digest
 __all__ = ["GalleryOptions", "GalleryPlan", "GallerySummary", "build_gallery", "plan_gallery"]
 
 PLAN, ADD_PLAN = "plan.json", "plan-add.json"
-_FORMAT = 2  # raise it when the content of shards changes for the same inputs
+_FORMAT = 3  # raise it when the content of shards changes for the same inputs
 
 
 class GalleryPlan(NamedTuple):

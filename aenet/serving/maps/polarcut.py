@@ -4,19 +4,19 @@ Every sample of the view (`aenet.polar`) is a place so many metres east and nort
 metres into its own units, stretched and turned a little; over one tile that is a linear map, found here by walking
 from the centre on the ellipsoid. So tiles need not lie on whole pixels, pixels need not be square on the ground, and
 the centre column looks to true north even where the map's grid does not. Where centre and pixels do agree, the view is
-`polar_transform` of the tile cut out.
+`polar_transform` of the tile cut out, to a grey level: both sample and average by `polar.taps`.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 from pyproj import CRS, Geod, Transformer
 
 from aenet.card import ViewSpec
-from aenet.polar import sampling_maps
+from aenet.polar import averaged_px, gather, sampling_maps, taps
+from aenet.serving.maps.canvas import Factors
 
 THUMBNAIL_PX = 96
 
@@ -72,35 +72,23 @@ def cut_view(
     metres_to_px: Float64[np.ndarray, "2 2"],
     spec: ViewSpec,
     tile_size_m: float,
-    tile_px: int,
+    tile_px: tuple[int, int],
+    factors: Factors = (1, 1),
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Return the polar view of a centre, bilinearly sampled and rounded.
+    """Return the polar view of a centre, sampled and averaged as `polar_transform` does it with the tile as a file.
 
     Args:
         pixels: the map around it; beyond their edges the last ones are repeated.
         centre_px: its row and column, from the outer edge of the first pixel.
         metres_to_px: takes metres (east, north) to pixels (right, down).
         spec: the model's view.
-        tile_size_m, tile_px: as in `ground_samples`.
+        tile_size_m: as in `ground_samples`.
+        tile_px: height and width of the tile in pixels of the map.
+        factors: pixels of the map to one of these, where the map was averaged when it was read.
     """
-    east, north = ground_samples(spec.height, spec.width, tile_size_m, tile_px)
+    east, north = ground_samples(spec.height, spec.width, tile_size_m, tile_px[0])
     (a, b), (c, d) = metres_to_px
-    return _bilinear(pixels, centre_px[1] - 0.5 + a * east + b * north, centre_px[0] - 0.5 + c * east + d * north)
-
-
-def _bilinear(
-    pixels: UInt8[np.ndarray, "h w 3"], x: Float64[np.ndarray, "h2 w2"], y: Float64[np.ndarray, "h2 w2"]
-) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Sample with exact weights, as `polar_transform` does: OpenCV's own know fractions of 1/32 pixel only."""
-    # Rounding must not tip a whole number to the pixel before it: its weight there is nothing anyway.
-    x, y = np.round(x, 6), np.round(y, 6)
-    x0, y0 = np.floor(x), np.floor(y)
-    right, down = (x - x0).astype(np.float32), (y - y0).astype(np.float32)
-    first = np.stack([x0, y0], axis=-1).astype(np.int16)
-    total = np.zeros((*x.shape, 3), np.float32)
-    for dy, weight_y in ((0, 1 - down), (1, down)):
-        for dx, weight_x in ((0, 1 - right), (1, right)):
-            place = first + np.array([dx, dy], np.int16)
-            tap = cv2.remap(pixels, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-            total += tap * (weight_x * weight_y)[..., None]
-    return np.rint(total).astype(np.uint8)
+    x, y = centre_px[1] - 0.5 + a * east + b * north, centre_px[0] - 0.5 + c * east + d * north
+    wanted = [averaged_px(side, spec.height) / factor for side, factor in zip(tile_px, factors, strict=True)]
+    rows, columns = (max(1, round(side)) for side in wanted)
+    return gather(pixels, taps(x, y, (rows, columns)))

@@ -1,5 +1,6 @@
 """A map as a source of tiles on a regular grid: views are cut from it window by window, without tile files."""
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -20,8 +21,9 @@ from aenet.serving.maps.polarcut import Cut, ground_to_grid
 from aenet.serving.maps.strips import MARGIN_PX, Strip
 
 MIN_VALID = 0.5  # a tile with less map than this is left out
-# CVACT's tiles have 4.7 pixels to a row of their views; finer ones, sampled bilinearly, would only alias.
-_PX_PER_ROW = 1200 / 256
+# Only of tiles with more pixels than this to each of their view's rows are pixels averaged as they are read, to save
+# memory: in blocks counted from the map's corner, which a tile's own file does not know of.
+_PX_PER_ROW = 64
 _STRIP_BYTES = 256 << 20  # of raster in memory at once
 _PLACE = ["row_px", "column_px", "half_height_px", "half_width_px"]
 
@@ -69,8 +71,8 @@ class RasterSource:
         return self._canvas.digest
 
     def tile_px(self, spec: ViewSpec) -> int:
-        """Return the side in pixels of the tiles that views are cut from: the map's resolution, within reason."""
-        return max(1, round(self._tile_height / self._factors(spec)[0]))
+        """Return the height in pixels of the tiles that views are cut from; `spec` does not matter."""
+        return max(1, round(self._tile_height))
 
     def cut(self, start: int, stop: int, spec: ViewSpec) -> Iterator[Cut]:
         """Yield what is cut for the candidates `start` to `stop`, but for those that are mostly without map.
@@ -82,7 +84,7 @@ class RasterSource:
         matrices = ground_to_grid(
             self.crs, part["latitude"].to_numpy(), part["longitude"].to_numpy(), self._tile_size_m / 2
         )
-        strip_px = max(4 * self._tile_width, _STRIP_BYTES / (4 * self._tile_height))
+        strip_px = max(self._tile_width / 2, _STRIP_BYTES / (4 * self._tile_height))
         strips: dict[tuple[float, float], list[int]] = {}
         for at, (y, x) in enumerate(zip(part["row_px"], part["column_px"], strict=True)):
             strips.setdefault((y, x // strip_px), []).append(at)
@@ -101,9 +103,9 @@ class RasterSource:
         return overview(self._canvas, max_px)
 
     def _factors(self, spec: ViewSpec) -> Factors:
-        """How many pixels of the map make one that is sampled."""
-        most = 2 * spec.height * _PX_PER_ROW
-        return max(1, round(self._tile_height / most)), max(1, round(self._tile_width / most))
+        """How many pixels of the map make one that is read."""
+        most = spec.height * _PX_PER_ROW
+        return max(1, math.ceil(self._tile_height / most)), max(1, math.ceil(self._tile_width / most))
 
     def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> Strip:
         """Read the map around some tiles once."""
@@ -111,10 +113,8 @@ class RasterSource:
         box = self._window(tiles, factors)
         pixels, valid = self._canvas.read(box, factors)
         units_to_px = (1 / frame.pixel_width / factors[1], -1 / frame.pixel_height / factors[0])
-        corner = (box[0], box[1])
-        return Strip(
-            pixels, valid, corner, factors, units_to_px, self._tile_size_m, self.tile_px(spec), self._min_valid, spec
-        )
+        corner, tile_px = (box[0], box[1]), (self.tile_px(spec), max(1, round(self._tile_width)))
+        return Strip(pixels, valid, corner, factors, units_to_px, self._tile_size_m, tile_px, self._min_valid, spec)
 
     def _window(self, tiles: pd.DataFrame, factors: Factors) -> Box:
         """Return the part of the map that holds these tiles and a margin, on whole blocks of `factors` pixels."""

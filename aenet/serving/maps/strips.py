@@ -21,7 +21,8 @@ class Strip:
         corner: row and column of the map at which they begin.
         factors: pixels of the map to one of these.
         units_to_px: what one unit of the map's system to the right and up is in these pixels, right and down.
-        tile_size_m, tile_px: side of a tile on the ground and in these pixels.
+        tile_size_m: side of a tile on the ground.
+        tile_px: its height and width in pixels of the map.
         min_valid: share of a tile that must be map.
         spec: the model's view.
     """
@@ -32,7 +33,7 @@ class Strip:
     factors: Factors
     units_to_px: tuple[float, float]
     tile_size_m: float
-    tile_px: int
+    tile_px: tuple[int, int]
     min_valid: float
     spec: ViewSpec
 
@@ -61,6 +62,7 @@ class Strip:
             self.spec,
             self.tile_size_m,
             self.tile_px,
+            self.factors,
         )
         return Cut(row, view, resize(np.ascontiguousarray(self.pixels[box]), THUMBNAIL_PX, THUMBNAIL_PX))
 

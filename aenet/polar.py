@@ -53,11 +53,10 @@ def gather(
     OpenCV's own bilinear sampling knows fractions of 1/32 pixel only: up to 1 grey level off on smooth tiles, 8 on a
     checkerboard, and differently in OpenCV 5. Its nearest-neighbour mode copies pixels, so that is what it does here.
     """
-    total: np.ndarray | None = None
+    total = np.zeros((), np.float32)
     for place, weight in taps:
         tap = cv2.remap(pixels, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        part = cv2.multiply(tap, weight, dtype=cv2.CV_32F)
-        total = part if total is None else np.add(total, part, out=total)
+        total = total + cv2.multiply(tap, weight, dtype=cv2.CV_32F)
     return np.rint(total).astype(np.uint8)
 
 

@@ -46,8 +46,9 @@ def main(paths: Paths = Paths()) -> None:
             if compression is not None:  # what was evaluated is not what is served
                 recall = _recall(network, views, paths)
             shape = compression.shape if compression is not None else map_shape(network.ground, views.ground[0])
-            unseen = trained.unseen and Unseen(rule=trained.unseen, colour=network.ground.zero_colour)
-            card = _card(trained, recall, folder, shape, unseen).model_copy(update={"compression": compression})
+            card = _card(trained, recall, folder, shape, _unseen(trained, network)).model_copy(
+                update={"compression": compression}
+            )
             card = _calibrated(card, folder, paths, config)
             write_json(folder / CARD, card.model_dump(mode="json"))
         active.artifact(paths.onnx, folder="onnx")
@@ -128,6 +129,12 @@ def _calibrated(card: ModelCard, folder: Path, paths: Paths, config: ExportConfi
         console.print(f"{error}; photos placed with this model will have no confidence")
         calibration = None
     return card.model_copy(update={"calibration": calibration})
+
+
+def _unseen(trained: TrainedCard, network: TwoBranch) -> Unseen | None:
+    if trained.unseen is None:
+        return None
+    return Unseen(rule=trained.unseen, colour=network.ground.zero_colour)
 
 
 def _card(

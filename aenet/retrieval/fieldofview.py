@@ -69,7 +69,7 @@ def paint(
             if seen.shape[1] > 1:  # some rows of a column only: its nearest first
                 rows = _nearest(np.moveaxis(seen, 1, 2))
                 views = np.take_along_axis(views, np.moveaxis(rows, 2, 1)[..., None], axis=1)
-            return np.take_along_axis(views, nearest_seen(seen.any(1))[:, None, :, None], axis=2)
+            return np.take_along_axis(views, nearest_seen(np.asarray(seen.any(1)))[:, None, :, None], axis=2)
         case _:
             assert_never(unseen.rule)
 

@@ -14,6 +14,7 @@ from aenet.artifacts import atomic_folder
 from aenet.card import ViewSpec, read_card
 from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.errors import AenetError
+from aenet.export.branches import run_onnx
 from aenet.model import TrainedCard, save_model
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.params import read_section
@@ -94,6 +95,29 @@ def test_what_is_served_is_what_was_measured(project: Path, capsys: pytest.Captu
     report = json.loads((project / "models/onnx/parity.json").read_text())
     assert report["passed"] and report["compression"]["chosen"] == "pca 8"
     assert report == json.loads((project / "reports/export_onnx/parity.json").read_text())
+
+
+def _registered(project: Path) -> dict[str, float]:
+    """Return the numbers of the newest model handed to the registry."""
+    events = [json.loads(line) for file in project.glob(".aenet/journal/*/events.jsonl") for line in file.open()]
+    newest = max((event for event in events if event["event"] == "register"), key=lambda event: event["time"])
+    numbers: dict[str, float] = newest["metrics"]
+    return numbers
+
+
+def test_the_champion_is_chosen_by_validation_recall_of_what_is_served(project: Path) -> None:
+    """The average of the map, whose validation recall is another than that of the whole map, counted from the files."""
+    val = project / "data/views/val"
+    found = {}
+    for name, changes in {"full": {}, "gap": {"compress": {"kind": "gap"}}}.items():
+        model = _export(project, calibration_queries=0, **changes)
+        photos, tiles = (
+            run_onnx(model / f"{side}.onnx", np.load(val / f"{side}.npy"), 8, 1) for side in ("ground", "aerial")
+        )
+        found[name] = 100 * float(((photos @ tiles.T).argmax(1) == np.arange(16)).mean())
+        assert _registered(project)["val_recall_at_1"] == pytest.approx(found[name])
+        assert _registered(project)["recall_at_1"] == read_card(model).recall_at_1
+    assert found["full"] != found["gap"]
 
 
 def test_an_average_is_no_map(project: Path) -> None:

@@ -88,7 +88,7 @@ def test_another_champion_makes_another_gallery_and_jobs_find_its_model(project:
         with atomic_folder(project / "onnx") as folder:
             shutil.copytree(project / f"plain{version}", folder, dirs_exist_ok=True)
         with tracking.run(experiment="aenet", stage="e", fingerprint=str(version), name="e", params={}) as run:
-            run.register(project / "onnx", "aenet", {"recall_at_1": version / 10}, passed=True)
+            run.register(project / "onnx", "aenet", {"val_recall_at_1": version / 10}, passed=True)
         sync_all(project)
         if version == 2:  # between a promotion and the next refresh, jobs keep to the gallery's own model
             state = localize("photos", "gallery", "out", "gallery", {"provider": "cpu"}, return_state=True)

@@ -53,7 +53,7 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_champion_places_photos_and_mlflow_remembers(project: Path) -> None:
     with tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run:
-        run.register(project / "model", "aenet", {"recall_at_1": 0.9}, passed=True)
+        run.register(project / "model", "aenet", {"val_recall_at_1": 0.9}, passed=True)
     sync_all(project)
     state = localize("photos", "gallery", "places/{date}", shard_size=4, options=CPU, return_state=True)
     assert state.is_completed(), state.message

@@ -8,6 +8,7 @@ from tracking_store import client, new_project, runs_of
 from aenet import tracking
 from aenet.artifacts import atomic_folder, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.tracking import registry
 from aenet.tracking.fetch import fetch
 from aenet.tracking.sync import sync_all
 
@@ -25,7 +26,7 @@ def register(project: Path, content: str, recall: float, passed: bool = True, me
         for name in ("ground.onnx", "aerial.onnx", "model.json"):
             (folder / name).write_text(f"{name} {content}")
     with tracking.run(experiment="aenet", stage="export_onnx", fingerprint=content, name="export", params={}) as run:
-        metrics = {"recall_at_1": recall, "parity_max_abs_difference": 1e-6}
+        metrics = {"val_recall_at_1": recall, "recall_at_1": 1 - recall, "parity_max_abs_difference": 1e-6}
         answer = run.register(project / "onnx", "aenet", metrics, passed, measured_on)
         assert answer.version is None
         assert "aenet sync" in answer.reason
@@ -48,7 +49,7 @@ def test_the_first_and_every_better_model_is_champion(project: Path) -> None:
 @pytest.mark.parametrize(
     ("recall", "passed", "measured_on", "reason"),
     [
-        (0.69, True, "", "its recall_at_1 0.6900 is below the 0.7000 of champion 1"),
+        (0.69, True, "", "its val_recall_at_1 0.6900 is below the 0.7000 of champion 1"),
         (0.90, False, "", "its parity report failed"),
         (float("nan"), True, "", "is below"),
         (0.90, True, "another town", "measured on different data"),
@@ -65,6 +66,36 @@ def test_an_unworthy_model_gets_a_version_and_a_reason(
     assert second.aliases == []
 
 
+def test_validation_decides_and_test_is_told(project: Path) -> None:
+    """The helper gives the model of higher validation recall the lower test recall."""
+    register(project, "one", 0.70)
+    register(project, "two", 0.80)
+    assert champion(project) == "2"
+    tags = client(project).get_model_version("aenet", "2").tags
+    assert (float(tags["val_recall_at_1"]), float(tags["recall_at_1"])) == (0.8, pytest.approx(0.2))
+
+
+def test_a_champion_chosen_on_the_test_split_is_left_to_the_user(project: Path) -> None:
+    """Of an earlier release: a version without validation recall, and a journal whose models have none."""
+    register(project, "one", 0.70)
+    client(project).delete_model_version_tag("aenet", "1", "val_recall_at_1")
+    register(project, "two", 0.90)
+    assert champion(project) == "1"
+    assert "choose by hand in MLflow's UI" in client(project).get_model_version("aenet", "2").tags["aenet.reason"]
+    old = {"passed": True, "metrics": {"recall_at_1": 0.9}, "measured_on": ""}
+    assert registry._unfit(old) == "no val_recall_at_1 was recorded with it; export the model again"
+
+
+def test_a_model_without_what_champions_are_compared_by_is_refused(project: Path) -> None:
+    with atomic_folder(project / "onnx") as folder:
+        (folder / "ground.onnx").write_text("weights")
+    with (
+        pytest.raises(AenetError, match="registered with val_recall_at_1, got recall_at_1"),
+        tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run,
+    ):
+        run.register(project / "onnx", "aenet", {"recall_at_1": 0.5}, passed=True)
+
+
 def test_the_same_model_keeps_its_version(project: Path) -> None:
     register(project, "one", 0.70)
     register(project, "one", 0.70)
@@ -77,9 +108,9 @@ def test_a_live_run_learns_the_answer(project: Path, monkeypatch: pytest.MonkeyP
     with atomic_folder(project / "onnx") as folder:
         (folder / "ground.onnx").write_text("weights")
     with tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run:
-        answer = run.register(project / "onnx", "aenet", {"recall_at_1": 0.5}, passed=True)
+        answer = run.register(project / "onnx", "aenet", {"val_recall_at_1": 0.5}, passed=True)
     assert (answer.version, answer.champion) == (1, True)
-    assert answer.reason == "version 1 is the champion: recall_at_1 0.5000"
+    assert answer.reason == "version 1 is the champion: val_recall_at_1 0.5000"
 
 
 def test_the_champion_comes_back_as_it_was_exported(project: Path) -> None:
@@ -108,7 +139,7 @@ def test_a_corrupt_model_is_not_registered(project: Path) -> None:
         pytest.raises(CorruptArtifact),
         tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run,
     ):
-        run.register(project / "onnx", "aenet", {"recall_at_1": 0.5}, passed=True)
+        run.register(project / "onnx", "aenet", {"val_recall_at_1": 0.5}, passed=True)
 
 
 def test_bad_names_are_explained(project: Path) -> None:

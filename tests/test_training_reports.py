@@ -23,7 +23,7 @@ from aenet.inference.embed import embed_pairs
 from aenet.model import TrainedCard, save_model
 from aenet.nn.branches import TwoBranch
 from aenet.retrieval import metrics
-from aenet.training import Step, Trained, train
+from aenet.training import Epoch, Step, Trained, train
 from stages import evaluate, fitting, stopping
 from stages.paths import Paths
 
@@ -104,12 +104,14 @@ def test_progress_of_a_training(stream: io.StringIO, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(progress_module, "_EVERY_S", 0.0)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "xterm")
-    with contextlib.redirect_stdout(stream), fitting._shown(settings(epochs=3), "train") as advance:
+    with contextlib.redirect_stdout(stream), fitting._shown(settings(epochs=3), "train") as shown:
+        advance, validated = shown
         assert advance is not None
         advance(Step(0, 4, 5, 0.5, 100.0))
+        validated(Epoch(epoch=0, loss=0.4, lr=1e-3, several_hard=0.5, val_mrr=61.25))
         advance(Step(1, 2, 5, 0.1234, 456.0, several_hard=0.25, memory_bytes=1_500_000_000))
     said = stream.getvalue()
-    note = "epoch 2/3, loss 0.123, 456 pairs/s, 1.5 GB, several hard negatives 25 %"
+    note = "epoch 2/3, loss 0.123, 456 pairs/s, 1.5 GB, several hard negatives 25 %, validation MRR 61.2 % in epoch 1"
     assert "7/15" in said and note in said
     if stream.isatty():
         assert "\x1b[" in said and "0:00:" in said

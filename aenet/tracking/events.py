@@ -22,6 +22,7 @@ CURSOR = "cursor.json"
 STATUS = "status.json"
 WRITER_LOCK = "writer.lock"
 SENDER_LOCK = "sender.lock"
+CHAMPION_METRIC = "val_recall_at_1"  # of a `register` event: what champions are compared by
 
 Event = dict[str, Any]
 

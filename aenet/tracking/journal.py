@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from aenet.artifacts import folder_digest, verify_folder
+from aenet.errors import AenetError
 from aenet.tracking import events
 from aenet.tracking.follower import Follower
 from aenet.tracking.keep import keep, remove
@@ -92,16 +93,21 @@ class Run:
 
         Args:
             folder: a folder with a manifest; verified first.
-            metrics: must hold `recall_at_1`, the number champions are compared by.
+            metrics: must hold `val_recall_at_1`, the number champions are compared by.
             passed: whether the parity report passed; if not, the model gets a version but never the alias.
-            measured_on: digest of the data `recall_at_1` was measured on; numbers of different data are
-                not compared.
+            measured_on: digest of the data it was measured on; numbers of different data are not compared.
 
         Returns:
             the registry's answer, waited for at most 20 s, and only where the store answers.
+
+        Raises:
+            AenetError: the number champions are compared by is missing.
         """
         if self._writer is None:
             return Registration(None, None, "only the first process records")
+        if events.CHAMPION_METRIC not in metrics:
+            given = ", ".join(metrics) or "nothing"
+            raise AenetError(f"a model is registered with {events.CHAMPION_METRIC}, got {given}")
         verify_folder(folder)
         held = self._folder / "pending" / uuid.uuid4().hex
         keep(folder, held)

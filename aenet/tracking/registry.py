@@ -1,5 +1,8 @@
 """The model registry: one model, both branches in one version; the alias `champion` moves as one step.
 
+It moves by recall on the validation split. Recall on the test split is a tag beside it: a model that was chosen for it
+would no longer be tested by it.
+
 A version is a folder exactly as the export stage finished it, plus an `MLmodel` file that tells MLflow's
 pages the signature. That file names no loader: models are opened by onnxruntime after their digests were
 checked, never through `pyfunc`, which runs code from the artefact.
@@ -17,11 +20,11 @@ from mlflow.types import Schema, TensorSpec
 
 from aenet.artifacts import read_manifest
 from aenet.card import CARD, ModelCard
+from aenet.tracking.events import CHAMPION_METRIC as RECALL
 from aenet.tracking.events import Event
 from aenet.tracking.store import Store
 
 CHAMPION = "champion"
-RECALL = "recall_at_1"
 DIGEST = "aenet.digest"
 MEASURED_ON = "aenet.measured_on"
 
@@ -45,22 +48,34 @@ def register(store: Store, run_id: str, folder: Path, event: Event) -> dict[str,
 
 
 def _refusal(event: Event, version: ModelVersion, champion: ModelVersion | None) -> str | None:
-    recall = event["metrics"][RECALL]
+    reason = _unfit(event)
+    if reason is None and champion is not None and champion.version != version.version:
+        reason = _not_better(event, champion)
+    return None if reason is None else f"version {version.version} has no alias: {reason}"
+
+
+def _unfit(event: Event) -> str | None:
     if not event["passed"]:
-        return f"version {version.version} has no alias: its parity report failed"
-    if champion is None or champion.version == version.version:
-        return None
-    before = float(champion.tags.get(RECALL, "-inf"))
+        return "its parity report failed"
+    if RECALL not in event["metrics"]:  # a journal of an earlier release
+        return f"no {RECALL} was recorded with it; export the model again"
+    return None
+
+
+def _not_better(event: Event, champion: ModelVersion) -> str | None:
+    recall, before = event["metrics"][RECALL], float(champion.tags.get(RECALL, "nan"))
+    if RECALL not in champion.tags:
+        return (
+            f"its {RECALL} is {recall:.4f}, and champion {champion.version} was registered without one, when champions "
+            "were chosen by recall on the test split; choose by hand in MLflow's UI"
+        )
     if event["measured_on"] != champion.tags.get(MEASURED_ON, ""):
         return (
-            f"version {version.version} has no alias: its {RECALL} {recall:.4f} and that of champion "
-            f"{champion.version}, {before:.4f}, were measured on different data; choose by hand in MLflow's UI"
+            f"its {RECALL} {recall:.4f} and that of champion {champion.version}, {before:.4f}, were measured on "
+            "different data; choose by hand in MLflow's UI"
         )
     if not recall >= before:  # also refuses NaN
-        return (
-            f"version {version.version} has no alias: its {RECALL} {recall:.4f} is below the {before:.4f} of "
-            f"champion {champion.version}"
-        )
+        return f"its {RECALL} {recall:.4f} is below the {before:.4f} of champion {champion.version}"
     return None
 
 

@@ -11,7 +11,7 @@ class Places(Config):
     """How many camera places each split gets; their districts are disjoint parts of town."""
 
     train: int = Field(1600, ge=1)
-    val: int = Field(200, ge=1)
+    val: int = Field(500, ge=1)
     test: int = Field(320, ge=1)
 
     @property

@@ -16,6 +16,7 @@ from aenet.engine.keeper import Keeper
 from aenet.engine.mining import describe_pairs
 from aenet.engine.position import Position
 from aenet.engine.records import Epoch, Step
+from aenet.engine.sidebyside import one_after_the_other
 from aenet.engine.step import compute_gradient
 from aenet.engine.stopping import Stop
 from aenet.engine.validation import Validation, validate
@@ -105,11 +106,12 @@ def _progress(engine: Engine, position: Position, loss: float, speed: float) -> 
 
 def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray:
     config = engine.config
+    each = one_after_the_other if engine.side_by_side is None else engine.side_by_side.each
     return epoch_order(
         config.sampling,
         views.pairs,
         epoch,
         derive_seed(config.seed, epoch),
-        lambda: describe_pairs(engine.plain, views, config.batch_size),
+        lambda: describe_pairs(engine.plain, views, config.batch_size, each),
         mined,
     )

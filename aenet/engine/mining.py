@@ -4,6 +4,7 @@ The paper's descriptor has 81,920 dimensions: for CVUSA's 35,532 pairs that is 2
 compare. A sketch of 4,096 dimensions takes 1.2 GB and a twentieth of the work.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -11,25 +12,38 @@ from jaxtyping import Float, Int
 
 from aenet.data.sampling import Descriptors
 from aenet.data.views import Views
+from aenet.engine.sidebyside import one_after_the_other
 from aenet.inference.embed import embed
-from aenet.nn.branches import Branch, TwoBranch
+from aenet.nn.branches import TwoBranch, View
 
+Described = Float[np.ndarray, "n d"]
 SKETCH = 4096  # descriptors of as many dimensions, or fewer, are compared as they are
 _ROWS = 256  # described before they are sketched: 84 MB of the paper's descriptors
 
 
-def describe_pairs(network: TwoBranch, views: Views, batch_size: int) -> Descriptors:
-    """Return the ground and aerial descriptors of all pairs, of at most `SKETCH` dimensions."""
-    rows = -(-_ROWS // batch_size) * batch_size
+def describe_pairs(
+    network: TwoBranch,
+    views: Views,
+    batch_size: int,
+    each: Callable[[Callable[[View], Described]], tuple[Described, Described]] = one_after_the_other,
+) -> Descriptors:
+    """Return the ground and aerial descriptors of all pairs, of at most `SKETCH` dimensions.
 
-    def describe(branch: Branch, pixels: np.ndarray) -> Float[np.ndarray, "n d"]:
+    Args:
+        each: does the same for both views, one after the other or at the same time.
+    """
+    rows = -(-_ROWS // batch_size) * batch_size
+    packed: dict[View, np.ndarray] = {"ground": views.ground, "aerial": views.aerial}
+
+    def describe(view: View) -> Described:
+        branch, pixels = network.branch(view), packed[view]
         device = next(branch.parameters()).device
         starts = range(0, len(pixels), rows)
         return np.concatenate(
             [sketch(embed(branch, pixels[start : start + rows], batch_size, device), SKETCH) for start in starts]
         )
 
-    return describe(network.ground, views.ground), describe(network.aerial, views.aerial)
+    return each(describe)
 
 
 def sketch(descriptors: Float[np.ndarray, "n d"], dims: int) -> Float[np.ndarray, "n k"]:

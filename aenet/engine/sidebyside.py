@@ -7,14 +7,17 @@ of one branch after the other.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from aenet.nn.branches import TwoBranch
+from aenet.nn.branches import TwoBranch, View
+
+T = TypeVar("T")
 
 
 def can_stand_alone(network: TwoBranch) -> bool:
@@ -30,24 +33,37 @@ class SideBySide:
     def __init__(self, network: TwoBranch, autocast: Callable[[], AbstractContextManager[None]]) -> None:
         self._network, self._autocast = network, autocast
         self._other = ThreadPoolExecutor(1, thread_name_prefix="aerial-branch")
-        self._roots: list[tuple[Tensor, Tensor]] = []
+        self._roots: dict[View, Tensor] = {}
+        self._leaves: dict[View, Tensor] = {}
+
+    def each(self, work: Callable[[View], T]) -> tuple[T, T]:
+        """Do the same for both views at the same time; what fails in one of them is raised here, after the other."""
+        aerial = self._other.submit(work, "aerial")
+        try:
+            ground = work("ground")
+        finally:
+            wait([aerial])
+        return ground, aerial.result()
 
     def forward(self, ground: Tensor, aerial: Tensor, unit: bool) -> tuple[Tensor, Tensor]:
         """Return the descriptors of both views as leaves: a loss's backward pass ends there, until `backward`."""
-        theirs = self._other.submit(self._describe, self._network.aerial, aerial, unit)
-        ours = self._describe(self._network.ground, ground, unit)
-        roots = [ours, theirs.result()]
-        self._roots = [(root, root.detach().requires_grad_()) for root in roots]
-        return self._roots[0][1], self._roots[1][1]
+        pixels: dict[View, Tensor] = {"ground": ground, "aerial": aerial}
+
+        def describe(view: View) -> Tensor:
+            with self._autocast():  # of this thread alone
+                return torch.as_tensor(self._network.branch(view)(pixels[view], unit))
+
+        roots = self.each(describe)
+        self._roots = {"ground": roots[0], "aerial": roots[1]}
+        self._leaves = {view: root.detach().requires_grad_() for view, root in self._roots.items()}
+        return self._leaves["ground"], self._leaves["aerial"]
 
     def backward(self) -> None:
         """Take the loss's gradient on through both branches."""
-        (ground, at_ground), (aerial, at_aerial) = self._roots
-        theirs = self._other.submit(torch.autograd.backward, aerial, at_aerial.grad)
-        torch.autograd.backward(ground, at_ground.grad)
-        theirs.result()
-        self._roots = []
+        self.each(lambda view: torch.autograd.backward(self._roots[view], self._leaves[view].grad))
+        self._roots, self._leaves = {}, {}
 
-    def _describe(self, branch: nn.Module, pixels: Tensor, unit: bool) -> Tensor:
-        with self._autocast():  # of this thread alone
-            return torch.as_tensor(branch(pixels, unit))
+
+def one_after_the_other(work: Callable[[View], T]) -> tuple[T, T]:
+    """Do the same for both views, the ground first; stands in for `SideBySide.each`."""
+    return work("ground"), work("aerial")

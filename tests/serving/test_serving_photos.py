@@ -113,7 +113,7 @@ def test_a_table_says_what_the_photos_do_not(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("path,latitude,longitude\na.jpg,N47,9\n", "latitude 'N47' is no number"),
-        ("path,fov\na.jpg,361\n", "fov 361.0 is outside 1 to 360"),
+        ("path,fov\na.jpg,361\n", "fov 361.0 is outside 3 to 360"),
         ("path,fov\na.jpg,0\n", "outside"),
         ("path,heading\na.jpg,400\n", r"heading 400.0 is outside \+-360"),
         ("path,latitude\na.jpg,4\n", "one of the columns latitude and longitude"),

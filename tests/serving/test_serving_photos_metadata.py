@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from PIL.TiffImagePlugin import IFDRational
 from aenet.errors import AenetError
 from aenet.serving.photos.declination import declination_deg
 from aenet.serving.photos.decoding import opened
-from aenet.serving.photos.pose import Photo, Told, read_account
+from aenet.serving.photos.geotag import exif_position
+from aenet.serving.photos.pose import Photo, Tilt, Told, read_account
 from aenet.serving.photos.xmp import MAX_BYTES, read_properties
 
 GPS = {1: "N", 2: (47.0, 39.0, 36.0), 3: "E", 4: (9.0, 10.0, 12.0)}  # 47.66, 9.17
@@ -147,6 +149,13 @@ def test_a_heading_that_cannot_be_known_is_unknown(gps: dict[int, object], date:
         (GPS | {2: (95.0, 0.0, 0.0)}, "95, 9.17 is no place on Earth"),
         (GPS | {4: (200.0, 0.0, 0.0)}, "is no place on Earth"),
         (GPS | {2: (IFDRational(0, 0), 0.0, 0.0)}, "latitude is no number"),
+        (GPS | {2: (54.0, 61.0, 0.0)}, "latitude has 61 minutes, of which there are 60 at most"),
+        (GPS | {2: (54.0, 59.0, 3626.0)}, "latitude has 3626 seconds"),
+        (GPS | {4: (2.0, 59.0, 5140.0)}, "longitude has 5140 seconds"),
+        (GPS | {2: (54.9934, 59.0, 36.0)}, "54.9934° 59' 36\": fractions in two places"),
+        (GPS | {2: (54.0, 59.604, 36.24)}, "fractions in two places"),
+        (GPS | {2: (54.9934, 0.0, 36.0)}, "fractions in two places"),
+        (GPS | {2: (54.0, 59.0, IFDRational(5, 0))}, "latitude is no number"),
         (GPS | {4: (9.0, IFDRational(5, 0), 0.0)}, "longitude is no number"),
         ({2: GPS[2], 4: GPS[4]}, "names no hemisphere"),
         (GPS | {1: "Q"}, "names no hemisphere"),
@@ -158,6 +167,130 @@ def test_impossible_gps_is_absent_with_a_reason(gps: dict[int, object], note: st
     account = account_of(picture(gps=gps))
     assert math.isnan(account.latitude) and math.isnan(account.longitude) and account.position_from is None
     assert len(account.notes) == 1 and note in account.notes[0], account.notes
+
+
+@pytest.mark.parametrize(
+    ("latitude", "letter_", "degrees"),
+    [
+        ((47.0, 39.0, 36.0), "N", 47.66),
+        ((47.66, 0.0, 0.0), "S", -47.66),  # degrees alone
+        ((47.0, 39.6, 0.0), "N", 47.66),  # degrees and minutes
+        ((47.0, 39.0, 60.0), "N", 47 + 40 / 60),  # what rounding makes of 59.9999
+        ((47.0, 39.6, IFDRational(0, 0)), "N", 47.66),
+    ],
+)
+def test_degrees_minutes_and_seconds(latitude: tuple[object, ...], letter_: str, degrees: float) -> None:
+    account = account_of(picture(gps=GPS | {1: letter_, 2: latitude}))
+    assert account.latitude == pytest.approx(degrees, abs=1e-9) and account.longitude == pytest.approx(9.17)
+    assert account.position_from == "exif" and account.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("letter_", "parts", "found"),
+    [
+        ("S", (-54.0, -59.0, -36.0), -54.99333333),
+        ("S", (-54.0, 59.0, 36.0), -54.99333333),  # the sign of the whole
+        ("S", (0.0, -59.0, -36.0), -0.99333333),
+        ("N", (-54.0, -59.0, -36.0), "EXIF GPS latitude is negative, and N: one of them is wrong"),
+        ("S", (-54.0, 59.0, -36.0), "EXIF GPS latitude is -54° 59' -36\": of two signs"),
+        ("S", (54.0, -59.0, 36.0), "EXIF GPS latitude is 54° -59' 36\": of two signs"),
+    ],
+)
+def test_negative_degrees_count_with_their_letter(letter_: str, parts: tuple[float, ...], found: float | str) -> None:
+    latitude, longitude, said = exif_position(GPS | {1: letter_, 2: parts})
+    if isinstance(found, str):
+        assert math.isnan(latitude) and math.isnan(longitude) and said == found
+    else:
+        assert (latitude, longitude, said) == (pytest.approx(found), pytest.approx(9.17), None)
+
+
+def test_negative_rationals_in_a_file() -> None:
+    """Tags of type 10 (SRATIONAL), which no standard allows here and some programs write."""
+    content = picture(gps=GPS | {1: "S", 2: (47.0, 39.0, 36.0)})
+    plus = b"".join(struct.pack(">ii", value, 1) for value in (47, 39, 36))
+    entry, minus = struct.pack(">HHI", 2, 5, 3), b"".join(struct.pack(">ii", -value, 1) for value in (47, 39, 36))
+    assert content.count(entry) == content.count(plus) == 1
+    content = content.replace(entry, struct.pack(">HHI", 2, 10, 3)).replace(plus, minus)
+    assert account_of(content).latitude == pytest.approx(-47.66)
+
+
+def test_unknown_seconds_leave_degrees_and_minutes() -> None:
+    account = account_of(picture(gps=GPS | {2: (47.0, 39.0, IFDRational(0, 0))}))
+    assert account.latitude == pytest.approx(47.65)
+    assert account.notes == ("EXIF GPS latitude has seconds of 0/0: to the minute (1.9 km) only",)
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["2025:07:01 12:00:00", "2025-07-01 12:00:00", "2025/07/01", "2025-07-01T12:00:00+02:00", "2025.7.1", "2025: 7: 1"],
+)
+def test_dates_as_programs_write_them(date: str) -> None:
+    """The declination in Konstanz is 3.6 degrees in 2025; it was 1.8 in 2010."""
+    account = account_of(picture(gps=GPS | {16: "M", 17: 100.0}, exif={0x8769: {0x9003: date}}))
+    assert account.year == pytest.approx(2025.5, abs=0.01) and account.heading_deg == pytest.approx(103.6, abs=0.05)
+
+
+@pytest.mark.parametrize("date", ["2025:13:01", "01/07/2025", "2025-07:01", "20250701", "2025-07-011"])
+def test_what_is_no_date(date: str) -> None:
+    account = account_of(picture(gps=GPS | {16: "M", 17: 100.0}, exif={0x8769: {0x9003: date}}))
+    assert account.year is None and account.heading_deg is None and "there is no date" in account.notes[0]
+
+
+DJI = "http://www.dji.com/drone-dji/1.0/"
+
+
+def drone(**values: object) -> bytes:
+    attributes = " ".join(f'drone-dji:{name}="{value}"' for name, value in values.items())
+    return RDF.format(f"<rdf:Description xmlns:drone-dji='{DJI}' {attributes}/>").encode()
+
+
+@pytest.mark.parametrize(
+    "names", [("GpsLatitude", "GpsLongitude"), ("GpsLatitude", "GpsLongtitude"), ("GPSLatitude", "GPSLongitude"),
+              ("Latitude", "Longitude")]
+)  # fmt: skip
+def test_a_drone_says_where_it_was(names: tuple[str, str]) -> None:
+    account = account_of(picture(xmp=drone(**dict(zip(names, ("-47.6600", "+9.1700"), strict=True)))))
+    assert (account.latitude, account.longitude, account.position_from) == (-47.66, 9.17, "dji")
+    told = account_of(picture(gps=GPS, xmp=drone(**dict(zip(names, ("1", "2"), strict=True)))))
+    assert told.position_from == "exif"
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        ({"GpsLatitude": "0.0", "GpsLongitude": "0.0"}, "before their first fix"),
+        ({"GpsLatitude": "95", "GpsLongitude": "9"}, "no place on Earth"),
+        ({"GpsLatitude": "n/a", "GpsLongitude": "9"}, "DJI GPS 'n/a', '9' is no position"),
+    ],
+)
+def test_a_drone_that_does_not_know_where_it_was(values: dict[str, str], note: str) -> None:
+    account = account_of(picture(xmp=drone(**values)))
+    assert math.isnan(account.latitude) and note in account.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "heading", "note"),
+    [
+        ({"GimbalYawDegree": "-90.00", "FlightYawDegree": "+5.00"}, 270.0, "yaw of the camera (GimbalYawDegree)"),
+        ({"FlightYawDegree": "+5.00"}, 5.0, "yaw of the aircraft, whose camera may look elsewhere"),
+        ({"GimbalYawDegree": "north"}, None, "is no heading: unknown"),
+    ],
+)
+def test_which_way_a_drone_looked(values: dict[str, str], heading: float | None, note: str) -> None:
+    """270: west. Yaw is 0 at north and grows clockwise."""
+    account = account_of(picture(xmp=drone(**values)))
+    assert account.heading_deg == heading and note in account.notes[0]
+    assert account_of(picture(gps=GPS | {16: "T", 17: 33.0}, xmp=drone(**values))).heading_deg == 33.0
+
+
+def test_how_a_camera_was_held() -> None:
+    held = account_of(picture(xmp=drone(GimbalPitchDegree="-30.5", GimbalRollDegree="+2.0"))).tilt
+    assert held == Tilt(-30.5, 2.0, "dji")
+    assert account_of(picture(xmp=drone(GimbalPitchDegree="+0.00"))).tilt is None
+    shot = gpano(ProjectionType="equirectangular", PosePitchDegrees=20, PoseRollDegrees=345)
+    assert account_of(picture(160, 80, xmp=shot)).tilt == Tilt(20.0, -15.0, "gpano")
+    odd = account_of(picture(160, 80, xmp=gpano(ProjectionType="equirectangular", PosePitchDegrees=120)))
+    assert odd.tilt is None and "GPano pitch 120, roll 0: no angles, taken to be level" in odd.notes[0]
 
 
 def test_xmp_gives_the_position_exif_lacks() -> None:
@@ -206,24 +339,32 @@ def test_a_cropped_panorama_says_where_it_lies() -> None:
     assert sphere.bottom_deg == pytest.approx(-30.0, abs=0.02)
 
 
+EQUI = {"ProjectionType": "equirectangular"}
+FULL = EQUI | {"FullPanoWidthPixels": 200, "FullPanoHeightPixels": 100}
+
+
 @pytest.mark.parametrize(
-    ("values", "note"),
+    ("values", "fault"),
     [
         ({"ProjectionType": "cylindrical"}, "only equirectangular"),
-        ({"ProjectionType": "equirectangular"}, "without sizes"),
-        (
-            {"ProjectionType": "equirectangular", "FullPanoWidthPixels": 100, "CroppedAreaImageWidthPixels": 300},
-            "lies outside",
-        ),
-        ({"ProjectionType": "equirectangular", "FullPanoWidthPixels": 160}, "another shape"),
-        ({"PoseHeadingDegrees": "north"}, "is no number"),
-        ({"PoseHeadingDegrees": "nan"}, "is no number"),
+        (EQUI, "without sizes"),  # and not 2:1
+        (EQUI | {"FullPanoWidthPixels": 100, "CroppedAreaImageWidthPixels": 300}, "lies outside"),
+        (FULL | {"CroppedAreaImageWidthPixels": 256, "CroppedAreaImageHeightPixels": 192}, "lies outside 200 x 100"),
+        (FULL | {"CroppedAreaLeftPixels": 150, "CroppedAreaImageWidthPixels": 80}, "at 150, 0 lies outside"),
+        (FULL | {"CroppedAreaLeftPixels": -60, "CroppedAreaImageWidthPixels": 80}, "at -60, 0 lies outside"),
+        (EQUI | {"FullPanoWidthPixels": 80, "FullPanoHeightPixels": 60}, "whole of 80 x 60 px is not 2:1"),
+        (EQUI | {"FullPanoWidthPixels": 160}, "another shape"),
     ],
 )
-def test_panorama_metadata_that_contradict_the_picture_are_left_aside(values: dict[str, object], note: str) -> None:
+def test_panorama_metadata_that_contradict_themselves_or_the_picture(values: dict[str, object], fault: str) -> None:
     account = account_of(picture(80, 60, xmp=gpano(**values)))
-    assert account.sphere is None and account.heading_deg is None
-    assert len(account.notes) == 1 and note in account.notes[0], account.notes
+    assert account.sphere is None and fault in (account.sphere_fault or "")
+
+
+@pytest.mark.parametrize("text", ["north", "nan"])
+def test_a_panoramas_heading_that_is_none(text: str) -> None:
+    account = account_of(picture(80, 60, xmp=gpano(PoseHeadingDegrees=text)))
+    assert account.heading_deg is None and len(account.notes) == 1 and "is no number" in account.notes[0]
 
 
 _LAUGHS = "<!DOCTYPE a [<!ENTITY l 'lol'>" + "".join(f"<!ENTITY l{n} '{'&l;' * 9}'>" for n in range(9)) + "]>"
@@ -268,10 +409,34 @@ def test_field_of_view_from_the_lens(size: tuple[int, int], tags: dict[str, floa
     assert account.fov_deg == (None if fov is None else pytest.approx(fov, abs=0.1))
 
 
+@pytest.mark.parametrize(
+    ("tags", "fov", "note"),
+    [
+        # A photo of 3,900 px made smaller: the resolution still counts in the sensor's pixels, the size does not.
+        ({"focal": 135.0, "density": 4438.0, "unit": 2, "width": 100, "height": 68}, None, "a sensor of 0.69 mm"),
+        ({"focal": 4.7, "density": 4000.0, "unit": 3}, None, "as where a photo was resized"),
+        ({"film": 50, "focal": 4.7, "density": 4000.0, "unit": 3}, 39.4, None),  # the first that says it
+        ({"film": 5000}, None, "EXIF FocalLengthIn35mmFilm left aside: a lens of 0.41 degrees"),
+        # 18 mm on a sensor 36 mm wide: 100 px are 2.78 a mm, 70.6 an inch
+        (
+            {"film": 5000, "focal": 18.0, "density": 70.6, "unit": 2}, 90.0,
+            "left aside: a lens of 0.41 degrees is no ordinary one; field of view 90 degrees from EXIF FocalPlane",
+        ),
+    ],
+)  # fmt: skip
+def test_a_lens_that_none_is_leaves_the_next_source(
+    tags: dict[str, float], fov: float | None, note: str | None
+) -> None:
+    account = account_of(picture(100, 68, exif=camera(**tags)))
+    assert account.fov_deg == (None if fov is None else pytest.approx(fov, abs=0.2))
+    assert (note or "") in "; ".join(account.notes) and bool(account.notes) == (note is not None)
+
+
 def test_a_cropped_or_fisheye_photo_has_no_field_of_view() -> None:
     cropped = account_of(picture(2400, 2400, exif=camera(film=18, width=3600, height=2400)))
     assert cropped.fov_deg is None and "EXIF says 3600 x 2400 px, it has 2400 x 2400" in cropped.notes[0]
     fisheye = account_of(picture(3600, 2400, exif=camera(film=8)))
+    assert cropped.lens_deg == pytest.approx(90, abs=30) and fisheye.lens_deg is None
     assert fisheye.fov_deg is None and "no ordinary one" in fisheye.notes[0]
 
 

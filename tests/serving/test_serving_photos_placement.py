@@ -160,21 +160,25 @@ def test_vertical_span_of_the_three_data_sets() -> None:
     [
         (Photo(), (512, 128), None, Whole()),  # the town's
         (Photo(), (1232, 224), None, Whole()),  # CVUSA's
-        (Photo(), (1664, 832), 60.0, Whole()),  # the flag is for those that are no panoramas by shape
+        (Photo(), (1664, 832), 180.0, Strip(180.0, 0.0, 45.0, -45.0)),  # what people say counts before the shape
         (Photo(), (1600, 900), 60.0, Lens(60.0)),
         (Photo(), (1600, 900), 360.0, Whole()),
-        (Photo(fov_deg=70.0, fov_from="exif"), (1600, 900), 60.0, Lens(70.0)),
-        (Photo(fov_deg=70.0, fov_from="exif"), (2000, 1000), None, Lens(70.0)),
-        (Photo(fov_deg=70.0, fov_from="exif"), (4000, 1000), 200.0, Strip(200.0, 0.0, 25.0, -25.0)),
+        (Photo(fov_deg=70.0, fov_from="exif"), (1600, 900), None, Lens(70.0)),
+        (Photo(fov_deg=70.0, lens_deg=70.0, fov_from="exif"), (1600, 900), 60.0, Lens(60.0)),
+        (Photo(fov_deg=70.0, lens_deg=70.0, fov_from="exif"), (2000, 1000), 360.0, Whole()),
+        (Photo(fov_deg=70.0, lens_deg=70.0, fov_from="exif"), (4000, 1000), 200.0, Strip(200.0, 0.0, 25.0, -25.0)),
         (Photo(fov_deg=360.0, fov_from="table"), (800, 600), None, Whole()),
         (Photo(fov_deg=50.0, fov_from="table", sphere=Sphere(0.0, 360.0, 90.0, -90.0)), (800, 600), None, Lens(50.0)),
         (Photo(sphere=Sphere(0.0, 360.0, 90.0, -90.0)), (800, 400), None, Whole()),
+        (Photo(sphere=Sphere(0.0, 360.0, 90.0, -90.0)), (800, 400), 60.0, Whole()),
+        (Photo(sphere_fault="GPano is odd"), (800, 400), 360.0, Whole()),
+        (Photo(sphere_fault="GPano is odd", fov_deg=50.0, fov_from="table"), (800, 400), None, Lens(50.0)),
         (Photo(sphere=Sphere(0.0, 360.0, 45.0, -45.0)), (800, 200), None, Strip(360.0, 0.0, 45.0, -45.0)),
         (Photo(sphere=Sphere(270.0, 90.0, 45.0, -45.0)), (400, 400), None, Strip(90.0, 135.0, 45.0, -45.0)),
     ],
 )
 def test_what_a_photo_covers(photo: Photo, size: tuple[int, int], flag: float | None, expected: Coverage) -> None:
-    assert coverage(photo, *size, flag) == expected
+    assert coverage(photo, *size, flag)[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -182,10 +186,35 @@ def test_what_a_photo_covers(photo: Photo, size: tuple[int, int], flag: float | 
     [
         (Photo(), (800, 600), r"field of view unknown: give --fov, .* 1\.33:1, at least 1\.5:1"),
         (Photo(), (1600, 900), r"1600 x 900 px is 1\.78:1, the shape of an ordinary photo"),
-        (Photo(fov_deg=70.0, fov_from="exif"), (4000, 800), r"stitched from a lens of 70 degrees"),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (4000, 800), r"a lens of 70 degrees, stitched or cropped since"),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (2000, 1000), r"a lens of 70 degrees, .* 2\.00:1\): give --fov, 360 if"),
+        (Photo(lens_deg=70.0, notes=("cropped",)), (2000, 1000), r"stitched or cropped since .*\(cropped\)$"),
+        (Photo(sphere_fault="GPano is odd"), (2000, 1000), r"^GPano is odd: give --fov, 360 if it goes all round"),
+        (Photo(fov_deg=2.0, fov_from="table"), (800, 600), r"covers 2 degrees of the horizon, 3 at least"),
+        (Photo(sphere=Sphere(0.0, 0.5, 45.0, -45.0)), (800, 600), r"covers 0\.5 degrees"),
         (Photo(notes=("cropped since",)), (900, 900), r"\(cropped since\)$"),
     ],
 )
 def test_an_unknown_field_of_view_is_a_reason(photo: Photo, size: tuple[int, int], sentence: str) -> None:
     with pytest.raises(AenetError, match=sentence):
         coverage(photo, *size)
+
+
+@pytest.mark.parametrize(
+    ("photo", "size", "flag", "notes"),
+    [
+        (Photo(), (512, 128), None, ["taken for 360 degrees by its shape alone (4.00:1): if it is not, give --fov"]),
+        (Photo(), (512, 128), 360.0, []),
+        (Photo(), (512, 128), 180.0, ["--fov 180 counts, not its shape (4.00:1, a panorama's)"]),
+        (Photo(sphere=Sphere(0.0, 360.0, 90.0, -90.0)), (800, 400), None, []),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (800, 600), None, []),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (800, 600), 70.4, []),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (800, 400), 360.0, ["--fov 360 counts, not the lens of 70 degrees"]),
+        (Photo(sphere_fault="GPano is odd"), (800, 400), 360.0, ["GPano is odd: left aside"]),
+    ],
+)  # fmt: skip
+def test_what_was_guessed_or_overruled_is_said(
+    photo: Photo, size: tuple[int, int], flag: float | None, notes: list[str]
+) -> None:
+    said = coverage(photo, *size, flag)[1]
+    assert len(said) == len(notes) and all(map(str.startswith, said, notes)), said

@@ -22,7 +22,7 @@ Heading = Annotated[
 ]
 Fov = Annotated[
     float | None,
-    typer.Option(min=1, max=360, help="horizontal field of view in degrees of photos that do not say theirs"),
+    typer.Option(min=3, max=360, help="horizontal field of view in degrees; a table's and GPano's count before it"),
 ]
 VerticalFov = Annotated[
     float | None, typer.Option(min=1, max=180, help="vertical field in degrees of the panoramas the model was taught")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aenet.errors import AenetError
+from aenet.serving.photos.lens import NARROWEST_DEG
 from aenet.serving.photos.pose import Photo
 from aenet.serving.photos.sphere import Sphere
 
@@ -49,32 +50,55 @@ class Lens:
 Coverage = Whole | Strip | Lens
 
 
-def coverage(photo: Photo, width: int, height: int, fov_deg: float | None = None) -> Coverage:
-    """Return what a photo covers.
+def coverage(photo: Photo, width: int, height: int, fov_deg: float | None = None) -> tuple[Coverage, tuple[str, ...]]:
+    """Return what a photo covers, and what was guessed or overruled to say so.
 
-    The table's field of view counts first, then GPano, then the lens, then the shape (1.9:1 or wider is a whole
-    panorama), then `fov_deg`.
+    The table's field of view counts first, then GPano, then `fov_deg`, then the lens in EXIF, then the shape: 1.9:1 or
+    wider is a whole panorama. That last one is a guess, and said; nothing is guessed of a picture of that shape which
+    names a lens (a crop, or stitched of that lens's photos), nor of one that GPano calls a panorama and describes as
+    none can be.
 
     Args:
         photo: its account of itself.
         width, height: pixels of the upright picture as decoded.
-        fov_deg: field of view of photos that do not say theirs and are no panoramas by shape, degrees.
+        fov_deg: field of view that the user says, degrees.
 
     Raises:
-        AenetError: the field of view is unknown.
+        AenetError: the field of view is unknown, or narrower than a lens's.
     """
+    covers, notes = _coverage(photo, width, height, fov_deg)
+    if not isinstance(covers, Whole):
+        spans = covers.width_deg if isinstance(covers, Strip) else covers.fov_deg
+        if spans < NARROWEST_DEG:
+            raise AenetError(f"covers {spans:.2g} degrees of the horizon, {NARROWEST_DEG:g} at least are needed")
+    return covers, notes
+
+
+def _coverage(photo: Photo, width: int, height: int, fov_deg: float | None) -> tuple[Coverage, tuple[str, ...]]:
     aspect = width / height
+    aside = (f"{photo.sphere_fault}: left aside",) if photo.sphere_fault else ()
     if photo.fov_from == "table" and photo.fov_deg is not None:
-        return _of_field(photo.fov_deg, aspect)
+        return _of_field(photo.fov_deg, aspect), aside
     if photo.sphere is not None:
-        return _of_sphere(photo.sphere, aspect)
-    if photo.fov_deg is not None and aspect <= STITCHED_ASPECT:
-        return Lens(photo.fov_deg)
-    if photo.fov_deg is None and aspect >= PANORAMA_ASPECT:
-        return Whole()
+        return _of_sphere(photo.sphere, aspect), ()
     if fov_deg is not None:
-        return _of_field(fov_deg, aspect)
+        return _of_field(fov_deg, aspect), (*aside, *_overruled(photo, aspect, fov_deg))
+    if photo.sphere_fault is not None:
+        raise AenetError(f"{photo.sphere_fault}: give --fov, 360 if it goes all round")
+    if photo.fov_deg is not None and aspect < PANORAMA_ASPECT:
+        return Lens(photo.fov_deg), ()
+    if photo.lens_deg is None and aspect >= PANORAMA_ASPECT:
+        return Whole(), (f"taken for 360 degrees by its shape alone ({aspect:.2f}:1): if it is not, give --fov",)
     raise AenetError(_unknown(photo, width, height))
+
+
+def _overruled(photo: Photo, aspect: float, fov_deg: float) -> tuple[str, ...]:
+    """What the user's field of view stands against."""
+    if photo.fov_deg is not None and abs(photo.fov_deg - fov_deg) > 1:
+        return (f"--fov {fov_deg:g} counts, not the lens of {photo.fov_deg:.0f} degrees in EXIF",)
+    if photo.fov_deg is None and aspect >= PANORAMA_ASPECT and fov_deg < _WHOLE_DEG:
+        return (f"--fov {fov_deg:g} counts, not its shape ({aspect:.2f}:1, a panorama's)",)
+    return ()
 
 
 def _of_field(fov_deg: float, aspect: float) -> Coverage:
@@ -102,9 +126,9 @@ def _unknown(photo: Photo, width: int, height: int) -> str:
             f"field of view unknown: give --fov, or a 360-degree panorama ({shape}, at least {MIN_ASPECT}:1 is "
             f"needed for that){notes}"
         )
-    if width / height > STITCHED_ASPECT:
+    if photo.lens_deg is not None and width / height >= PANORAMA_ASPECT:
         return (
-            f"field of view unknown: stitched from a lens of {photo.fov_deg:.0f} degrees "
-            f"({shape}): give --fov, 360 if it goes all round{notes}"
+            f"field of view unknown: a panorama's shape and a lens of {photo.lens_deg:.0f} degrees, stitched or "
+            f"cropped since ({shape}): give --fov, 360 if it goes all round{notes}"
         )
     return f"field of view unknown: {shape}, the shape of an ordinary photo: give --fov, 360 for a panorama{notes}"

@@ -2,9 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from aenet.errors import AenetError
 
 NOWHERE = (math.nan, math.nan)
+_WHOLE = 1e-6  # of a degree or a minute: how far from a whole number one may be that is meant to be whole
+_DJI = (("gpslatitude", "latitude"), ("gpslongitude", "gpslongtitude", "longitude"))  # one is DJI's own misspelling
+
+
+class _Angle(NamedTuple):
+    """Degrees from 0 on, whether they were written negative, and what there is to say of them."""
+
+    degrees: float
+    negative: bool = False
+    note: str | None = None
 
 
 def number(value: Any) -> float | None:
@@ -23,21 +35,15 @@ def letter(value: Any) -> str:
 
 
 def exif_position(gps: Mapping[int, Any]) -> tuple[float, float, str | None]:
-    """Return (latitude, longitude, reason) in WGS84 degrees; NaN and a reason where the tags are unusable.
+    """Return (latitude, longitude, what there is to say) in WGS84 degrees; NaN and a reason where they are unusable.
 
-    A photo without any position has NaN and no reason.
+    A photo without any position has NaN and no reason. Degrees, minutes and seconds (Exif 2.32, tags 2 and 4) are
+    at most 60 minutes and seconds, and only the last of them that is not zero has a fraction. Negative ones count
+    where their letter (S or W) says the same.
     """
     if 2 not in gps and 4 not in gps:
         return *NOWHERE, None
-    values = []
-    for name, tag, signs in (("latitude", 2, "NS"), ("longitude", 4, "EW")):
-        sign, degrees = letter(gps.get(tag - 1)), _degrees(gps.get(tag))
-        if degrees is None:
-            return *NOWHERE, f"EXIF GPS {name} is no number"
-        if sign not in tuple(signs):
-            return *NOWHERE, f"EXIF GPS {name} names no hemisphere ({signs[0]} or {signs[1]})"
-        values.append(-degrees if sign == signs[1] else degrees)
-    return _possible(values[0], values[1], "EXIF GPS")
+    return _position("EXIF GPS", [(gps.get(tag), letter(gps.get(tag - 1))) for tag in (2, 4)])
 
 
 def xmp_position(properties: Mapping[str, str]) -> tuple[float, float, str | None]:
@@ -45,34 +51,98 @@ def xmp_position(properties: Mapping[str, str]) -> tuple[float, float, str | Non
     texts = [properties.get(f"exif:GPS{name}") for name in ("Latitude", "Longitude")]
     if None in texts:
         return *NOWHERE, None
-    values = []
-    for text, signs in zip(texts, ("NS", "EW"), strict=True):
-        sign = (text or "")[-1:].upper()
-        degrees = _degrees((text or "")[:-1].split(","))
-        if degrees is None or sign not in tuple(signs):
-            return *NOWHERE, f"XMP GPS {text!r} is no position"
-        values.append(-degrees if sign in "SW" else degrees)
-    return _possible(values[0], values[1], "XMP GPS")
+    return _position("XMP GPS", [((text or "")[:-1].split(","), letter((text or "")[-1:])) for text in texts])
 
 
-def _degrees(parts: Any) -> float | None:
-    """Degrees, and minutes and seconds where given."""
+def dji_position(properties: Mapping[str, str]) -> tuple[float, float, str | None]:
+    """As `exif_position`, from the signed degrees that DJI's drones write (`drone-dji:GpsLatitude`).
+
+    Names differ between models: with and without `Gps`, and `GpsLongtitude` on the older ones
+    (https://exiftool.sourceforge.net/TagNames/DJI.html, table XMP).
+    """
+    named = {name.lower(): text for name, text in properties.items() if name.startswith("drone-dji:")}
+    texts = [
+        next((named[f"drone-dji:{name}"] for name in names if f"drone-dji:{name}" in named), None) for names in _DJI
+    ]
+    if texts[0] is None or texts[1] is None:
+        return *NOWHERE, None
+    latitude, longitude = number(texts[0]), number(texts[1])
+    if latitude is None or longitude is None:
+        return *NOWHERE, f"DJI GPS {texts[0]!r}, {texts[1]!r} is no position"
+    return _possible(latitude, longitude, "DJI GPS", None)
+
+
+def _position(source: str, pair: list[tuple[Any, str]]) -> tuple[float, float, str | None]:
+    """A latitude and a longitude, each in parts and with its letter."""
+    values, notes = [], []
+    for name, signs, (parts, sign) in zip(("latitude", "longitude"), ("NS", "EW"), pair, strict=True):
+        try:
+            angle = _angle(parts)
+            values.append(_signed(angle, sign, signs))
+        except AenetError as error:
+            return *NOWHERE, f"{source} {name} {error}"
+        notes += [f"{source} {name} {angle.note}"] if angle.note else []
+    return _possible(values[0], values[1], source, "; ".join(notes) or None)
+
+
+def _signed(angle: _Angle, sign: str, signs: str) -> float:
+    """Degrees as north and east count, `sign` being one of the two letters `signs`."""
+    if sign not in tuple(signs):
+        raise AenetError(f"names no hemisphere ({signs[0]} or {signs[1]})")
+    if angle.negative and sign == signs[0]:
+        raise AenetError(f"is negative, and {sign}: one of them is wrong")
+    return -angle.degrees if sign == signs[1] else angle.degrees
+
+
+def _angle(parts: Any) -> _Angle:
+    """Read degrees, and minutes and seconds where given.
+
+    Raises:
+        AenetError: no such angle; the sentence goes on from the name of what it should be.
+    """
     if isinstance(parts, str | bytes) or not hasattr(parts, "__len__"):
         parts = (parts,)
+    note = None
+    if len(parts) == 3 and _is_unknown(parts[2]):
+        note = None if _fraction(number(parts[1]) or 0.0) else "has seconds of 0/0: to the minute (1.9 km) only"
+        parts = (*tuple(parts)[:2], 0.0)
     numbers = [number(part) for part in parts]
-    if not 1 <= len(numbers) <= 3:
-        return None
-    total = 0.0
-    for part, share in zip(numbers, (1, 60, 3600), strict=False):
-        if part is None or part < 0:
-            return None
-        total += part / share
-    return total
+    read = [value for value in numbers if value is not None]
+    if len(read) < len(numbers) or not 1 <= len(read) <= 3:
+        raise AenetError("is no number")
+    negative = any(value < 0 for value in read)
+    if negative and (read[0] > 0 or (any(value > 0 for value in read[1:]) and any(value < 0 for value in read[1:]))):
+        raise AenetError(f"is {_said(read)}: of two signs")
+    read = [abs(value) for value in read]
+    _check_parts(read)
+    return _Angle(sum(part / share for part, share in zip(read, (1, 60, 3600), strict=False)), negative, note)
 
 
-def _possible(latitude: float, longitude: float, source: str) -> tuple[float, float, str | None]:
+def _check_parts(parts: list[float]) -> None:
+    for name, value in zip(("minutes", "seconds"), parts[1:], strict=False):
+        if value > 60:  # 60 itself is what rounding makes of 59.9999
+            raise AenetError(f"has {value:g} {name}, of which there are 60 at most")
+    for finer in range(1, len(parts)):
+        if any(parts[finer:]) and _fraction(parts[finer - 1]):
+            raise AenetError(f"is {_said(parts)}: fractions in two places, one of which is counted twice")
+
+
+def _fraction(value: float) -> bool:
+    return abs(value - round(value)) > _WHOLE
+
+
+def _said(parts: list[float]) -> str:
+    return " ".join(f"{part:g}{unit}" for part, unit in zip(parts, ("°", "'", '"'), strict=False))
+
+
+def _is_unknown(value: Any) -> bool:
+    """True for a rational 0/0, with which cameras say that they do not know."""
+    return (getattr(value, "numerator", 1), getattr(value, "denominator", 1)) == (0, 0)
+
+
+def _possible(latitude: float, longitude: float, source: str, note: str | None) -> tuple[float, float, str | None]:
     if abs(latitude) > 90 or abs(longitude) > 180:
         return *NOWHERE, f"{source} {latitude:g}, {longitude:g} is no place on Earth"
     if latitude == 0 and longitude == 0:
         return *NOWHERE, f"{source} 0, 0 is what receivers write before their first fix"
-    return latitude, longitude, None
+    return latitude, longitude, note

@@ -9,7 +9,7 @@ from aenet.errors import AenetError
 from aenet.serving.photos.declination import declination_deg
 from aenet.serving.photos.geotag import letter, number
 
-_DATE = re.compile(r"(\d{4}):(\d{2}):(\d{2})")
+_DATE = re.compile(r"\s*(\d{4})\s*([:/.-])\s*(\d{1,2})\s*\2\s*(\d{1,2})(?!\d)")
 
 
 class Stated(NamedTuple):
@@ -55,6 +55,28 @@ def image_direction(
     return Stated(None, None, f"{source} heading {degrees:g} says neither true nor magnetic: unknown")
 
 
+def camera_yaw(properties: Mapping[str, str]) -> Stated | None:
+    """Return where a DJI drone's camera looks, None where that is not there.
+
+    `GimbalYawDegree` is the camera's (north, east, down; turned about z, then y, then x: DJI Mavic 3M user manual,
+    https://www.easymanua.ls/dji/mavic-3m/manual?p=89), `FlightYawDegree` the nose's of the aircraft; both are 0 at
+    true north and grow clockwise, from -180 to 180:
+    https://developer.dji.com/api-reference/android-api/Components/FlightController/DJIFlightController_DJIAttitude.html
+    """
+    for name, whose in (
+        ("GimbalYawDegree", "camera"),
+        ("FlightYawDegree", "aircraft, whose camera may look elsewhere"),
+    ):
+        text = properties.get(f"drone-dji:{name}")
+        if text is None:
+            continue
+        value = number(text)
+        if value is None or abs(value) > 360:
+            return Stated(None, None, f"DJI {name} {text!r} is no heading: unknown")
+        return Stated(value % 360, "dji", f"heading {value % 360:g} is the yaw of the {whose} ({name})")
+    return None
+
+
 def _corrected(degrees: float, position: tuple[float, float], year: float | None, source: str) -> Stated:
     try:
         if math.isnan(position[0]) or math.isnan(position[1]):
@@ -69,11 +91,15 @@ def _corrected(degrees: float, position: tuple[float, float], year: float | None
 
 
 def year_taken(*dates: Any) -> float | None:
-    """Return the decimal year of the first usable EXIF date (`2026:05:01 ...`), None without one."""
+    """Return the decimal year of the first usable date, None without one.
+
+    Year, month and day in this order, with the colons of EXIF (`2026:05:01 ...`), or the dashes, slashes or points
+    that other programs write.
+    """
     for date in dates:
         text = date.decode("ascii", "replace") if isinstance(date, bytes) else str(date)
         if match := _DATE.match(text):
-            year, month, day = (int(part) for part in match.groups())
+            year, month, day = (int(match[part]) for part in (1, 3, 4))
             if year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31:
                 return year + (month - 1 + (day - 1) / 31) / 12
     return None

@@ -8,13 +8,14 @@ import pandas as pd
 from jaxtyping import Float64
 
 from aenet.errors import AenetError
+from aenet.serving.photos.lens import NARROWEST_DEG
 
 # Column of the user's table -> column of the photo list, and the values that are possible.
 _KNOWN = {
     "latitude": ("true_latitude", -90.0, 90.0),
     "longitude": ("true_longitude", -180.0, 180.0),
     "heading": ("heading_deg", -360.0, 360.0),
-    "fov": ("fov_deg", 1.0, 360.0),
+    "fov": ("fov_deg", NARROWEST_DEG, 360.0),
 }
 
 

@@ -14,14 +14,18 @@ from pydantic import Field
 from aenet.card import NEUTRAL, Unseen, ViewSpec
 from aenet.errors import AenetError
 from aenet.params import Config
-from aenet.serving.photos.coverage import Strip, Whole, coverage
+from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
 from aenet.serving.photos.decoding import PhotoFile, decode_photo, opened
+from aenet.serving.photos.fisheye import is_dual_fisheye
+from aenet.serving.photos.lens import NARROWEST_DEG
+from aenet.serving.photos.levelling import level_sphere
 from aenet.serving.photos.placement import Placed, place
-from aenet.serving.photos.pose import Photo, Pose, Told, read_account
+from aenet.serving.photos.pose import Photo, Pose, Tilt, Told, read_account
 
 MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
 Heading = Literal["auto", "north", "unknown"]
 """Which way photos look: as they say, else unknown; as they say, else north; or nothing they say counts."""
+STEEP_DEG = 60.0  # up or down: there, columns of a photo are no azimuths any more
 _OVERSAMPLED = 4  # a reduced JPEG keeps this many pixels for each of the view's
 
 
@@ -31,13 +35,14 @@ class PhotoOptions(Config):
     Attributes:
         partial: `place` puts photos that cover part of the horizon onto the canvas, the rest filled; `refuse` makes
             them error rows.
-        fov_deg: horizontal field of view of photos that do not say theirs, degrees.
+        fov_deg: horizontal field of view, degrees; it counts before EXIF and the picture's shape, but not before a
+            table's or GPano's.
         vertical_deg: vertical field of the model's panoramas, symmetric about the horizon, degrees; see
             `placement.vertical_span`.
     """
 
     partial: Literal["refuse", "place"] = "place"
-    fov_deg: float | None = Field(default=None, gt=0, le=360)
+    fov_deg: float | None = Field(default=None, ge=NARROWEST_DEG, le=360)
     vertical_deg: float | None = Field(default=None, gt=0, le=180)
 
 
@@ -110,18 +115,22 @@ def read_photo(
     with opened(content) as file:
         reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(file, told))
         try:
-            placed = _placed(file, reading.account, view, options or PhotoOptions(), heading, unseen)
-            return replace(reading, placed=placed)
+            placed, notes = _placed(file, reading.account, view, options or PhotoOptions(), heading, unseen)
+            account = replace(reading.account, notes=(*reading.account.notes, *notes))
+            return replace(reading, account=account, placed=placed)
         except AenetError as error:
             return replace(reading, reason=str(error).removeprefix(": "))
 
 
 def _placed(
     file: PhotoFile, account: Photo, view: ViewSpec, options: PhotoOptions, mode: Heading, unseen: Unseen
-) -> Placed:
-    share = (account.sphere.width_deg if account.sphere else account.fov_deg or 360.0) / 360
+) -> tuple[Placed, tuple[str, ...]]:
+    """Put a photo on the model's canvas, and say what was guessed or overruled to do so."""
+    told = account.fov_deg if account.fov_from == "table" else None
+    spans = account.sphere.width_deg if account.sphere else options.fov_deg or account.fov_deg
+    share = (told or spans or 360.0) / 360
     pixels = decode_photo(file, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
-    covers = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
+    covers, notes = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
     if options.partial == "refuse" and not isinstance(covers, Whole):
         height, width = pixels.shape[:2]
         degrees = account.fov_deg or options.fov_deg or 360 * share
@@ -134,7 +143,40 @@ def _placed(
         heading -= covers.centre_deg  # a table and EXIF mean the picture's middle, GPano the whole panorama's
     if heading is None and mode == "north":
         heading = 0.0
-    return place(pixels, covers, view, heading, options.vertical_deg, unseen)
+    _check(pixels, covers, account)
+    tilt = account.tilt if _counts(account, covers) else None
+    if tilt is not None:
+        notes = (*notes, f"levelled: it was taken at {_said(tilt)}")
+    elif account.tilt is not None:
+        notes = (*notes, f"{account.tilt.source} {_said(account.tilt)} left aside: those of another picture")
+    if tilt is not None and isinstance(covers, Whole) and abs(pixels.shape[1] / pixels.shape[0] / 2 - 1) < 0.02:
+        pixels, tilt = level_sphere(pixels, tilt, 2 * _OVERSAMPLED * view.width), None
+    return place(pixels, covers, view, heading, options.vertical_deg, unseen, tilt), notes
+
+
+def _counts(account: Photo, covers: Coverage) -> bool:
+    """True if the pose that a photo tells is that of the picture: GPano's of a panorama, a gimbal's of one shot."""
+    return account.tilt is not None and isinstance(covers, Lens) == (account.tilt.source == "dji")
+
+
+def _said(tilt: Tilt) -> str:
+    return f"a pitch of {tilt.pitch_deg:g} and a roll of {tilt.roll_deg:g} degrees"
+
+
+def _check(pixels: UInt8[np.ndarray, "h w 3"], covers: Coverage, account: Photo) -> None:
+    """Refuse what shows no horizon, or shows it in a projection that is not read."""
+    if isinstance(covers, Whole) and is_dual_fisheye(pixels):
+        raise AenetError(
+            "two fisheye circles side by side, as a 360-degree camera takes them: stitch them to an equirectangular "
+            "panorama first, with the camera's own program"
+        )
+    tilt = account.tilt
+    if tilt is None or not isinstance(covers, Lens) or tilt.source != "dji":
+        return
+    elevation = math.degrees(math.asin(math.sin(math.radians(tilt.pitch_deg))))
+    if abs(elevation) >= STEEP_DEG:
+        where = "down" if elevation < 0 else "up"
+        raise AenetError(f"looks steeply {where} (gimbal pitch {tilt.pitch_deg:g} degrees): such photos are not placed")
 
 
 def _content(path: Path, size: int) -> bytes:

@@ -16,6 +16,7 @@ _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 _NAMESPACES = {
     "http://ns.google.com/photos/1.0/panorama/": "GPano",
     "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://www.dji.com/drone-dji/1.0/": "drone-dji",
     "http://www.w3.org/1999/02/22-rdf-syntax-ns#": "rdf",
 }
 

@@ -59,7 +59,7 @@ def test_a_table_of_another_name_and_common_words_for_parts(tmp_path: Path) -> N
     assert pairs["split"].value_counts().to_dict() == {"train": 6, "val": 3, "test": 3}
     with pytest.raises(AenetError, match=r"has no pairs.parquet or pairs.csv \(found: list.csv, photos/, tiles/\)"):
         pairs_of(tmp_path / "new", own(root))
-    with pytest.raises(ValidationError, match=r"neither .csv nor .parquet"):
+    with pytest.raises(ValidationError, match=r"is none of .csv, .tsv, .parquet"):
         own(root, table="pairs.xlsx")
 
 
@@ -81,10 +81,10 @@ def _cell(column: str, value: Any) -> Change:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (_cell("latitude", "50N"), r"pairs.csv, row 3: latitude '50N' is not a number"),
+        (_cell("latitude", "50N"), r"pairs.csv, row 3: latitude '50N' is no number"),
         (_cell("latitude", 95.0), r"latitude 95.0 is outside \+-90 degrees"),
         (_cell("ground", None), "row 3: ground must be the path of an image"),
-        (_cell("split", None), "row 3: split is empty"),
+        (_cell("split", None), "row 3: split must be one of train, val, test"),
         (_cell("split", "holdout"), r"unknown split\(s\) \['holdout'\]"),
         (_cell("ground", "photos/000.jpg"), "'photos/000.jpg' stands in two rows: add a column pair_id"),
         (
@@ -160,3 +160,24 @@ def test_too_few_blocks_say_what_to_change(tmp_path: Path) -> None:
         pairs_of(tmp_path, own(root, division={"block_m": 50_000.0}))
     with pytest.raises(ValidationError, match="leave nothing for training"):
         own(root, division={"val": 0.5, "test": 0.5})
+
+
+def test_a_table_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
+    """Semicolons, decimal commas, a mark, backslashes, spaces: the pairs of the plain table."""
+    plain = pairs_of(tmp_path / "a", own(build_own(tmp_path / "one")))[0]
+    root = build_own(tmp_path / "two")
+    rows = pd.read_csv(root / "pairs.csv", dtype=str)
+    for column in ("latitude", "longitude", "aerial_latitude", "aerial_longitude"):
+        rows[column] = rows[column].str.replace(".", ",")
+    for column in ("ground", "aerial"):
+        rows[column] = " " + rows[column].str.replace("/", "\\")
+    rows.rename(columns=str.upper).to_csv(root / "pairs.csv", sep=";", index=False, encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(pairs_of(tmp_path / "b", own(root))[0], plain)
+
+
+def test_a_ragged_table_is_refused_by_its_line(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine")
+    lines = (root / "pairs.csv").read_text().splitlines()
+    (root / "pairs.csv").write_text("\n".join([*lines[:3], lines[3] + ",7", *lines[4:]]))
+    with pytest.raises(AenetError, match=r"pairs\.csv, line 4 has 9 cells, the header 8"):
+        pairs_of(tmp_path / "project", own(root))

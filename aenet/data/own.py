@@ -11,11 +11,19 @@ from aenet.data.blocks import SplitConfig, divide
 from aenet.data.dataset import SKIPPED_COLUMNS, VIEWS, DatasetConfig, Listing
 from aenet.data.layout import check_table, listed
 from aenet.data.owncolumns import named
+from aenet.data.pairs import SPLITS
 from aenet.errors import AenetError
+from aenet.usertables import SUFFIXES, UserTable, found_name, read_table
 
 TABLES = ("pairs.parquet", "pairs.csv")
 _SPLITS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
-_POSITIONS = ("latitude", "longitude", "aerial_latitude", "aerial_longitude", "heading_deg")
+_LIMITS = {
+    "latitude": 90.0,
+    "longitude": 180.0,
+    "aerial_latitude": 90.0,
+    "aerial_longitude": 180.0,
+    "heading_deg": 360.0,
+}
 
 
 class OwnConfig(DatasetConfig):
@@ -34,8 +42,8 @@ class OwnConfig(DatasetConfig):
 
     @model_validator(mode="after")
     def _known_format(self) -> "OwnConfig":
-        if self.table is not None and Path(self.table).suffix.lower() not in (".csv", ".parquet"):
-            raise ValueError(f"table {self.table} is neither .csv nor .parquet")
+        if self.table is not None and Path(self.table).suffix.lower() not in SUFFIXES:
+            raise ValueError(f"table {self.table} is none of {', '.join(SUFFIXES)}")
         return self
 
 
@@ -46,16 +54,18 @@ def list_own(config: OwnConfig, source: Path) -> Listing:
         AenetError: no table, one that is damaged, lacks a column or names one twice, or pairs that cannot be divided.
     """
     root, path = _find_table(config, source)
-    table, notices = named(_read(path), str(path))
-    pairs = pd.DataFrame({view: _paths(table, view, path) for view in VIEWS})
-    pairs["pair_id"] = table["pair_id"].astype(str) if "pair_id" in table else pairs["ground"].astype(str)
-    if "pair_id" not in table and (twice := pairs["pair_id"].duplicated()).any():
+    table, notices = named(read_table(path))
+    pairs = pd.DataFrame({view: _paths(table, view, root) for view in VIEWS})
+    known = set(table.rows)
+    pairs["pair_id"] = table.texts("pair_id", "a name") if "pair_id" in known else pairs["ground"]
+    if "pair_id" not in known and (twice := pairs["pair_id"].duplicated()).any():
         name = pairs["pair_id"][twice].iloc[0]
         raise AenetError(f"{path}: panorama {name!r} stands in two rows: add a column pair_id that tells them apart")
-    for column in _POSITIONS:
-        pairs[column] = _numbers(table, column, path) if column in table else np.nan
-    if "split" in table:
-        pairs["split"] = _splits(table, path)
+    for column, limit in _LIMITS.items():
+        pairs[column] = table.numbers(column, -limit, limit) if column in known else np.nan
+    if "split" in known:
+        parts = table.texts("split", f"one of {', '.join(SPLITS)}")
+        pairs["split"] = pd.Series(parts, dtype=object).str.strip().str.lower().replace(_SPLITS)
         set_aside = pd.DataFrame(columns=list(SKIPPED_COLUMNS))
     else:
         pairs, set_aside, said = divide(pairs, config.division, str(path))
@@ -80,39 +90,5 @@ def _find_table(config: OwnConfig, source: Path) -> tuple[Path, Path]:
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, dtype=str, skipinitialspace=True, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' parser errors are of these two families
-        raise AenetError(f"{path} is not a readable table ({error})") from error
-    if table.empty:
-        raise AenetError(f"{path} has no rows")
-    return table.reset_index(drop=True)
-
-
-def _paths(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
-    values = table[column]
-    wrong = np.array([not (isinstance(value, str) and value) for value in values])
-    if wrong.any():
-        raise AenetError(f"{path}, row {int(wrong.argmax()) + 1}: {column} must be the path of an image")
-    return values
-
-
-def _splits(table: pd.DataFrame, path: Path) -> pd.Series:
-    given = table["split"]
-    if (empty := given.isna()).any():
-        raise AenetError(f"{path}, row {int(empty.to_numpy().argmax()) + 1}: split is empty")
-    return given.astype(str).str.strip().str.lower().replace(_SPLITS)
-
-
-def _numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
-    """A column as numbers; an empty cell is unknown, anything else that is no number is refused by its row."""
-    values = pd.to_numeric(table[column], errors="coerce")
-    given = table[column].notna()
-    if (wrong := values.isna() & given).any():
-        row = int(wrong.to_numpy().argmax())
-        raise AenetError(f"{path}, row {row + 1}: {column} {table[column].iloc[row]!r} is not a number")
-    return values.astype(np.float64)
+def _paths(table: UserTable, column: str, root: Path) -> list[str]:
+    return [found_name(name, root) for name in table.texts(column, "the path of an image")]

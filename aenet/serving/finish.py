@@ -102,6 +102,7 @@ def _summarize(
         runs_on=", ".join(sorted({result.runs_on for result in results})),
         photos_per_second=len(places) / seconds if seconds else 0.0,
         ignored=job.ignored,
+        notices=job.notices,
         newcomers=_newcomers(job, photos),
         median_heading_error_deg=_heading_error(places, photos),
         calibration=calibration_bins(confidence, right) if len(judged) else (),
@@ -131,4 +132,5 @@ def _read_summary(job: Job) -> Summary:
     values = {field.name: record[field.name] for field in fields(Summary) if field.name in record}
     for name in ("calibration", "risk_coverage"):
         values[name] = tuple(map(tuple, values[name]))
+    values["notices"] = tuple(values.get("notices", ()))
     return Summary(**{**values, "out": job.out})

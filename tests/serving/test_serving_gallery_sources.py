@@ -377,16 +377,17 @@ def test_tables_of_tiles_that_do_not_do_are_refused(small_world: World, tmp_path
     table = _write_tiles(small_world, tmp_path / "tiles", [60.0, 50.0])
     for change, reason in (
         ({}, r"tile 1\.png' covers 50\.0 m .* of 60 m"),
-        ({"latitude": [91.0, 0.0]}, r"latitude of 'tile 0\.png' is 91"),
-        ({"longitude": ["east", 1.0]}, r"longitude of 'tile 0\.png' is east"),
+        ({"latitude": [91.0, 0.0]}, r"row 1: latitude 91\.0 is outside \+-90"),
+        ({"longitude": ["east", 1.0]}, r"row 1: longitude 'east' is no number"),
+        ({"longitude": ["", 1.0]}, r"row 1: 'tile 0\.png' has no longitude"),
         ({"path": ["tile 0.png"] * 2}, "twice"),
-        ({"path": [None, "b"]}, "row 1 has an empty path"),
+        ({"path": [None, "b"]}, "row 1: path must be the path of an image"),
     ):
         table.assign(**change).to_csv(tmp_path / "tiles" / "t.csv", index=False)
         with pytest.raises(AenetError, match=reason):
             open_source(tmp_path / "tiles" / "t.csv", 60.0, 20.0, SourceOptions())
     table.drop(columns="latitude").to_csv(tmp_path / "tiles" / "t.csv", index=False)
-    with pytest.raises(AenetError, match="no column 'latitude'"):
+    with pytest.raises(AenetError, match=r"lacks a column for latitude \(latitude, lat,"):
         open_source(tmp_path / "tiles", 60.0, 20.0, SourceOptions())
 
 

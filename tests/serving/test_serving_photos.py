@@ -88,7 +88,7 @@ def test_a_text_list(tmp_path: Path) -> None:
     assert list(listed["photo"]) == ["sub/a b.jpg", str(absolute), "missing.jpg"]
     assert list(listed["bytes"]) == [2, 1, -1]
     put(tmp_path / "empty.txt", b"\n \n")
-    with pytest.raises(AenetError, match=r"empty\.txt lists no photos"):
+    with pytest.raises(AenetError, match=r"empty\.txt lists nothing"):
         list_photos(tmp_path / "empty.txt")
 
 
@@ -116,8 +116,8 @@ def test_a_table_says_what_the_photos_do_not(tmp_path: Path) -> None:
         ("path,fov\na.jpg,361\n", "fov 361.0 is outside 3 to 360"),
         ("path,fov\na.jpg,0\n", "outside"),
         ("path,heading\na.jpg,400\n", r"heading 400.0 is outside \+-360"),
-        ("path,latitude\na.jpg,4\n", "one of the columns latitude and longitude"),
-        ("path,fov\na.jpg,\n ,70\n", "row 2 has an empty path"),
+        ("path,latitude\na.jpg,4\n", "has latitude without longitude: add it"),
+        ("path,fov\na.jpg,\n ,70\n", "row 2: path must be the path of a photo"),
     ],
 )
 def test_a_tables_nonsense_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:

@@ -10,10 +10,10 @@ from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.maps.mosaic import SUFFIXES as RASTERS
 from aenet.serving.maps.mosaic import Mosaic, find_files
 from aenet.serving.maps.pairtiles import PairSource
-from aenet.serving.maps.positions import SUFFIXES as TABLES
 from aenet.serving.maps.positions import PositionSource
 from aenet.serving.maps.raster import RasterSource
 from aenet.serving.maps.tiletree import TileTree, find_zooms
+from aenet.usertables import SUFFIXES as TABLES
 
 # All have kind, gridded, path, crs, credit, digest, tiles, tile_px(spec), cut(start, stop, spec), overview(max_px).
 TileSource = RasterSource | PositionSource | PairSource

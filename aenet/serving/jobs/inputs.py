@@ -64,5 +64,5 @@ def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:
         table = pd.read_parquet(out / PHOTOS)
     except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `plan` says so
         return None
-    table.attrs["ignored"] = record.ignored
+    table.attrs |= {"ignored": record.ignored, "notices": list(record.notices)}
     return record.key, table

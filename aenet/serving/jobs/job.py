@@ -34,6 +34,7 @@ class Job:
         digests: what gallery and model were when the job was planned.
         photos: how many it answers for.
         ignored: files of a photo folder that no name ending makes a photo.
+        notices: what the user should read of how the photos were listed: columns not used, links not followed.
         newcomers: photos that came to the source since the job was first planned; they are not part of it.
     """
 
@@ -46,6 +47,7 @@ class Job:
     photos: int
     ignored: int
     newcomers: int = 0
+    notices: tuple[str, ...] = ()
 
     @property
     def shards(self) -> tuple[int, ...]:

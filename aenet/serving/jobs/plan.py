@@ -64,7 +64,8 @@ def plan(
     digests = Digests.of(card, opened)
     table, newcomers = photos_of_job(photos, out, history, lambda listed: _key(digests, listed, options))
     key, ignored = _key(digests, table, options), int(table.attrs.get("ignored", 0))
-    job = Job(key, out, gallery, model, digests, options, len(table), ignored, newcomers)
+    notices = tuple(table.attrs.get("notices", ()))
+    job = Job(key, out, gallery, model, digests, options, len(table), ignored, newcomers, notices)
     with writing(out), hold(out / ".lock", f"output folder {out}"):
         if _prepare(job, str(photos)):
             write_parquet(out / PHOTOS, table)
@@ -78,6 +79,7 @@ def plan(
                 ignored=ignored,
                 options=options,
                 history=None if history is None else str(history),
+                notices=notices,
             )
             # Last: without it there is no plan, and it is made again.
             write_json(out / JOB, record.model_dump(mode="json"))

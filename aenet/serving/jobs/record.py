@@ -18,7 +18,7 @@ class Record(Config):
         gallery, model: folders.
         digests: what was in them.
         history: what finished jobs below this folder answered was left out; see `history.unanswered`.
-        ignored: see `Job.ignored`.
+        ignored, notices: see `Job`.
         options: see LocateOptions.
     """
 
@@ -31,6 +31,7 @@ class Record(Config):
     ignored: int
     options: LocateOptions
     history: str | None = None
+    notices: tuple[str, ...] = ()
 
 
 def read_record(out: Path) -> Record | None:

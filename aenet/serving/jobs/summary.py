@@ -19,6 +19,7 @@ class Summary:
         within_floor: share of `known` placed within the floor's reach, as a perfect ranking places all.
         photos_per_second: over the time in which shards were computed, decoding and search included.
         ignored: files of a photo folder that no name ending makes a photo.
+        notices: what the user should read of how the photos were listed.
         newcomers: photos that came to the source after the job was planned, up to when it was finished.
         median_heading_error_deg: of matched headings whose truth a table tells, at places not known to be wrong.
         calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.
@@ -47,6 +48,7 @@ class Summary:
     floor_max_m: float | None = None
     within_floor: float | None = None
     calibration_error: float | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -63,6 +65,7 @@ class Summary:
             lines.append(f"{self.newcomers:,} {photos} came after the job was planned: place them in another job")
         if self.ignored:
             lines.append(f"left aside {self.ignored:,} files that are not photos by name")
+        lines += self.notices
         if self.median_error_m is not None and self.within_25m is not None:
             floor = f"floor {self.floor_median_m:.1f} m" if self.floor_median_m else "no floor: tiles centred on photos"
             lines.append(

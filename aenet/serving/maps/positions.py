@@ -16,10 +16,14 @@ from aenet.errors import AenetError
 from aenet.images import probe
 from aenet.serving.maps.polarcut import Cut
 from aenet.serving.maps.tilefiles import cut_files
+from aenet.usertables import LATITUDE, LONGITUDE, PATH, found_name, named, read_table
 
-SUFFIXES = (".csv", ".parquet")
-_NEEDED = ("path", "latitude", "longitude")
-_LIMITS = {"latitude": 90.0, "longitude": 180.0}
+_ALIASES = {
+    "path": (*PATH, "tile", "tile_path"),
+    "latitude": LATITUDE,
+    "longitude": LONGITUDE,
+    "size_m": ("size", "tile_size", "tile_size_m", "width_m", "side_m"),
+}
 _SAME_SIZE = 0.005  # within which two sizes on the ground are one
 
 
@@ -43,16 +47,16 @@ class PositionSource:
             AenetError: no such columns, a position that is none, a path listed twice, or a tile that is too small.
         """
         self.path = table
-        rows = _read(table)
+        rows, self.notes = _read(table)
         sizes = _sizes(table, rows, tile_size_m)
         self.tiles = pd.DataFrame(
             {
-                "tile_id": rows["path"].astype(str),
+                "tile_id": rows["path"],
                 "latitude": rows["latitude"],
                 "longitude": rows["longitude"],
                 "easting": rows["longitude"],
                 "northing": rows["latitude"],
-                "file": rows["path"].astype(str),
+                "file": rows["file"],
                 "share": np.minimum(tile_size_m / sizes, 1.0),
             }
         )
@@ -82,37 +86,27 @@ class PositionSource:
         """Return None: there is no map behind the tiles."""
 
 
-def _read(table: Path) -> pd.DataFrame:
-    try:
-        rows = pd.read_csv(table) if table.suffix.lower() == ".csv" else pd.read_parquet(table)
-    except Exception as error:  # pandas and pyarrow raise a dozen kinds for files that are no tables
-        raise AenetError(f"{table} is not a readable table ({' '.join(str(error).split())})") from error
-    if missing := [name for name in _NEEDED if name not in rows.columns]:
-        raise AenetError(
-            f"{table} has no column {missing[0]!r}; it has {', '.join(map(str, rows.columns))} "
-            f"({', '.join(_NEEDED)} are needed, size_m is read)"
-        )
-    if rows.empty:
-        raise AenetError(f"{table} lists no tiles")
-    if rows["path"].isna().any():
-        raise AenetError(f"{table}: row {int(np.flatnonzero(rows['path'].isna())[0]) + 1} has an empty path")
-    for column, limit in _LIMITS.items():
-        values = pd.to_numeric(rows[column], errors="coerce")
-        if (bad := ~(values.abs() <= limit)).any():
-            raise AenetError(
-                f"{table}: {column} of {rows['path'][bad].iloc[0]!r} is {rows[column][bad].iloc[0]}, "
-                f"degrees from -{limit:g} to {limit:g} are needed"
-            )
-        rows[column] = values.astype(np.float64)
+def _read(table: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows under our names, `file` being the path as it lies there, and what the user should read."""
+    told = named(read_table(table), _ALIASES, ("path", "latitude", "longitude"))
+    paths = told.texts("path", "the path of an image")
+    rows = pd.DataFrame({"path": paths, "file": [found_name(path, table.parent) for path in paths]})
+    for column, limit in (("latitude", 90.0), ("longitude", 180.0)):
+        rows[column] = told.numbers(column, -limit, limit)
+        if (lost := rows[column].isna()).any():
+            row = int(lost.to_numpy().argmax())
+            raise AenetError(f"{told.where(row)}: {paths[row]!r} has no {column}, so nothing can be placed by it")
+    if "size_m" in told.rows:
+        rows["size_m"] = told.numbers("size_m", 0.0, np.inf, "metres")
     if (twice := rows["path"].duplicated()).any():
         raise AenetError(f"{table} lists {rows['path'][twice].iloc[0]!r} twice: every tile must stand once")
-    return rows.reset_index(drop=True)
+    return rows, tuple(told.notices())
 
 
 def _sizes(table: Path, rows: pd.DataFrame, tile_size_m: float) -> pd.Series:
     if "size_m" not in rows.columns:
         return pd.Series(np.full(len(rows), tile_size_m))
-    sizes = pd.to_numeric(rows["size_m"], errors="coerce").astype(np.float64)
+    sizes = rows["size_m"]
     if (small := ~(sizes >= tile_size_m * (1 - _SAME_SIZE))).any():
         raise AenetError(
             f"{table}: {rows['path'][small].iloc[0]!r} covers {rows['size_m'][small].iloc[0]} m (size_m), a tile of "

@@ -8,6 +8,7 @@ resumed job answers for the same photos. It is a snapshot: what comes to the fol
 import glob
 import hashlib
 import os
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ import pandas as pd
 
 from aenet.errors import AenetError
 from aenet.serving.photos.decoding import HEIC_SUFFIXES
-from aenet.serving.photos.phototable import read_list, read_table
+from aenet.serving.photos.phototable import PhotoTable, read_photo_list, read_photo_table
+from aenet.usertables import SUFFIXES as TABLES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", *HEIC_SUFFIXES)
-TABLES = (".csv", ".parquet")
 LISTS = (".txt", ".lst")
 COLUMNS = ("photo", "path", "bytes", "mtime_ns", "true_latitude", "true_longitude", "heading_deg", "fov_deg")
 
@@ -28,40 +29,43 @@ def list_photos(source: str | Path) -> pd.DataFrame:
 
     Args:
         source: an image file; a folder, searched recursively in sorted order for files whose name ends in one
-            of SUFFIXES (hidden ones left out); a glob pattern (`**` recurses); a list (.txt, .lst) of one path a
-            line, or of paths that each end in a NUL as `find -print0` writes them; or a CSV or Parquet table with a
-            column `path`, see `phototable.read_table`. Paths are relative to the list or table.
+            of SUFFIXES (hidden ones left out; linked folders are followed, each real folder once); a glob pattern
+            (`**` recurses); a list (.txt, .lst) of one path a line, or of paths that each end in a NUL as
+            `find -print0` writes them; or a CSV or Parquet table with a column `path`, see
+            `phototable.read_photo_table`. Paths are relative to the list or table.
 
     Returns:
         Columns COLUMNS: `photo` is the name shown to people (relative to the folder or table, unique), `path`
         the file system's own bytes, `bytes` -1 where the file is missing (that photo becomes an error row);
         `true_*`, `heading_deg` and `fov_deg` are the table's own, NaN where it says none. `attrs["ignored"]` counts
-        a folder's files that no name ending makes a photo.
+        a folder's files that no name ending makes a photo; `attrs["notices"]` says what else the user should read.
 
     Raises:
         AenetError: nothing there, a table without `path` or with impossible values, or a photo listed twice.
     """
     path = Path(source)
-    ignored = 0
+    ignored, notices = 0, []
     if path.is_dir():
-        (files, ignored), root = _walk(path), path
+        (files, ignored, notices), root = _walk(path), path
     elif path.is_file() and path.suffix.lower() in TABLES:
-        names, told = read_table(path)
-        return _frame(names, [path.parent / name for name in names]).assign(**told)
+        return _of_table(path, read_photo_table(path))
     elif path.is_file() and path.suffix.lower() in LISTS:
-        files = read_list(path)
-        return _frame([readable(file) for file in files], [path.parent / file for file in files])
+        listed = read_photo_list(path)
+        if isinstance(listed, PhotoTable):
+            return _of_table(path, listed)
+        return _frame([readable(Path(name)) for name in listed], [path.parent / name for name in listed])
     elif path.is_file():
         files, root = [path], path.parent
     elif glob.has_magic(str(source)):
         names = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
-        files, root = [Path(name) for name in names if Path(name).is_file()], _common_folder(names)
+        files, notices = _once([Path(name) for name in names if Path(name).is_file()])
+        root = _common_folder(names)
     else:
         raise AenetError(f"{source} does not exist: give a photo, a folder, a pattern or a table with a path column")
     if not files:
         raise AenetError(f"{source}: no photos there (names ending in {', '.join(SUFFIXES)})")
     frame = _frame([readable(file.relative_to(root)) for file in files], files)
-    frame.attrs["ignored"] = ignored
+    frame.attrs |= {"ignored": ignored, "notices": notices}
     return frame
 
 
@@ -86,17 +90,65 @@ def readable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _walk(folder: Path) -> tuple[list[Path], int]:
-    """Return the photos below a folder in order, and how many other visible files there are."""
+def _of_table(file: Path, table: PhotoTable) -> pd.DataFrame:
+    frame = _frame(table.names, [file.parent / name for name in table.names]).assign(**table.told)
+    frame.attrs["notices"] = list(table.notices)
+    return frame
+
+
+def _walk(folder: Path) -> tuple[list[Path], int, list[str]]:
+    """Return the photos below a folder in order, how many other visible files there are, and what there is to say.
+
+    Links to folders are followed after the folders themselves, in order, each real folder once; not those to what
+    holds this folder, which would bring in everything beside it.
+    """
     found: list[Path] = []
-    ignored = 0
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = [name for name in files if not name.startswith(".")]
-        photos = [Path(parent, name) for name in visible if name.lower().endswith(SUFFIXES)]
-        found += photos
-        ignored += len(visible) - len(photos)
-    return sorted(found, key=os.fsencode), ignored
+    ignored, refused = 0, 0
+    above, seen = {_real(parent) for parent in (folder.resolve(), *folder.resolve().parents)}, {_real(folder)}
+    links: deque[Path] = deque()
+    waiting = deque([folder])
+    while waiting:
+        for parent, folders, files in os.walk(waiting.popleft()):
+            visible = sorted(name for name in folders if not name.startswith("."))
+            links += [Path(parent, name) for name in visible if Path(parent, name).is_symlink()]
+            folders[:] = [name for name in visible if not Path(parent, name).is_symlink()]
+            folders[:] = [name for name in folders if not _was_seen(Path(parent, name), seen)]
+            shown = [name for name in files if not name.startswith(".")]
+            photos = [Path(parent, name) for name in shown if name.lower().endswith(SUFFIXES)]
+            found += photos
+            ignored += len(shown) - len(photos)
+        while links and not waiting:
+            link = links.popleft()
+            if _real(link) in above:
+                refused += 1
+            elif not _was_seen(link, seen):
+                waiting.append(link)
+    notices = [f"{refused:,} links to folders that hold {folder} were not followed"] if refused else []
+    return sorted(found, key=os.fsencode), ignored, notices
+
+
+def _once(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """Each file of each real folder once: a pattern follows links, in circles too."""
+    kept = {(_real(file.parent), file.name): file for file in reversed(files)}
+    chosen = [file for file in files if kept[_real(file.parent), file.name] is file]
+    again = len(files) - len(chosen)
+    return chosen, [f"{again:,} photos were met again by links, and count once"] if again else []
+
+
+def _was_seen(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """True if a real folder was met before; it is from now on."""
+    before = len(seen)
+    seen.add(_real(folder))
+    return len(seen) == before
+
+
+def _real(folder: Path) -> tuple[int, int]:
+    """What a folder is, however it is called; a broken link is itself."""
+    try:
+        status = folder.stat()
+    except OSError:
+        status = folder.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _common_folder(names: list[str]) -> Path:

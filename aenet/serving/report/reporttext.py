@@ -102,7 +102,7 @@ def _number(label: str, value: str, unit: str, below: str) -> str:
 
 def notice(summary: Summary) -> str:
     """Say where photos are missing, and where errors cannot be known."""
-    return _came_since(summary) + ("" if summary.known else _no_truth())
+    return _came_since(summary) + _listed(summary) + ("" if summary.known else _no_truth())
 
 
 def _came_since(summary: Summary) -> str:
@@ -113,6 +113,10 @@ def _came_since(summary: Summary) -> str:
         f'<p class="notice">{came} to the source after this job was planned, and are not in this report. '
         "<code>--new-since</code> places them in another job.</p>"
     )
+
+
+def _listed(summary: Summary) -> str:
+    return "".join(f'<p class="notice">{html.escape(notice)}.</p>' for notice in summary.notices)
 
 
 def _no_truth() -> str:

@@ -1,0 +1,321 @@
+"""Tables and lists that people write, in whatever way their programs write them: the one reader of both.
+
+Read are comma, semicolon and tab between cells; UTF-8 and UTF-16; cells in quotes, and spaces after the separator. All
+cells are text: `0000`, `NA` and `null` are names that files have. What cannot be read is refused by its line, and what
+is not used is named.
+"""
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from aenet.errors import AenetError
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_DIRECTIVE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # the first line of what Excel writes for itself
+_MARKS = (  # a longer one first: UTF-32's begins as UTF-16's
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+_UNITS = re.compile(r"\s*[(\[]\s*(?:deg(?:rees?)?|°|dd|wgs ?84|m|met(?:re|er)s?)\s*[)\]]\s*$", re.IGNORECASE)
+_SUFFIX = re.compile(r"_(?:deg(?:rees?)?|dd|wgs_?84)$")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+)")
+_BLANK = {"", "nan", "na", "n/a", "#n/a", "null", "none"}
+_NAMED = 12  # columns named in a sentence
+
+Aliases = Mapping[str, tuple[str, ...]]
+"""Our name of a column -> other names for it, in lower case, words joined by underscores."""
+PATH = ("file", "file_name", "filename", "file_path", "filepath", "photo", "photo_path", "image", "image_path")
+LATITUDE = ("lat", "gps_latitude", "gps_lat", "true_latitude", "gpslatitude")
+LONGITUDE = ("lon", "lng", "long", "gps_longitude", "gps_lon", "gps_lng", "true_longitude", "gpslongitude")
+HEADING = ("heading", "bearing", "compass", "azimuth")
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """A table as a person wrote it.
+
+    Attributes:
+        path: its file.
+        rows: text cells as written (Parquet: of whatever type), under the names of the columns as written.
+        lines: of each row the line on which it begins; of a Parquet table its number plus one, as if under a header.
+        unused: columns that `named` left out.
+    """
+
+    path: Path
+    rows: pd.DataFrame
+    lines: tuple[int, ...]
+    unused: tuple[str, ...] = ()
+
+    def where(self, row: int) -> str:
+        """Name a row of the table, counted from 0, in an error."""
+        line = f" (line {self.lines[row]})" if self.lines[row] != row + 2 else ""
+        return f"{self.path}, row {row + 1}{line}"
+
+    def notices(self) -> list[str]:
+        """Say which columns were not used."""
+        return [f"{self.path}: columns not used: {listed(self.unused)}"] if self.unused else []
+
+    def texts(self, column: str, what: str) -> list[str]:
+        """Return a column as text.
+
+        Raises:
+            AenetError: a cell is empty; the sentence says that it must be `what`.
+        """
+        values = self.rows[column]
+        blank = _empty(values)
+        if blank.any():
+            raise AenetError(f"{self.where(int(blank.argmax()))}: {column} must be {what}")
+        return [str(value) for value in values]
+
+    def numbers(self, column: str, low: float, high: float, unit: str = "degrees") -> Float64[np.ndarray, " n"]:
+        """Return a column as numbers in [low, high], NaN where a cell is empty or says that nothing is known.
+
+        Raises:
+            AenetError: a cell is no number, or out of range.
+        """
+        values = np.empty(len(self.rows))
+        for row, cell in enumerate(self.rows[column]):
+            number = _number(cell)
+            if number is None:
+                raise AenetError(f"{self.where(row)}: {column} {str(cell)!r} is no number")
+            if not (np.isnan(number) or low <= number <= high):
+                limits = f"+-{high:g}" if low == -high else f"{low:g} to {high:g}"
+                raise AenetError(f"{self.where(row)}: {column} {number} is outside {limits} {unit}")
+            values[row] = number
+        return values
+
+
+def read_table(path: Path) -> UserTable:
+    """Return a CSV (commas, semicolons or tabs) or Parquet table.
+
+    Raises:
+        AenetError: not readable, without rows, or a row has other than the header's number of cells.
+    """
+    if path.suffix.lower() == ".parquet":
+        try:
+            rows = pd.read_parquet(path)
+        except Exception as error:  # pyarrow and pandas raise a dozen kinds for files that are no tables
+            raise AenetError(f"{path} is not a readable table ({' '.join(str(error).split())})") from error
+        table = UserTable(path, rows.reset_index(drop=True), tuple(range(2, len(rows) + 2)))
+    else:
+        table = _parse(path, _text(path))
+    if table.rows.empty:
+        raise AenetError(f"{path} has no rows")
+    return table
+
+
+def named(
+    table: UserTable, aliases: Aliases, needed: tuple[str, ...], together: tuple[tuple[str, str], ...] = ()
+) -> UserTable:
+    """Return the table under our own column names; columns of other names are left out (`UserTable.unused`).
+
+    Case, surrounding spaces, a unit in brackets and what joins words do not count: `Latitude (deg)` is latitude. Of
+    several columns that may hold the paths the one earliest in the aliases is taken.
+
+    Args:
+        aliases: see `Aliases`.
+        needed: columns that must be there.
+        together: pairs of columns of which there must be both or none.
+
+    Raises:
+        AenetError: a column is missing, or two mean the same.
+    """
+    meaning = {_plain(alias): ours for ours, names in aliases.items() for alias in (ours, *names)}
+    found: dict[str, str] = {}
+    unused = []
+    for column in map(str, table.rows.columns):
+        ours = meaning.get(_plain(column)) or meaning.get(_SUFFIX.sub("", _plain(column)))
+        if ours is None:
+            unused.append(column)
+        elif ours not in found:
+            found[ours] = column
+        elif ours == "path":
+            found[ours], other = sorted((found[ours], column), key=lambda name: _rank(name, aliases[ours]))
+            unused.append(other)
+        else:
+            raise AenetError(f"{table.path}: the columns {found[ours]!r} and {column!r} both mean {ours}: remove one")
+    for ours in needed:
+        if ours not in found:
+            known_as = ", ".join((ours, *aliases[ours]))
+            raise AenetError(
+                f"{table.path} lacks a column for {ours} ({known_as}); found: {listed(table.rows.columns)}"
+            )
+    for pair in together:
+        if len(both := [ours for ours in pair if ours in found]) == 1:
+            raise AenetError(f"{table.path} has {both[0]} without {next(c for c in pair if c not in both)}: add it")
+    rows = table.rows.set_axis([str(column) for column in table.rows.columns], axis=1)
+    rows = rows[list(found.values())].set_axis(list(found), axis=1)
+    return UserTable(table.path, rows, table.lines, tuple(unused))
+
+
+def is_header(path: Path, aliases: Aliases) -> bool:
+    """True if a text file begins as a table does: two or more columns, the path and another that is known."""
+    try:
+        text = _text(path)
+    except AenetError:
+        return False
+    cells = next(csv.reader([text.lstrip().split("\n", 1)[0]], delimiter=_separator(text)), [])
+    meaning = {_plain(alias): ours for ours, names in aliases.items() for alias in (ours, *names)}
+    known = {meaning.get(_plain(cell)) or meaning.get(_SUFFIX.sub("", _plain(cell))) for cell in cells} - {None}
+    return "path" in known and len(known) > 1
+
+
+def read_list(path: Path) -> list[str]:
+    """Return the names in a text list, one a line; where it holds a NUL, one up to each NUL (`find -print0`).
+
+    Names are the file system's bytes (`os.fsdecode`), but for those in a list of UTF-16.
+
+    Raises:
+        AenetError: the file cannot be read or lists nothing.
+    """
+    content = _bytes(path)
+    encoding = _encoding(content)
+    if encoding != "utf-8":
+        names = _decoded(path, content, encoding).splitlines()
+    else:
+        content = content.removeprefix(codecs.BOM_UTF8)
+        parts = content.split(b"\0") if b"\0" in content else re.split(rb"\r?\n", content)
+        names = [os.fsdecode(part) for part in parts]
+    if not (names := [name for name in names if name.strip()]):
+        raise AenetError(f"{path} lists nothing")
+    return names
+
+
+def found_name(name: str, folder: Path) -> str:
+    """Return the name under which a file lies below `folder`: as written, else less quotes and outer spaces, else with
+    slashes for backslashes; as written where it lies under none of them.
+    """
+    trimmed = name.strip().strip('"').strip()
+    if name == trimmed and "\\" not in name:
+        return name
+    tried = (name, trimmed, name.replace("\\", "/"), trimmed.replace("\\", "/"))
+    return next((one for one in tried if one and os.path.exists(folder / one)), name)  # noqa: PTH110  never raises
+
+
+def listed(names: pd.Index | tuple[str, ...] | list[str]) -> str:
+    """The first names, in words."""
+    shown = [str(name).strip() or "(unnamed)" for name in names]
+    more = f", ... ({len(shown)} in all)" if len(shown) > _NAMED else ""
+    return ", ".join(shown[:_NAMED]) + more if shown else "none"
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AenetError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _text(path: Path) -> str:
+    content = _bytes(path)
+    text = _decoded(path, content, _encoding(content))
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise AenetError(f"{path}, line {line} holds a NUL byte: this is no table of text")
+    return text if "\n" in text else text.replace("\r", "\n")  # as old Macintoshes end lines
+
+
+def _encoding(content: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding
+    # UTF-16 without a mark: every other byte of plain letters is a NUL. A list of names of one letter is the same
+    # bytes, but for the points and slashes that paths have.
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        zeros, letters = content[first::2], content[1 - first :: 2]
+        if len(content) % 2 == 0 and zeros.count(0) > len(zeros) / 2 and not letters.count(0) and b"." in letters:
+            return encoding
+    return "utf-8"
+
+
+def _decoded(path: Path, content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise AenetError(f"{path}, line {line} is not {encoding.upper()}: save the file as UTF-8") from error
+
+
+def _parse(path: Path, text: str) -> UserTable:
+    skipped = 0
+    if directive := _DIRECTIVE.match(text):
+        text, skipped = text[directive.end() :], 1
+    separator = directive[1] if directive else _separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    header: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    before = 0
+    try:
+        for cells in reader:
+            line, before = before + 1 + skipped, reader.line_num
+            if not any(cell.strip() for cell in cells):
+                continue  # spreadsheets leave them
+            if not header:
+                header = _trimmed(cells, 0)
+            else:
+                rows.append(_row(path, cells, len(header), line, separator))
+                lines.append(line)
+    except csv.Error as error:
+        raise AenetError(f"{path}, line {reader.line_num + skipped} is not readable as a table ({error})") from error
+    return UserTable(path, pd.DataFrame(rows, columns=header, dtype=object), tuple(lines))
+
+
+def _row(path: Path, cells: list[str], width: int, line: int, separator: str) -> list[str]:
+    kept = _trimmed(cells, width)
+    if len(kept) != width:
+        raise AenetError(
+            f"{path}, line {line} has {len(kept)} cells, the header {width}, separated by "
+            f"{_SEPARATORS.get(separator, repr(separator))}: put cells that hold one in quotes, leave unknown empty"
+        )
+    return kept
+
+
+def _trimmed(cells: list[str], width: int) -> list[str]:
+    """Less empty cells beyond `width`: programs end every line with a separator."""
+    while len(cells) > width and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
+def _separator(text: str) -> str:
+    """What cuts the header into most cells; a comma where nothing does."""
+    header = text.lstrip("\r\n").split("\n", 1)[0]
+    return max(_SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one), [])))
+
+
+def _plain(name: str) -> str:
+    """A column's name as it is compared."""
+    return re.sub(r"[\W_]+", "_", _UNITS.sub("", name).strip().casefold()).strip("_")
+
+
+def _rank(name: str, aliases: tuple[str, ...]) -> int:
+    return aliases.index(plain) if (plain := _plain(name)) in aliases else -1
+
+
+def _empty(values: pd.Series) -> np.ndarray:
+    return np.array([bool(pd.isna(value)) or not str(value).strip() for value in values], bool)
+
+
+def _number(cell: object) -> float | None:
+    """A cell as a number, NaN where it is blank, None where it is none. A comma may stand for the point."""
+    if isinstance(cell, int | float | np.number) and not isinstance(cell, bool):
+        return float(cell)
+    text = "" if cell is None or cell is pd.NA else str(cell).strip().replace("\u2212", "-")
+    if text.lower() in _BLANK:
+        return np.nan
+    if comma := _DECIMAL_COMMA.fullmatch(text):
+        text = f"{comma[1]}.{comma[2]}"
+    return float(text) if _NUMBER.fullmatch(text) else None

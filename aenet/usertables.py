@@ -142,7 +142,8 @@ def named(
         elif ours not in found:
             found[ours] = column
         elif ours == "path":
-            found[ours], other = sorted((found[ours], column), key=lambda name: _rank(name, aliases[ours]))
+            names = aliases[ours]
+            found[ours], other = sorted((found[ours], column), key=lambda name: _rank(name, names))
             unused.append(other)
         else:
             raise AenetError(f"{table.path}: the columns {found[ours]!r} and {column!r} both mean {ours}: remove one")

@@ -184,13 +184,13 @@ def test_names_survive_and_formulas_do_not(small_world: World, tmp_path: Path) -
 
 def test_wrong_sources_are_sentences(small_world: World, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    (tmp_path / "names.csv").write_text("file\na.jpg\n")
+    (tmp_path / "names.csv").write_text("name\na.jpg\n")
     (tmp_path / "twice.csv").write_text("path\na.jpg\na.jpg\n")
     (tmp_path / "mars.csv").write_text("path,latitude,longitude\na.jpg,147,9\n")
     for source, sentence in (
         ("missing", "does not exist"),
         ("none", "no photos there"),
-        ("names.csv", "no column 'path'; it has file"),
+        ("names.csv", r"lacks a column for path \(path, file, .*found: name"),
         ("twice.csv", "'a.jpg' is listed twice"),
         ("mars.csv", "latitude 147.0 is outside"),
         ("*.jpeg", "no photos there"),

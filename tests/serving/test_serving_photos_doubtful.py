@@ -66,7 +66,7 @@ def test_a_field_that_covers_no_column_is_no_answer(tmp_path: Path) -> None:
     content = picture(80, 60, GPS | {16: "T", 17: 180.0}, camera(film=300))
     assert "covers 5.5 degrees of the horizon" not in (read(tmp_path / "a.jpg", content).reason or "")
     narrow = read(tmp_path / "a.jpg", content, 4.0)
-    assert narrow.view is None and "covers 4 degrees of the horizon, a column of the model's view 5.6" in (
+    assert narrow.view is None and "it covers 4 degrees of azimuth, a column of the view is 5.62" in (
         narrow.reason or ""
     )
 

@@ -119,7 +119,8 @@ def _of_sphere(sphere: Sphere, aspect: float) -> Coverage:
 
 
 def _unknown(photo: Photo, width: int, height: int) -> str:
-    shape = f"{width} x {height} px is {width / height:.2f}:1"
+    across, down = (photo.width, photo.height) if photo.width else (width, height)  # not as it was decoded
+    shape = f"{across} x {down} px is {width / height:.2f}:1"
     notes = f" ({'; '.join(photo.notes)})" if photo.notes else ""
     if width < MIN_ASPECT * height:
         return (

@@ -44,7 +44,8 @@ def list_photos(source: str | Path) -> pd.DataFrame:
         AenetError: nothing there, a table without `path` or with impossible values, or a photo listed twice.
     """
     path = Path(source)
-    ignored, notices = 0, []
+    ignored = 0
+    notices: list[str] = []
     if path.is_dir():
         (files, ignored, notices), root = _walk(path), path
     elif path.is_file() and path.suffix.lower() in TABLES:

@@ -17,6 +17,8 @@ from aenet.errors import AenetError
 from aenet.images import resize
 from aenet.retrieval.fieldofview import paint
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole
+from aenet.serving.photos.levelling import in_camera
+from aenet.serving.photos.pose import Tilt
 
 _FINER = 4  # times finer than the canvas, then averaged
 _SAME = 0.01  # of the vertical field: cameras round
@@ -72,6 +74,7 @@ def place(
     heading_deg: float | None = None,
     vertical_deg: float | None = None,
     unseen: Unseen = NEUTRAL,
+    tilt: Tilt | None = None,
 ) -> Placed:
     """Return a photo on the model's canvas.
 
@@ -83,6 +86,7 @@ def place(
         vertical_deg: see `vertical_span`. Whole panoramas are cut to it only where it is given; otherwise they are
             taken to be of the training panoramas' kind, as `ground_view` takes them.
         unseen: how the canvas is completed where the photo does not reach, by columns and by rows.
+        tilt: how the camera was held, of which the canvas is freed; None: level.
 
     Raises:
         AenetError: rows are to be kept, and a panorama has another shape than the one they count in; or nothing of the
@@ -91,7 +95,7 @@ def place(
     if isinstance(covers, Whole):
         height, width = pixels.shape[:2]
         own = min(180.0, 360 * height / width)
-        if vertical_deg is None or abs(own / vertical_deg - 1) < _SAME:
+        if tilt is None and (vertical_deg is None or abs(own / vertical_deg - 1) < _SAME):
             return Placed(ground_view(pixels, spec, heading_deg or 0.0), 0.0, 360.0, heading_deg)
         covers = Strip(360.0, 0.0, own / 2, -own / 2)
     if isinstance(covers, Strip):
@@ -101,11 +105,14 @@ def place(
         middle, width_deg = heading_deg, covers.fov_deg
     centre = 180.0 if middle is None else (middle + 180) % 360  # from the left edge
     top, bottom, _ = vertical_span(spec, vertical_deg)
-    if isinstance(covers, Strip):
-        canvas, seen = _of_strip(pixels, covers, spec, centre, (top, bottom))
+    if tilt is not None or isinstance(covers, Lens):
+        canvas, seen = _sampled(pixels, covers, spec, centre, (top, bottom), tilt)
     else:
-        canvas, seen = _of_lens(pixels, covers, spec, centre, (top, bottom))
-    placed = Placed(canvas, (centre - width_deg / 2) % 360, width_deg, middle)
+        canvas, seen = _of_strip(pixels, covers, spec, centre, (top, bottom))
+    start = (centre - width_deg / 2) % 360
+    if tilt is not None and seen.any():
+        start, width_deg = _extent(np.asarray(seen.any(axis=0)))
+    placed = Placed(canvas, start, width_deg, middle)
     seen &= placed.columns
     if not seen.any():
         raise AenetError(
@@ -139,19 +146,44 @@ def _of_strip(
     return canvas, np.broadcast_to(reached, canvas.shape[:2]).copy()
 
 
-def _of_lens(
-    pixels: UInt8[np.ndarray, "h w 3"], covers: Lens, spec: ViewSpec, centre_deg: float, span: tuple[float, float]
+def _sampled(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    covers: Strip | Lens,
+    spec: ViewSpec,
+    centre_deg: float,
+    span: tuple[float, float],
+    tilt: Tilt | None,
 ) -> _Canvas:
-    """What a lens sees, sampled finer than the canvas's own grid and averaged."""
-    shape = pixels.shape[0] / pixels.shape[1]
-    a_degree = math.radians(pixels.shape[1] / 2 / math.tan(math.radians(covers.fov_deg) / 2))  # in the middle
-    pixels = _thinned(pixels, (a_degree, a_degree), spec, span)
-    u, v = _look_up(covers, _grid(spec, centre_deg, span, _FINER), shape)
+    """What a lens or a tilted camera sees, sampled finer than the canvas's own grid and averaged."""
+    height, width = pixels.shape[:2]
+    if isinstance(covers, Strip):
+        own = width / covers.width_deg, height / (covers.top_deg - covers.bottom_deg)
+        centre_deg -= covers.centre_deg  # a pose counts for the middle of the whole panorama
+    else:
+        own = (math.radians(width / 2 / math.tan(math.radians(covers.fov_deg) / 2)),) * 2  # in the middle
+    pixels = _thinned(pixels, own, spec, span)
+
+    def where(finer: int) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+        azimuth, elevation = _grid(spec, centre_deg, span, finer)
+        if tilt is not None:
+            azimuth, elevation = in_camera(azimuth, elevation, tilt)
+        return _look_up(covers, (azimuth, elevation), height / width)
+
+    u, v = where(_FINER)
     x, y = u * np.float32(pixels.shape[1]) - np.float32(0.5), v * np.float32(pixels.shape[0]) - np.float32(0.5)
     fine = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    u, v = _look_up(covers, _grid(spec, centre_deg, span, 1), shape)
+    u, v = where(1)
     reached = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
     return resize(np.asarray(fine, dtype=np.uint8), spec.height, spec.width), reached
+
+
+def _extent(columns: Bool[np.ndarray, " w"]) -> tuple[float, float]:
+    """Return (start, width) in degrees of the shortest run round the circle that holds all columns that are seen."""
+    seen, count = np.flatnonzero(columns), len(columns)
+    gaps = np.diff(seen, append=seen[0] + count)
+    after = int(gaps.argmax())
+    first, length = int(seen[(after + 1) % len(seen)]), count + 1 - int(gaps[after])
+    return first * 360 / count, length * 360 / count
 
 
 def _grid(
@@ -165,15 +197,23 @@ def _grid(
 
 
 def _look_up(
-    covers: Lens, grid: tuple[Float32[np.ndarray, "1 w"], Float32[np.ndarray, "h 1"]], shape: float
+    covers: Strip | Lens, grid: tuple[Float32[np.ndarray, "#h #w"], Float32[np.ndarray, "#h #w"]], shape: float
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Where in a photo (`shape` times as high as wide) each direction is seen: 0 to 1 from the left and the top."""
+    """Where in a photo (`shape` times as high as wide) each direction is seen: 0 to 1 from the left and the top.
+
+    `grid`: azimuth and elevation in radians, of a strip from the middle of the whole panorama it was cropped from.
+    """
     azimuth, elevation = grid
-    focal = 0.5 / math.tan(math.radians(covers.fov_deg) / 2)  # in widths
-    ahead = np.cos(azimuth)
-    # Behind the camera nothing is seen; at right angles to it the plane is infinitely far.
-    u = np.where(ahead > 1e-3, focal * np.tan(azimuth) + 0.5, -_FAR)
-    v = 0.5 - focal / shape * np.tan(np.clip(elevation, -1.57, 1.57)) / np.maximum(ahead, 1e-3)
+    if isinstance(covers, Strip):
+        beside = (np.degrees(azimuth) - np.float32(covers.centre_deg) + 180) % 360 - 180
+        u = beside / np.float32(covers.width_deg) + np.float32(0.5)
+        v = (np.float32(covers.top_deg) - np.degrees(elevation)) / np.float32(covers.top_deg - covers.bottom_deg)
+    else:
+        focal = 0.5 / math.tan(math.radians(covers.fov_deg) / 2)  # in widths
+        ahead = np.cos(azimuth)
+        # Behind the camera nothing is seen; at right angles to it the plane is infinitely far.
+        u = np.where(ahead > 1e-3, focal * np.tan(azimuth) + 0.5, -_FAR)
+        v = 0.5 - focal / shape * np.tan(np.clip(elevation, -1.57, 1.57)) / np.maximum(ahead, 1e-3)
     u, v = np.broadcast_arrays(np.clip(u, -_FAR, _FAR), np.clip(v, -_FAR, _FAR))
     return u.astype(np.float32), v.astype(np.float32)
 

@@ -65,7 +65,7 @@ def evaluate(
     import json
 
     from aenet.card import check_view
-    from aenet.data.views import open_views
+    from aenet.data.views import open_views, unknown_metres
     from aenet.retrieval.evaluation import score
     from aenet.serving.sessions.session import Branch
 
@@ -74,6 +74,8 @@ def evaluate(
     check_view(ground.card.view, opened.spec, str(views))
     aerial = Branch(model, "aerial", provider, threads)
     values = score(ground.embed(opened.ground), aerial.embed(opened.aerial), opened).values
+    if note := unknown_metres(views):
+        typer.echo(f"note: {note}", err=True)
     if as_json:
         typer.echo(json.dumps(values, indent=2))
         return

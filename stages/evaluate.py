@@ -5,7 +5,7 @@ import torch
 from aenet.artifacts import folder_digest
 from aenet.atomic import write_json
 from aenet.card import check_view
-from aenet.data.views import open_views
+from aenet.data.views import open_views, unknown_metres
 from aenet.heat.examples import draw_examples
 from aenet.inference.embed import embed_pairs
 from aenet.inference.headings import named, table
@@ -46,6 +46,8 @@ def main(paths: Paths = Paths()) -> None:
         active.metrics({f"{model}/{name}": value for model, row in values.items() for name, value in row.items()})
         for name in FIGURES:
             active.figure(name, out / name)
+    if note := unknown_metres(paths.views):
+        console.print(f"note: {note}", soft_wrap=True)
     if painted != card.painted:
         console.print(
             f"fields of view were painted by `{painted}` (evaluate.unseen), photos are by `{card.painted}` (the "

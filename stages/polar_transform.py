@@ -8,6 +8,7 @@ from aenet.artifacts import folder_digest, verify_folder
 from aenet.card import ViewSpec
 from aenet.data.masks import pack_masks
 from aenet.data.packing import pack
+from aenet.data.views import unknown_metres
 from aenet.params import Config, read_section
 from aenet.progress import progress
 from stages.paths import Paths
@@ -30,6 +31,8 @@ def main(paths: Paths = Paths()) -> None:
             beside = partial(pack_masks, paths.raw, config.view)
             pack(paths.raw, paths.views, config.view, config.threads, report, beside)
         active.dataset(paths.raw.name, folder_digest(paths.raw), str(paths.raw), _rows(paths), context="source")
+    if note := unknown_metres(paths.views):
+        console.print(f"note: {note}", soft_wrap=True)
     console.print(f"views of {config.view.height} x {config.view.width} packed in {paths.views}")
 
 

@@ -13,7 +13,7 @@ from aenet.artifacts import verify_folder, write_manifest
 from aenet.card import ViewSpec
 from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.data.views import aerial_view, ground_view, open_views
+from aenet.data.views import aerial_view, ground_view, open_views, unknown_metres
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.polar import polar_transform
 from aenet.serving.photos.reading import read_photo
@@ -190,6 +190,19 @@ def test_a_panorama_that_looks_elsewhere_is_packed_looking_north(tmp_path: Path)
     pack(source, tmp_path / "views", spec, threads=1)
     ground = open_views(tmp_path / "views", "train").ground
     assert [int(view[:, :, 0].sum(0).argmax()) in (47, 48) for view in ground] == [True, True, True]
+
+
+@pytest.mark.parametrize("said", [None, {"kind": "own"}, {"kind": "own", "tile_size_m": None}])
+def test_metres_that_nobody_said_are_said_to_be_unknown(tmp_path: Path, said: dict[str, object] | None) -> None:
+    source = data_set(tmp_path / "set")
+    if said is not None:
+        write_manifest(source, {"config": said})
+    pack(source, tmp_path / "views", SPEC, threads=1)
+    sentence = unknown_metres(tmp_path / "views") or ""
+    assert re.search(r"nothing says how many metres .* they count as 70 m a side .*download\.tile_size_m", sentence)
+    write_manifest(source, {"config": {"kind": "own", "tile_size_m": 70.0}})
+    pack(source, tmp_path / "known", SPEC, threads=1)
+    assert unknown_metres(tmp_path / "known") is None
 
 
 def test_tiles_of_another_size_than_the_view_says_are_refused(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ def pack(
     _check_view(source, spec)
     pairs = read_pairs(source / "pairs.parquet")
     root = image_root(source)
-    meta = {"view": spec.model_dump(mode="json"), "opencv": cv2.__version__, "data": _declared(source).get("kind")}
+    said = declared(source)
+    meta = {"view": spec.model_dump(mode="json"), "opencv": cv2.__version__, "data": said.get("kind")}
+    meta["tile_size_m"] = said.get("tile_size_m")
     # Two pools at once (OpenCV's and ours) on few cores are slower than one.
     cv2.setNumThreads(1)
     done = 0
@@ -75,13 +77,13 @@ def _convert(view: str, path: Path, spec: ViewSpec, heading_deg: float) -> UInt8
 
 def _check_view(source: Path, spec: ViewSpec) -> None:
     """Refuse a scale or rows that the data set contradicts: every model and gallery would inherit them."""
-    declared = _declared(source).get("tile_size_m")
-    if declared is not None and declared != spec.tile_size_m:
+    said_m = declared(source).get("tile_size_m")
+    if said_m is not None and said_m != spec.tile_size_m:
         raise AenetError(
-            f"{source} has tiles of {declared:g} m, but polar_transform.view.tile_size_m is {spec.tile_size_m:g}: "
+            f"{source} has tiles of {said_m:g} m, but polar_transform.view.tile_size_m is {spec.tile_size_m:g}: "
             "make the two agree in params.yaml"
         )
-    if spec.ground_rows is None and (needed := _declared(source, "view")):
+    if spec.ground_rows is None and (needed := declared(source, "view")):
         settings = ", ".join(f"{name}: {value}" for name, value in needed.items())
         raise AenetError(
             f"of the panoramas of {source} only some rows are in use by those who publish on them: add {settings} to "
@@ -89,9 +91,9 @@ def _check_view(source: Path, spec: ViewSpec) -> None:
         )
 
 
-def _declared(source: Path, part: str = "config") -> dict[str, Any]:
-    """What the data set says of itself: its kind, perhaps the size of its tiles; nothing where nobody said it."""
+def declared(source: Path, part: str = "config") -> dict[str, Any]:
+    """Return what a data set says of itself: its kind, perhaps the size of its tiles; nothing where nobody said it."""
     if not (source / MANIFEST).exists():
         return {}
-    declared: dict[str, Any] = read_manifest(source).meta.get(part, {})
-    return declared
+    said: dict[str, Any] = read_manifest(source).meta.get(part) or {}
+    return said

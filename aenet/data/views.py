@@ -5,6 +5,7 @@ and in its manifest the `ViewSpec` they were made with. `aenet.data.packing` mak
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,23 @@ class Views:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+
+def unknown_metres(folder: Path) -> str | None:
+    """Return a sentence where a views folder's data set did not say how much ground its tiles cover, else None.
+
+    Raises:
+        AenetError: the folder is not finished.
+    """
+    meta = read_manifest(folder).meta
+    if meta.get("tile_size_m") is not None:  # the two were held together when the views were made
+        return None
+    taken_m = float(meta.get("view", {}).get("tile_size_m", math.nan))
+    return (
+        f"nothing says how many metres of ground the tiles behind {folder} cover: they count as {taken_m:g} m a side "
+        "(polar_transform.view.tile_size_m), and maps will be cut to that. Measure one, and set that key to what you "
+        "find, and for your own data download.tile_size_m, too: then the two are held together"
+    )
 
 
 def open_views(folder: Path, split: str) -> Views:

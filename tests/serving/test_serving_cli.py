@@ -110,6 +110,7 @@ def test_views_of_another_kind_are_not_evaluated(
         assert _run(monkeypatch, "evaluate", small_world.model, "--views", views, "--provider", "cpu") == status
     said = capsys.readouterr()
     assert "recall_at_1" in said.out and "100.00" in said.out
+    assert "nothing says how many metres of ground the tiles behind" in said.err
     assert "tile_size_m=70.0, the model was trained on" in said.err and "tile_size_m=60.0" in said.err
 
 

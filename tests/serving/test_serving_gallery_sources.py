@@ -21,6 +21,7 @@ from aenet.geodesy import distance_m
 from aenet.images import encode_jpeg
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.galleries.info import gallery_lines
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import open_source
 from aenet.serving.maps.geotiff import inspect
@@ -371,6 +372,11 @@ def test_a_table_of_tiles_is_cut_to_the_tile_size(
         tmp_path / "tiles" / "positions.csv", tmp_path / "g", small_world.model, GalleryOptions(**FAST)
     )
     assert made.manifest.floor is None and made.manifest.tiles == 3 and made.manifest.sources[0].kind == "positions"
+    unsaid = "nothing says how many metres of ground the tiles of positions.csv cover: they were taken for 60 m a side"
+    assert any(unsaid in line and "column size_m" in line for line in made.lines()) == (sizes[0] is None)
+    assert any("of how many metres it does not say" in line for line in gallery_lines(tmp_path / "g")) == (
+        sizes[0] is None
+    )
 
 
 def test_tables_of_tiles_that_do_not_do_are_refused(small_world: World, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One door for the aerial view: a tile cut from a map is what training packs of the same tile as a file."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from PIL import Image
 from rasterio.transform import from_origin
 from serving import world
 
+from aenet.artifacts import write_manifest
 from aenet.card import ViewSpec
 from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.data.views import open_views
+from aenet.errors import AenetError
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.pairtiles import PairSource
 from aenet.serving.maps.positions import PositionSource
@@ -74,7 +77,7 @@ def test_a_tile_of_a_mosaic_is_the_tile_as_a_file(tiles: tuple[Path, int, np.nda
 def test_tiles_of_tables_are_the_tiles_as_files(tiles: tuple[Path, int, np.ndarray], tmp_path: Path) -> None:
     """Of a data set, of a table of positions, and of a table of images larger than a tile."""
     folder, side, packed = tiles
-    assert np.array_equal(views_of(PairSource(folder, "test")), packed)
+    assert np.array_equal(views_of(PairSource(folder, "test", 60.0)), packed)
     table = pd.DataFrame({"path": [f"{number}.png" for number in range(6)], "latitude": 0.0})
     table["longitude"] = np.arange(6) / 1000
     table.to_csv(folder / "tiles.csv", index=False)
@@ -105,3 +108,20 @@ def test_a_tile_tree_is_the_map_it_was_made_of(tmp_path: Path, fineness: int) ->
     tree = views_of(RasterSource(TileTree(tmp_path / "tree", zoom), metres, apart))
     one = views_of(RasterSource(Mosaic(tmp_path / "map.tif", [tmp_path / "map.tif"]), metres, apart))
     assert len(tree) >= 1 and np.abs(tree - one).max() <= 1
+
+
+def test_tiles_of_a_data_set_are_cut_to_the_metres_asked_for(
+    tiles: tuple[Path, int, np.ndarray], tmp_path: Path
+) -> None:
+    """Its manifest says 120 m: the middle of each is a tile of 60 m, and there is none of 150 m."""
+    folder, side, packed = tiles
+    shutil.copy(folder / "pairs.parquet", tmp_path)
+    for number in range(6):
+        around = np.pad(np.array(Image.open(folder / f"{number}.png")), ((side // 2,) * 2, (side // 2,) * 2, (0, 0)))
+        Image.fromarray(around).save(tmp_path / f"{number}.png")
+    assert not PairSource(tmp_path, "test", 60.0).metres_known
+    write_manifest(tmp_path, {"config": {"tile_size_m": 120.0}})
+    source = PairSource(tmp_path, "test", 60.0)
+    assert source.metres_known and np.array_equal(views_of(source), packed)
+    with pytest.raises(AenetError, match=r"has tiles of 120 m, tiles of 150 m cannot be cut .*--tile-size 120m"):
+        PairSource(tmp_path, "test", 150.0)

@@ -54,6 +54,7 @@ def record_source(
         attribution=options.attribution or tiles.credit,
         licence=options.licence,
         shards=tuple(shard.name for shard in shards),
+        metres_known=tiles.metres_known,
     )
 
 

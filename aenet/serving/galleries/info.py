@@ -72,5 +72,6 @@ def _source(number: int, source: SourceRecord) -> list[str]:
         for name, value in (("attribution", source.attribution), ("licence", source.licence))
         if value
     ]
-    about = f"{source.name} ({source.kind}), {source.tiles:,} tiles of {source.tile_px} px{_left_out(source)}"
+    unsaid = "" if source.metres_known else ", of how many metres it does not say"
+    about = f"{source.name} ({source.kind}), {source.tiles:,} tiles of {source.tile_px} px{unsaid}{_left_out(source)}"
     return [f"{f'source {number}':12} {about}", *credits_]

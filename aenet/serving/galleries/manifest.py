@@ -34,6 +34,8 @@ class SourceRecord(Config):
         kind: `raster`, `xyz`, `positions` or `pairs`.
         crs: system (WKT or EPSG) of the columns easting and northing of its tiles.
         tile_px: side in pixels of the tiles that views were cut from.
+        metres_known: whether the source itself says how much ground it shows; where it does not, its images were
+            taken for tiles of the gallery's size.
         tiles: how many tiles it gave.
         dropped: candidates left out for being mostly nodata or unreadable.
         duplicates: candidates left out because the gallery had a tile there.
@@ -52,6 +54,7 @@ class SourceRecord(Config):
     attribution: str | None
     licence: str | None
     shards: tuple[str, ...]
+    metres_known: bool = True
 
 
 class GalleryManifest(Config):

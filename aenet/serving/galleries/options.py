@@ -11,6 +11,10 @@ from aenet.serving.galleries.manifest import GalleryManifest
 from aenet.serving.sessions.cudaoptions import CudaOptions
 from aenet.serving.sessions.runtime import Precision, Provider
 
+_WHERE_METRES = {
+    "positions": "give the table a column size_m, and build again",
+    "pairs": "for your own data set download.tile_size_m, and build again",
+}
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -113,6 +117,12 @@ class GallerySummary:
         if made.tile_size_m != self.trained_tile_size_m:
             trained = f"{self.trained_tile_size_m:g} m"
             lines.append(f"warning: the model was trained on tiles of {trained}; recall falls with other sizes")
+        lines += [
+            f"warning: nothing says how many metres of ground the tiles of {source.name} cover: they were taken for "
+            f"{made.tile_size_m:g} m a side; {_WHERE_METRES[source.kind]}"
+            for source in made.sources
+            if not source.metres_known
+        ]
         rows = made.view.height
         lines += [
             f"warning: tiles of {source.name} have {source.tile_px} pixels a side, the model's views {rows} rows for "

@@ -15,7 +15,8 @@ from aenet.serving.maps.raster import RasterSource
 from aenet.serving.maps.tiletree import TileTree, find_zooms
 from aenet.usertables import SUFFIXES as TABLES
 
-# All have kind, gridded, path, crs, credit, digest, tiles, tile_px(spec), cut(start, stop, spec), overview(max_px).
+# All have kind, gridded, path, crs, credit, metres_known, digest, tiles, tile_px(spec), cut(start, stop, spec),
+# overview(max_px).
 TileSource = RasterSource | PositionSource | PairSource
 
 
@@ -49,7 +50,7 @@ def _open(path: Path, tile_size_m: float, spacing_m: float, options: SourceOptio
         return PositionSource(path, tile_size_m)
     if path.is_dir():
         if (path / "pairs.parquet").exists():
-            return PairSource(path, options.split)
+            return PairSource(path, options.split, tile_size_m)
         if find_zooms(path):
             return RasterSource(TileTree(path, options.zoom, options.tms), tile_size_m, spacing_m, options.min_valid)
     if files := find_files(path):

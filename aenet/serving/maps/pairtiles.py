@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from aenet.artifacts import sha256_file
 from aenet.card import ViewSpec
-from aenet.data.pairs import SPLITS, read_pairs
+from aenet.data.packing import declared
+from aenet.data.pairs import SPLITS, image_root, read_pairs
 from aenet.errors import AenetError
 from aenet.images import probe
 from aenet.serving.maps.mosaic import Mosaic
@@ -28,11 +29,15 @@ class PairSource:
     crs: str = WGS84
     credit: str | None = None
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, tile_size_m: float) -> None:
         """Read `root/pairs.parquet` and keep each tile of `split` once.
 
+        Args:
+            tile_size_m: side of a tile on the ground, metres. The middle of larger tiles is cut to it; tiles of which
+                the data set does not say how large they are count as of that size.
+
         Raises:
-            AenetError: no pair table there, no such split, or a tile without position.
+            AenetError: no pair table there, no such split, a tile without position, or tiles that are too small.
         """
         if split not in SPLITS:
             raise AenetError(f"split {split!r} is unknown: use one of {', '.join(SPLITS)}")
@@ -47,6 +52,8 @@ class PairSource:
         if (lost := latitude.isna() | longitude.isna()).any():
             name = pairs["pair_id"][lost].iloc[0]
             raise AenetError(f"{self._table}: tile of pair {name!r} has no position, so nothing can be placed by it")
+        self._images, self._share = image_root(root), _share(root, tile_size_m)
+        self.metres_known = self._share is not None
         self.tiles = pairs[["aerial"]].assign(
             tile_id=pairs["pair_id"].astype(str),
             latitude=latitude,
@@ -60,19 +67,19 @@ class PairSource:
         """Digest of the pair table and of every tile's name, size and time."""
         hasher = hashlib.sha256(sha256_file(self._table).encode())
         for name in self.tiles["aerial"]:
-            file = self.path / name
+            file = self._images / name
             status = file.stat() if file.exists() else None
             hasher.update(json.dumps([name, status and [status.st_size, status.st_mtime_ns]]).encode())
         return hasher.hexdigest()
 
     def tile_px(self, spec: ViewSpec) -> int:
-        """Return the height of the first tile in pixels; `spec` does not matter."""
-        return probe(self.path / self.tiles["aerial"].iloc[0])[0]
+        """Return the height in pixels of the first tile as cut; `spec` does not matter."""
+        return max(1, round(probe(self._images / self.tiles["aerial"].iloc[0])[0] * (self._share or 1.0)))
 
     def cut(self, start: int, stop: int, spec: ViewSpec) -> Iterator[Cut]:
         """Yield what is cut for the rows `start` to `stop`, but for tiles that cannot be read or are not square."""
-        files = [self.path / name for name in self.tiles["aerial"].iloc[start:stop]]
-        return cut_files(files, [1.0] * len(files), start, spec)
+        files = [self._images / name for name in self.tiles["aerial"].iloc[start:stop]]
+        return cut_files(files, [self._share or 1.0] * len(files), start, spec)
 
     def overview(self, max_px: int) -> Overview | None:
         """Return the picture of the map beside the pair table, if there is exactly one and it is usable."""
@@ -83,3 +90,16 @@ class PairSource:
             return overview(Mosaic(maps[0], maps), max_px)
         except AenetError:
             return None  # a backdrop is a comfort; the tiles carry their own positions
+
+
+def _share(root: Path, tile_size_m: float) -> float | None:
+    """Return which part of each tile's side is wanted; None where the data set does not say how large they are."""
+    said_m = declared(root).get("tile_size_m")
+    if said_m is None:
+        return None
+    if said_m < tile_size_m:
+        raise AenetError(
+            f"{root} has tiles of {said_m:g} m, tiles of {tile_size_m:g} m cannot be cut from them: give --tile-size "
+            f"{said_m:g}m, or a model of smaller tiles"
+        )
+    return tile_size_m / float(said_m)

@@ -49,6 +49,7 @@ class PositionSource:
         self.path = table
         rows, self.notes = _read(table)
         sizes = _sizes(table, rows, tile_size_m)
+        self.metres_known = "size_m" in rows.columns
         self.tiles = pd.DataFrame(
             {
                 "tile_id": rows["path"],

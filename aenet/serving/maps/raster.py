@@ -34,11 +34,13 @@ class RasterSource:
     Attributes:
         path, kind, credit: the map's.
         gridded: True: the tiles lie on a regular grid.
+        metres_known: True: the map says how much ground it shows; tables of tiles may not.
         crs: system (WKT) of the tiles' easting and northing.
         tiles: the candidates in reading order; columns as in `Grid.lay`.
     """
 
     gridded: ClassVar[bool] = True
+    metres_known: ClassVar[bool] = True
 
     def __init__(self, canvas: Canvas, tile_size_m: float, spacing_m: float, min_valid: float = MIN_VALID) -> None:
         """Lay the grid.

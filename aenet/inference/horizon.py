@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 
 from aenet.card import Paint, Unseen
 from aenet.data.views import Views
@@ -34,6 +34,7 @@ _NO_MAP_PHASES = 4
 # rows of either. Every block of queries transforms all references again: the larger, the less that costs.
 _QUERY_BYTES, _REFERENCE_BYTES = 512 * 2**20, 64 * 2**20
 _QUERIES, _REFERENCES = 256, 512
+_PAIR_BYTES = 8 * 2**20  # of pairs gathered, or references in double precision; their spectra take four times as much
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,12 @@ def known_heading(horizon: Horizon, fov_deg: float) -> Tally:
         number, right = horizon.positives.pairs(rows)
         own = [
             azimuth.compare_pairs(query[n - rows.start], horizon.references(r), weights[n - rows.start])
-            for n, r in _chunks(number, right)
+            for n, r in _chunks(number, right, horizon.aerial)
         ]
         tally.expect(rows, np.concatenate(own))
         for part in horizon.reference_blocks():
-            tally.add(rows, part, azimuth.compare(query, horizon.references(part), weights))
+            windows = azimuth.Windows(query, horizon.references(part), weights)
+            tally.add(rows, part, windows.all(), windows)
     return tally
 
 
@@ -134,12 +136,14 @@ def unknown_heading(horizon: Horizon, fov_deg: float) -> tuple[Tally, Float[np.n
     for rows in horizon.query_blocks():
         query = _phases(horizon, rows, fov_deg)
         number, right = horizon.positives.pairs(rows)
-        own = [_fine(horizon, query, n - rows.start, r).max(1) for n, r in _chunks(number, right)]
+        own = [
+            _best_of(query, n - rows.start, horizon.references(r)) for n, r in _chunks(number, right, horizon.aerial)
+        ]
         tally.expect(rows, np.concatenate(own))
         _correlate_all(horizon, rows, query, tally)
         truth = horizon.turns[rows] * 360 / horizon.width
         for out, found in ((at_own, np.arange(rows.start, rows.stop)), (at_first, tally.best.top[rows, 0])):
-            fine = [_fine(horizon, query, n, r) for n, r in _chunks(np.arange(len(found)), found)]
+            fine = [_fine(horizon, query, n, r) for n, r in _chunks(np.arange(len(found)), found, horizon.aerial)]
             out[rows] = azimuth.angle_between(azimuth.peak_heading(np.concatenate(fine)), truth)
     return tally, at_own, at_first
 
@@ -174,13 +178,54 @@ def _correlate_all(horizon: Horizon, rows: slice, query: list[_Phase], tally: Ta
         maps = horizon.references(part)
         reference = azimuth.spectra(maps)
         best = np.full((rows.stop - rows.start, len(maps)), -np.inf, np.float32)
+        energy, error = azimuth.energy(maps), 0.0
         for one, (_, weights) in zip(spectra, query, strict=True):
             norm = np.sqrt(azimuth.window_energy(maps, weights))
+            error = max(error, azimuth.correlation_error(horizon.shape, energy, norm))
             np.maximum(best, azimuth.correlate_spectra(one, reference, norm).max(2), out=best)
-        tally.add(rows, part, best)
+        tally.add(rows, part, best, Turned(query, maps, error))
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The best cosines of one tile over all phases and shifts, in double precision (`tally.Exact`).
+
+    Attributes:
+        error: of the same in single precision, at most.
+    """
+
+    query: list[_Phase]
+    reference: Float[np.ndarray, "m c h w"]
+    error: float
+
+    def pairs(self, query: Int[np.ndarray, " p"], reference: Int[np.ndarray, " p"]) -> Float64[np.ndarray, " p"]:
+        """Return those of pairs, a few at a time."""
+        parts = [_best_of(self.query, n, self.reference[r]) for n, r in _chunks(query, reference, self.reference)]
+        return np.concatenate(parts)
+
+    def rows(self, part: slice) -> Float64[np.ndarray, "q r"]:
+        """Return those of some queries with all references, a few references at a time."""
+        out = np.full((len(self.query[0][0][part]), len(self.reference)), -np.inf)
+        for columns in slices(len(self.reference), rows_within(_PAIR_BYTES, self.reference)):
+            some = self.reference[columns].astype(np.float64)
+            for maps, weights in self.query:
+                found = azimuth.correlate(maps[part].astype(np.float64), some, weights).max(2)
+                np.maximum(out[:, columns], found, out=out[:, columns])
+        return out
+
+
+def _best_of(
+    query: list[_Phase], number: Int[np.ndarray, " p"], reference: Float[np.ndarray, "p c h w"]
+) -> Float64[np.ndarray, " p"]:
+    """Return the best cosine of pairs over all phases and shifts, in double precision."""
+    reference = reference.astype(np.float64)
+    scores = [
+        azimuth.correlate_pairs(maps[number].astype(np.float64), reference, weights).max(1) for maps, weights in query
+    ]
+    return np.asarray(np.max(scores, axis=0))
 
 
 def _chunks(
-    number: Int[np.ndarray, " p"], reference: Int[np.ndarray, " p"]
+    number: Int[np.ndarray, " p"], reference: Int[np.ndarray, " p"], maps: np.ndarray
 ) -> Iterator[tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]]:
-    return ((number[part], reference[part]) for part in slices(len(number), 64))
+    return ((number[part], reference[part]) for part in slices(len(number), rows_within(_PAIR_BYTES, maps)))

@@ -13,12 +13,16 @@ reference normalised under the window at each shift, computed by FFT: one produc
 """
 
 import numpy as np
-from jaxtyping import Complex64, Float
+from jaxtyping import Complex, Float, Float64, Int
 
 from aenet.errors import AenetError
+from aenet.retrieval.products import UNIT, pair_products, products, rounding
+from aenet.retrieval.rowblocks import rows_within, slices
 
 Maps = Float[np.ndarray, "n c h w"]
 _SMALL = 1e-12  # a window without any features has the cosine 0 with everything
+_PAIR_BYTES = 16 * 2**20
+_DEPTH = 1024  # complex features added up at once (`products`)
 
 
 def as_maps(descriptors: Float[np.ndarray, "n d"], shape: tuple[int, int, int]) -> Maps:
@@ -41,27 +45,59 @@ def compare(
 
     With weights of 1 and unit descriptors this is their inner product, as in plain ranking.
     """
-    weighted = (query * weights[:, None, None]).reshape(len(query), -1)
-    product = weighted @ reference.reshape(len(reference), -1).T
-    window = np.broadcast_to(weights, (len(query), weights.shape[1])) @ energy(reference).T
-    return np.asarray(product / np.maximum(_window_norm(query, weights)[:, None] * np.sqrt(window), _SMALL))
+    return Windows(query, reference, weights).all()
 
 
-def compare_pairs(query: Maps, reference: Maps, weights: Float[np.ndarray, "#n w"]) -> Float[np.ndarray, " n"]:
-    """Return what `compare` does for query i and reference i only."""
-    product = np.einsum("nchw,nchw,nw->n", query, reference, np.broadcast_to(weights, (len(query), weights.shape[1])))
-    return np.asarray(product / np.maximum(_window_norm(query, weights) * _window_norm(reference, weights), _SMALL))
+class Windows:
+    """What `compare` computes, and the same of parts in float64 (`tally.Exact`)."""
+
+    def __init__(self, query: Maps, reference: Float[np.ndarray, "m c h w"], weights: Float[np.ndarray, "#n w"]):
+        self._query = (query * weights[:, None, None]).astype(query.dtype, copy=False).reshape(len(query), -1)
+        self._reference = reference.reshape(len(reference), -1)
+        window = np.broadcast_to(weights, (len(query), weights.shape[1])) @ energy(reference).T
+        self._norm = np.maximum(_window_norm(query, weights)[:, None] * np.sqrt(window), _SMALL)
+
+    @property
+    def error(self) -> float:
+        """By how much `all` may be off: the product, over norms that bound it, and some roundings more."""
+        return rounding(self._query.shape[1]) + 8 * UNIT
+
+    def all(self) -> Float[np.ndarray, "n m"]:
+        """Return the cosine of every query with every reference, in the maps' own precision."""
+        product = products(self._query, self._reference)
+        return np.asarray(product / self._norm.astype(product.dtype))
+
+    def pairs(self, query: Int[np.ndarray, " p"], reference: Int[np.ndarray, " p"]) -> Float64[np.ndarray, " p"]:
+        """Return the cosines of pairs."""
+        out = np.empty(len(query), np.float64)
+        for part in slices(len(query), rows_within(_PAIR_BYTES, self._query)):
+            out[part] = pair_products(self._query[query[part]], self._reference[reference[part]])
+        return np.asarray(out / self._norm[query, reference])
+
+    def rows(self, part: slice) -> Float64[np.ndarray, "q m"]:
+        """Return the cosines of some queries with all references."""
+        return np.asarray(products(self._query[part], self._reference, np.float64) / self._norm[part])
 
 
-def energy(maps: Maps) -> Float[np.ndarray, "n w"]:
+def compare_pairs(query: Maps, reference: Maps, weights: Float[np.ndarray, "#n w"]) -> Float64[np.ndarray, " n"]:
+    """Return what `compare` does for query i and reference i only, in float64."""
+    each = np.arange(len(query))
+    return Windows(query, reference, weights).pairs(each, each)
+
+
+def energy(maps: Maps) -> Float64[np.ndarray, "n w"]:
     """Return the squared norm of every column of features."""
-    return np.asarray(np.einsum("nchw,nchw->nw", maps, maps))
+    return np.asarray(np.einsum("nchw,nchw->nw", maps, maps, dtype=np.float64))
 
 
-def spectra(maps: Maps) -> Complex64[np.ndarray, "f n k"]:
-    """Return the Fourier transform along azimuth, frequency first: f = w // 2 + 1 matrices of n x (C h)."""
+def spectra(maps: Maps) -> Complex[np.ndarray, "f n k"]:
+    """Return the Fourier transform along azimuth, frequency first: f = w // 2 + 1 matrices of n x (C h).
+
+    Of float64 in double precision, of everything else in single.
+    """
     count, channels, height, width = maps.shape
-    transform = np.fft.rfft(maps.astype(np.float32, copy=False).reshape(count, channels * height, width), axis=-1)
+    precision = np.result_type(maps, np.float32)
+    transform = np.fft.rfft(maps.astype(precision, copy=False).reshape(count, channels * height, width), axis=-1)
     return np.ascontiguousarray(np.moveaxis(transform, -1, 0))
 
 
@@ -83,13 +119,31 @@ def correlate_pairs(query: Maps, reference: Maps, weights: Float[np.ndarray, " w
     return np.asarray(np.fft.irfft(product, n=len(weights), axis=1) / norm)
 
 
-def window_spectra(query: Maps, weights: Float[np.ndarray, " w"]) -> Complex64[np.ndarray, "f n k"]:
+def correlation_error(shape: tuple[int, int, int], reference: Float[np.ndarray, "m w"], norm: np.ndarray) -> float:
+    """Return by how much single precision puts `correlate_spectra` wrong, at most.
+
+    The products of C h complex features, whose parts are sums of twice as many, and three transforms of some w: their
+    errors are relative to the whole of query and reference (Parseval), and what is seen of the reference may be less.
+
+    Args:
+        shape: (C, h, w) of the maps.
+        reference: squared norms of their columns.
+        norm: what the correlations were divided by, [m, w].
+    """
+    channels, height, width = shape
+    products_off = np.sqrt(2) * rounding(2 * channels * height, 2 * _DEPTH)
+    transforms_off = 30 * (1 + np.log2(width)) * UNIT
+    part = np.sqrt(reference.sum(1)) / np.maximum(norm.min(1), _SMALL)
+    return float((products_off + transforms_off) * part.max())
+
+
+def window_spectra(query: Maps, weights: Float[np.ndarray, " w"]) -> Complex[np.ndarray, "f n k"]:
     """Return the spectra of weighted queries, scaled to length 1 over their window, for `correlate_spectra`."""
     norm = np.maximum(_window_norm(query, weights[None]), _SMALL)[:, None, None, None]
-    return spectra(query * weights / norm)
+    return spectra((query * (weights / norm)).astype(query.dtype, copy=False))
 
 
-def window_energy(reference: Maps, weights: Float[np.ndarray, " w"]) -> Float[np.ndarray, "n w"]:
+def window_energy(reference: Maps, weights: Float[np.ndarray, " w"]) -> Float64[np.ndarray, "n w"]:
     """Return the references' weighted squared norm under the window at every shift."""
     width = reference.shape[3]
     under = (np.arange(width)[:, None] - np.arange(width)) % width  # [column, shift] -> place in the window
@@ -97,12 +151,18 @@ def window_energy(reference: Maps, weights: Float[np.ndarray, " w"]) -> Float[np
 
 
 def correlate_spectra(
-    query: Complex64[np.ndarray, "f n k"], reference: Complex64[np.ndarray, "f m k"], norm: Float[np.ndarray, "m w"]
+    query: Complex[np.ndarray, "f n k"], reference: Complex[np.ndarray, "f m k"], norm: Float[np.ndarray, "m w"]
 ) -> Float[np.ndarray, "n m w"]:
     """Return what `correlate` does, from spectra; `norm` is the references' under the window at every shift."""
-    product = np.conj(query) @ np.moveaxis(reference, 1, 2)
+    product = _spectral_product(query, reference, slice(0, _DEPTH))
+    for start in range(_DEPTH, query.shape[2], _DEPTH):
+        product += _spectral_product(query, reference, slice(start, start + _DEPTH))
     circular = np.moveaxis(np.fft.irfft(product, n=norm.shape[1], axis=0), 0, -1)
-    return np.asarray(circular / np.maximum(norm, _SMALL))
+    return np.asarray(circular / np.maximum(norm, _SMALL).astype(circular.dtype))
+
+
+def _spectral_product(query: np.ndarray, reference: np.ndarray, part: slice) -> np.ndarray:
+    return np.asarray(np.conj(query[:, :, part]) @ np.moveaxis(reference[:, :, part], 1, 2))
 
 
 def interleave(scores: Float[np.ndarray, "p n m w"]) -> Float[np.ndarray, "n m wp"]:

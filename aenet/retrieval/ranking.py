@@ -4,12 +4,14 @@ Descriptors are unit vectors, so Euclidean distance ranks as cosine similarity d
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 
 from aenet.errors import AenetError
 from aenet.retrieval.positives import Positives, identity
+from aenet.retrieval.products import pair_products, products, rounding
 from aenet.retrieval.rowblocks import check_block, check_descriptors, is_mapped, rows_within, slices, take
 from aenet.retrieval.tally import Best, Tally
 
@@ -21,7 +23,32 @@ _GATHER_BYTES = 32 * 2**20
 _QUERY_BYTES = 1024 * 2**20
 _REFERENCE_BYTES = 128 * 2**20
 
-Tile = tuple[slice, slice, Float[np.ndarray, "q r"]]
+
+@dataclass(frozen=True)
+class Inner:
+    """The inner products of one tile in float64 (`tally.Exact`).
+
+    Attributes:
+        error: of the same in float32, at most.
+    """
+
+    query: Float[np.ndarray, "q d"]
+    reference: Float[np.ndarray, "r d"]
+    error: float
+
+    def pairs(self, query: Int[np.ndarray, " p"], reference: Int[np.ndarray, " p"]) -> Float64[np.ndarray, " p"]:
+        """Return those of pairs, a few rows at a time."""
+        out = np.empty(len(query), np.float64)
+        for part in slices(len(query), rows_within(_GATHER_BYTES // 2, self.query)):
+            out[part] = pair_products(self.query[query[part]], self.reference[reference[part]])
+        return out
+
+    def rows(self, part: slice) -> Float64[np.ndarray, "q r"]:
+        """Return those of some queries with all references."""
+        return products(self.query[part], self.reference, np.float64)
+
+
+Tile = tuple[slice, slice, Float[np.ndarray, "q r"], Inner]
 
 
 def rank(
@@ -30,12 +57,13 @@ def rank(
     """Rank all references for every query, and keep the `k` best, in one pass.
 
     A rank is the number of references, right answers aside, at least as similar as the query's best right answer;
-    0 is best, and a tie counts against the query, so that collapsed descriptors rank last instead of first.
+    0 is best, and a tie counts against the query, so that collapsed descriptors rank last instead of first (`tally`
+    says what a tie is).
 
     Extra memory, whatever the number of rows: under 100 MiB beside arrays in memory (a tile of similarities, what
-    sorts it, a chunk of right answers). Mapped arrays (`np.load(mmap_mode="r")`) are never held whole: 1 GiB of
-    queries, 128 MiB of references and 32 MiB of pages at most on top, and the references are read once per GiB of
-    queries. `benchmarks/ranking.py` measures both.
+    sorts it, a chunk of right answers; where nearly all are ties, a part of the tile in float64). Mapped arrays
+    (`np.load(mmap_mode="r")`) are never held whole: 1 GiB of queries, 128 MiB of references and 32 MiB of pages at
+    most on top, and the references are read once per GiB of queries. `benchmarks/ranking.py` measures both.
 
     Raises:
         AenetError: descriptors that are not finite, or shapes that do not fit.
@@ -47,10 +75,11 @@ def rank(
     if low < 0 or high >= len(reference):
         raise AenetError(f"right answers are rows {low} to {high}, and there are {len(reference)} references")
     tally = Tally(positives, min(k, len(reference)))
-    for queries, block in _query_blocks(query):
+    for queries, block, longest in _query_blocks(query):
         tally.expect(queries, _pair_similarity(block, queries, reference, positives))
-        for tile in _tiles(block, queries.start, reference):
+        for tile in _tiles(block, queries.start, reference, longest):
             tally.add(*tile)
+            del tile  # and its references, before the next ones are read
         del block  # before the next one is read
     return tally
 
@@ -66,9 +95,10 @@ def best_match(query: Float[np.ndarray, "q d"], reference: Float[np.ndarray, "r 
     """Return the rows of the `k` most similar references (all, if fewer), best first, in blocks like `rank`."""
     _check(query, reference)
     best = Best(len(query), min(k, len(reference)))
-    for queries, block in _query_blocks(query):
-        for tile in _tiles(block, queries.start, reference):
-            best.add(*tile)
+    for queries, block, longest in _query_blocks(query):
+        for tile in _tiles(block, queries.start, reference, longest):
+            best.add(*tile[:3])
+            del tile
         del block
     return best.top
 
@@ -81,34 +111,38 @@ def _check(query: Float[np.ndarray, "q d"], reference: Float[np.ndarray, "r e"])
         raise AenetError(f"query descriptors have {query.shape[1]} dimensions, references {reference.shape[1]}")
 
 
-def _query_blocks(query: Float[np.ndarray, "q d"]) -> Iterator[tuple[slice, Float[np.ndarray, "m d"]]]:
+def _query_blocks(query: Float[np.ndarray, "q d"]) -> Iterator[tuple[slice, Float[np.ndarray, "m d"], float]]:
+    """Yield which rows, the rows, and the greatest norm among them."""
     step = rows_within(_QUERY_BYTES, query) if is_mapped(query) else len(query)
     for rows in slices(len(query), step):
         block = take(query, rows)
-        check_block(block, query, "query")
-        yield rows, block
+        longest = check_block(block, query, "query")
+        yield rows, block, longest
         del block
 
 
 def _pair_similarity(
     block: Float[np.ndarray, "q d"], queries: slice, reference: Float[np.ndarray, "r d"], positives: Positives
-) -> Float[np.ndarray, " p"]:
+) -> Float64[np.ndarray, " p"]:
     query, right = positives.pairs(queries)
-    values = np.empty(len(query), np.float32)
+    values = np.empty(len(query), np.float64)
     for part in slices(len(query), rows_within(_GATHER_BYTES // 2, reference)):
         chosen = take(reference, right[part])
         check_block(chosen, reference, "reference")
-        values[part] = np.einsum("pd,pd->p", block[query[part] - queries.start], chosen)
+        values[part] = pair_products(block[query[part] - queries.start], chosen)
     return values
 
 
-def _tiles(block: Float[np.ndarray, "q d"], start: int, reference: Float[np.ndarray, "r d"]) -> Iterator[Tile]:
+def _tiles(
+    block: Float[np.ndarray, "q d"], start: int, reference: Float[np.ndarray, "r d"], longest: float
+) -> Iterator[Tile]:
     """Yield the similarities of a block of queries, whose first row is `start`, with all references."""
     width = min(_REFERENCES, rows_within(_REFERENCE_BYTES, reference)) if is_mapped(reference) else _REFERENCES
     for columns in slices(len(reference), width):
         chosen = take(reference, columns)
-        if start == 0:  # once is enough
-            check_block(chosen, reference, "reference")
+        # 1 % more, because norms are rounded, too.
+        error = 1.01 * longest * check_block(chosen, reference, "reference") * rounding(block.shape[1])
         for rows in slices(len(block), max(1, _BLOCK_BYTES // (4 * len(chosen)))):
-            yield slice(start + rows.start, start + rows.stop), columns, block[rows] @ chosen.T
+            whose = slice(start + rows.start, start + rows.stop)
+            yield whose, columns, products(block[rows], chosen), Inner(block[rows], chosen, error)
         del chosen  # before the next ones are read

@@ -59,13 +59,18 @@ def check_descriptors(descriptors: Float[np.ndarray, "n d"], name: str) -> None:
         raise AenetError(f"{bad} of {len(descriptors)} {name} descriptors hold NaN or infinity: the model is broken")
 
 
-def check_block(block: Float[np.ndarray, "m d"], whole: Float[np.ndarray, "n d"], name: str) -> None:
+def check_block(block: Float[np.ndarray, "m d"], whole: Float[np.ndarray, "n d"], name: str) -> float:
     """Refuse a block with a non-finite descriptor, and say how many of the `whole` are like it.
 
     A descriptor's norm is finite only where all of it is: one pass over numbers that are at hand anyway.
+
+    Returns:
+        The greatest norm in the block, to about 1 %.
     """
-    if not np.isfinite(np.einsum("md,md->m", block, block)).all():
+    squares = np.einsum("md,md->m", block, block)
+    if not np.isfinite(squares).all():
         check_descriptors(whole, name)
+    return float(np.sqrt(squares.max()))
 
 
 def _mapping(array: np.ndarray) -> mmap.mmap | None:

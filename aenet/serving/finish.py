@@ -15,6 +15,7 @@ from aenet.errors import AenetError
 from aenet.locks import hold
 from aenet.retrieval.azimuth import angle_between
 from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.jobs.faraway import far_lines
 from aenet.serving.jobs.files import PHOTOS, SUCCESS
 from aenet.serving.jobs.formats import write_format
 from aenet.serving.jobs.inputs import came_since
@@ -102,7 +103,7 @@ def _summarize(
         runs_on=", ".join(sorted({result.runs_on for result in results})),
         photos_per_second=len(places) / seconds if seconds else 0.0,
         ignored=job.ignored,
-        notices=job.notices,
+        notices=(*job.notices, *far_lines(places, job.options.prior, gallery.manifest.coverage)),
         newcomers=_newcomers(job, photos),
         median_heading_error_deg=_heading_error(places, photos),
         calibration=calibration_bins(confidence, right) if len(judged) else (),

@@ -1,6 +1,7 @@
 """Anybody's photos: of unknown heading, of part of the horizon, near a place; how sure an answer is; the next night."""
 
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from serving.world import World
 
 from aenet.errors import AenetError
 from aenet.images import encode_jpeg
+from aenet.serving.jobs.faraway import far_lines, metres_away
 from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import LocateOptions, NothingNew, locate, plan, run_shard
 from aenet.serving.search.prior import Box, Near, OwnGps
@@ -181,3 +183,51 @@ def test_refined_places_lie_between_tiles(small_world: World, tmp_path: Path) ->
     moved = np.hypot(*(111_000 * (refined[c] - plain[c]) for c in ("latitude", "longitude")))
     assert moved.max() <= 1.5 * 15 * math.sqrt(2) and (moved > 0.1).mean() > 0.5
     assert (refined["tiles"].map(list) == plain["tiles"].map(list)).all()
+
+
+def test_known_places_far_from_the_map_are_said(small_world: World, tmp_path: Path) -> None:
+    """47.8 north, 9.0 east exchanged is 5,500 km away; 100 degrees further east nothing is exchanged."""
+    truth = small_world.truth.head(3)
+    for name, change, reason in (
+        ("right", {}, None),
+        (
+            "exchanged",
+            {"latitude": truth["longitude"], "longitude": truth["latitude"]},
+            r"3 of 3 known places of photos lie 5,\d\d\d km or more from the map: .* exchanged",
+        ),
+        (
+            "one",
+            {"longitude": [109.0, *truth["longitude"][1:]]},
+            r"1 of 3 .* lie 6,899 km .*: one of the two is wrong",
+        ),
+    ):
+        table = truth.assign(path=[str(small_world.photos / path) for path in truth["path"]], **change)
+        table[["path", "latitude", "longitude"]].to_csv(tmp_path / f"{name}.csv", index=False)
+        arguments = (tmp_path / f"{name}.csv", small_world.gallery, small_world.model, tmp_path / name, OPTIONS)
+        for summary in (locate(*arguments), locate(*arguments)):  # a finished job says it again
+            said = [line for line in summary.lines() if "from the map" in line]
+            assert len(said) == (reason is not None) and (reason is None or re.search(reason, said[0]))
+
+
+@pytest.mark.parametrize(
+    ("prior", "reason"),
+    [
+        (Near(latitude=9.0, longitude=47.85, radius_m=1e4), r"place of --near lies 5,\d\d\d km .* exchanged"),
+        (Box(west=47.0, south=9.0, east=48.0, north=10.0), r"place of --box lies 5,\d\d\d km .* exchanged"),
+        (Near(latitude=47.9, longitude=9.1, radius_m=1e4), None),
+        (Box(west=8.0, south=47.0, east=10.0, north=49.0), None),
+        (OwnGps(radius_m=100.0), None),
+    ],
+)
+def test_a_prior_far_from_the_map_is_said(prior: Near | Box | OwnGps, reason: str | None) -> None:
+    places = pd.DataFrame({"true_latitude": [None, 47.85], "true_longitude": [None, 9.0]})
+    lines = far_lines(places, prior, (8.99, 47.84, 9.01, 47.86))
+    assert len(lines) == (reason is not None) and (reason is None or re.search(reason, lines[0]))
+
+
+def test_metres_to_a_map_are_those_to_its_nearer_edge() -> None:
+    """One degree of longitude is 111.3 km at the equator; from 178 east it is nearer to go across 180 degrees."""
+    box = (179.0, -1.0, -179.0, 1.0)
+    places = np.array([[0.0, 180.0], [0.0, 178.0], [0.0, -177.0], [3.0, 179.5], [0.0, 0.0]])
+    away = metres_away(places, box) / 1000
+    assert away == pytest.approx([0.0, 111.3, 222.6, 221.1, 179 * 111.32], rel=0.006)

@@ -19,7 +19,7 @@ class Summary:
         within_floor: share of `known` placed within the floor's reach, as a perfect ranking places all.
         photos_per_second: over the time in which shards were computed, decoding and search included.
         ignored: files of a photo folder that no name ending makes a photo.
-        notices: what the user should read of how the photos were listed.
+        notices: what the user should read of how the photos were listed, and of known places far from the map.
         newcomers: photos that came to the source after the job was planned, up to when it was finished.
         median_heading_error_deg: of matched headings whose truth a table tells, at places not known to be wrong.
         calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.

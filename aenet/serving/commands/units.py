@@ -12,6 +12,9 @@ _PATTERN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*")
 def parse_area(text: str | None, option: str) -> tuple[float, float, float, float] | None:
     """Return west, south, east, north in degrees from `W,S,E,N`; None for None.
 
+    An area from the eastern to the western hemisphere goes across 180 degrees; other areas whose west is above their
+    east are a mistake.
+
     Raises:
         AenetError: not four numbers, or they enclose nothing.
     """
@@ -21,7 +24,8 @@ def parse_area(text: str | None, option: str) -> tuple[float, float, float, floa
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError as error:
         raise AenetError(f"{option} {text!r} is not west,south,east,north in degrees") from error
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    onwards = west < east or west > 0 > east
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and onwards and -90 <= south < north <= 90):
         raise AenetError(f"{option} {text!r} encloses nothing: west < east and south < north, in degrees")
     return west, south, east, north
 

@@ -1,6 +1,6 @@
 """The picture of a gallery's area that reports draw on."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 from aenet.atomic import write_bytes
 from aenet.images import decode, encode_jpeg
 from aenet.serving.galleries.manifest import BACKDROP, Backdrop
+from aenet.serving.maps.longitudes import onto, turn_of
 from aenet.serving.maps.overview import Overview
 
 MAX_PX = 2048
@@ -32,7 +33,7 @@ def extend_backdrop(
     folder: Path,
     backdrop: Backdrop | None,
     coverage: tuple[float, float, float, float],
-    overview: Callable[[int], Overview | None],
+    picture: Overview | None,
     file: str,
 ) -> Backdrop | None:
     """Return a backdrop that shows all of `coverage`, or None where there is none.
@@ -41,12 +42,11 @@ def extend_backdrop(
         folder: the gallery.
         backdrop: its own; its file stays untouched for the manifest that names it.
         coverage: west, south, east, north of the centres in degrees.
-        overview: makes a picture, of so many pixels a side at most, of what came.
+        picture: of what came.
         file: name of the new picture, if one is needed.
     """
     if backdrop is None or shows(current := read_backdrop(folder, backdrop), coverage):
         return backdrop
-    picture = overview(MAX_PX)
     return write_backdrop(join(current, picture), folder, file) if picture is not None else None
 
 
@@ -58,8 +58,16 @@ def read_backdrop(folder: Path, backdrop: Backdrop) -> Overview:
 
 def join(first: Overview, other: Overview) -> Overview:
     """Return one picture of two areas in the system of the first, which stays on top; black between them."""
-    crs = first.crs
+    crs, turn = first.crs, turn_of(first.crs)
     edges = transform_bounds(other.crs, crs, *other.edges)
+    if turn is not None:
+        west, south, east, north = edges
+        east += turn * (east < west)  # across 180 degrees it comes out at the other end
+        middle, here = (west + east) / 2, (first.edges[0] + first.edges[2]) / 2
+        move = float(onto(np.array(middle), here, turn)) - middle
+        edges = west + move, south, east + move, north
+    if CRS.from_wkt(other.crs).equals(CRS.from_wkt(crs)):
+        other = replace(other, edges=edges)
     left, bottom = (min(first.edges[i], edges[i]) for i in (0, 1))
     right, top = (max(first.edges[i], edges[i]) for i in (2, 3))
     unit = max(right - left, top - bottom) / MAX_PX
@@ -85,4 +93,5 @@ def shows(picture: Overview, coverage: tuple[float, float, float, float]) -> boo
     to_picture = Transformer.from_crs(CRS.from_epsg(4326), CRS.from_wkt(picture.crs), always_xy=True)
     xs, ys = (np.array(v) for v in to_picture.transform([west, west, east, east], [south, north, south, north]))
     left, bottom, right, top = picture.edges
+    xs = onto(xs, (left + right) / 2, turn_of(picture.crs))
     return bool((xs >= left).all() and (xs <= right).all() and (ys >= bottom).all() and (ys <= top).all())

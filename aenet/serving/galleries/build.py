@@ -87,8 +87,9 @@ def build_gallery(
         computed = build_shards(
             tiles, branch, shards, options.shard_size, options.dtype, options.batch_size, on_progress
         )
-        record = record_source(tiles, key, shards, card, options)
-        backdrop = write_backdrop(tiles.overview(MAX_PX), out)
+        picture = tiles.overview(MAX_PX)
+        record = record_source(tiles, key, shards, card, options, picture)
+        backdrop = write_backdrop(picture, out)
         made = Made(key, card, tile_size, spacing, options.dtype, branch.runs_on)
         manifest = describe(out, made, [record], backdrop)
         write_json(out / MANIFEST, manifest.model_dump(mode="json"))

@@ -15,6 +15,8 @@ from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, SourceRe
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import TileSource
 from aenet.serving.galleries.storage import storage_of
+from aenet.serving.maps.longitudes import coverage
+from aenet.serving.maps.overview import Overview
 from aenet.serving.views import model_digest
 
 
@@ -30,10 +32,19 @@ class Made:
     runs_on: str
 
 
+_COLLAR = 0.02  # of a map: less is a frame or a shadow
+
+
 def record_source(
-    tiles: TileSource, key: str, shards: Sequence[Path], card: ModelCard, options: SourceOptions, duplicates: int = 0
+    tiles: TileSource,
+    key: str,
+    shards: Sequence[Path],
+    card: ModelCard,
+    options: SourceOptions,
+    picture: Overview | None,
+    duplicates: int = 0,
 ) -> SourceRecord:
-    """Return the record of a source whose candidates went into `shards`.
+    """Return the record of a source whose candidates went into `shards`; `picture` is its overview.
 
     Raises:
         AenetError: none of them shows enough of a map.
@@ -55,7 +66,17 @@ def record_source(
         licence=options.licence,
         shards=tuple(shard.name for shard in shards),
         metres_known=tiles.metres_known,
+        notes=(*tiles.notes, *(_collars(tiles, picture) if tiles.gridded and picture is not None else [])),
     )
+
+
+def _collars(tiles: TileSource, picture: Overview) -> list[str]:
+    return [
+        f"warning: {share:.0%} of {tiles.path.name} is {colour} from its edge inwards and was taken for map: if there "
+        f"is none, say so in the file (`gdal_edit.py -a_nodata {value}`, or transparent pixels in a tile tree)"
+        for share, colour, value in zip(picture.collars, ("black", "white"), (0, 255), strict=True)
+        if share >= _COLLAR
+    ]
 
 
 def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: Backdrop | None) -> GalleryManifest:
@@ -78,7 +99,7 @@ def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: B
         dtype=made.dtype,
         storage=storage_of(made.card, made.dtype, spacing),
         area_km2=len(kept) * spacing**2 / 1e6 if spacing else None,
-        coverage=(longitude.min(), latitude.min(), longitude.max(), latitude.max()),
+        coverage=coverage(latitude.to_numpy(), longitude.to_numpy()),
         backdrop=backdrop,
         embedded_on=made.runs_on,
         sources=tuple(sources),

@@ -14,7 +14,7 @@ from aenet.card import ModelCard, read_card
 from aenet.disk import writing
 from aenet.errors import AenetError
 from aenet.locks import hold
-from aenet.serving.galleries.backdrop import extend_backdrop
+from aenet.serving.galleries.backdrop import MAX_PX, extend_backdrop
 from aenet.serving.galleries.build import ADD_PLAN, open_aerial, shard_paths, source_key
 from aenet.serving.galleries.describe import Made, describe, record_source
 from aenet.serving.galleries.duplicates import near
@@ -137,11 +137,12 @@ def _prepare(gallery: Gallery, tiles: TileSource, key: str, options: AddOptions)
 
 def _publish(gallery: Gallery, new: _Addition, card: ModelCard, options: AddOptions) -> GalleryManifest:
     folder, before = gallery.folder, gallery.manifest
-    record = record_source(new.tiles, new.key, new.shards, card, options, new.duplicates)
+    picture = new.tiles.overview(MAX_PX)
+    record = record_source(new.tiles, new.key, new.shards, card, options, picture, new.duplicates)
     made = Made(before.key, card, before.tile_size_m, before.spacing_m, before.dtype, before.embedded_on)
     plain = describe(folder, made, [*before.sources, record], None)
     number = new.shards[0].name.rpartition("-")[2]
-    backdrop = extend_backdrop(folder, before.backdrop, plain.coverage, new.tiles.overview, f"backdrop-{number}.jpg")
+    backdrop = extend_backdrop(folder, before.backdrop, plain.coverage, picture, f"backdrop-{number}.jpg")
     after = plain.model_copy(update={"backdrop": backdrop})
     write_json(folder / MANIFEST, after.model_dump(mode="json"))
     _tidy(folder, after)

@@ -17,7 +17,7 @@ def gallery_lines(folder: Path) -> list[str]:
         "tiles": f"{made.tiles:,} of {made.tile_size_m:g} m{_left_out(made)}",
         "spacing": _spacing(made),
         "floor": _floor(made),
-        "coverage": _coverage(made),
+        "coverage": made.where,
         "model": made.model[:12],
         "view": f"{made.view.height} x {made.view.width} px",
         "descriptors": f"{made.descriptor_dim:,} numbers of {made.dtype}",
@@ -49,12 +49,6 @@ def _floor(made: GalleryManifest) -> str:
     return f"{floor.median:.1f} m median, {floor.p95:.1f} m 95 %, {floor.max:.1f} m at most, with a perfect ranking"
 
 
-def _coverage(made: GalleryManifest) -> str:
-    box = ",".join(f"{edge:.5f}" for edge in made.coverage)
-    area = f"{made.area_km2:,.3f} km2 in " if made.area_km2 is not None else ""
-    return f"{area}{box} (west,south,east,north)"
-
-
 def _choices(made: GalleryManifest) -> list[str]:
     """Say what the other choices take: compressions chosen when the model was exported, types when it was built."""
     lines: list[str] = []
@@ -74,4 +68,4 @@ def _source(number: int, source: SourceRecord) -> list[str]:
     ]
     unsaid = "" if source.metres_known else ", of how many metres it does not say"
     about = f"{source.name} ({source.kind}), {source.tiles:,} tiles of {source.tile_px} px{unsaid}{_left_out(source)}"
-    return [f"{f'source {number}':12} {about}", *credits_]
+    return [f"{f'source {number}':12} {about}", *credits_, *(f"{'':12} {note}" for note in source.notes)]

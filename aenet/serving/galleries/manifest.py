@@ -40,6 +40,7 @@ class SourceRecord(Config):
         dropped: candidates left out for being mostly nodata or unreadable.
         duplicates: candidates left out because the gallery had a tile there.
         shards: names of its shards.
+        notes: what was guessed, taken from beside the files or left aside.
     """
 
     key: str
@@ -55,6 +56,7 @@ class SourceRecord(Config):
     licence: str | None
     shards: tuple[str, ...]
     metres_known: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class GalleryManifest(Config):
@@ -69,7 +71,7 @@ class GalleryManifest(Config):
         tiles, dropped, duplicates: sums over the sources.
         descriptor_dim, dtype: shape and type of a descriptor.
         area_km2: tiles times spacing squared; None without a grid.
-        coverage: west, south, east, north of the centres in WGS84 degrees.
+        coverage: west, south, east, north of the centres in WGS84 degrees; `west` above `east` goes across 180 degrees.
         sources: in the order they came.
         shards: name -> digest of its manifest.
     """
@@ -97,6 +99,13 @@ class GalleryManifest(Config):
     def source(self) -> str:
         """The sources' names."""
         return ", ".join(source.name for source in self.sources)
+
+    @property
+    def where(self) -> str:
+        """Area and bounding box of the centres as a person reads them."""
+        box = ",".join(f"{edge:.5f}" for edge in self.coverage)
+        area = f"{self.area_km2:,.3f} km2 in " if self.area_km2 is not None else ""
+        return f"{area}{box} (west,south,east,north)"
 
     @property
     def credits(self) -> list[str]:

@@ -23,7 +23,8 @@ class SourceOptions(Config):
 
     Attributes:
         split: which split's tiles (data set only).
-        area: west, south, east, north in WGS84 degrees: only tiles centred inside; None takes the whole source.
+        area: west, south, east, north in WGS84 degrees: only tiles centred inside; `west` above `east` goes across 180
+            degrees; None takes the whole source.
         min_valid: share of a tile that must be map, neither nodata nor transparent (maps only).
         zoom: zoom of a tile tree; None takes its deepest.
         tms: a tile tree counts y from the south.
@@ -111,6 +112,8 @@ class GallerySummary:
                 f"a tile every {made.spacing_m:g} m: even a perfect ranking is {median:.1f} m off (median), "
                 f"{p95:.1f} m (95 %), {most:.1f} m at most"
             )
+        lines.append(f"coverage: {made.where}")
+        lines += made.sources[-1].notes
         lines.append(
             f"descriptors: {made.storage.total(made.tiles)}; `aenet gallery info` says what other choices take"
         )

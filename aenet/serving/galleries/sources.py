@@ -7,6 +7,7 @@ import pandas as pd
 
 from aenet.errors import AenetError
 from aenet.serving.galleries.options import SourceOptions
+from aenet.serving.maps.longitudes import coverage, in_box
 from aenet.serving.maps.mosaic import SUFFIXES as RASTERS
 from aenet.serving.maps.mosaic import Mosaic, find_files
 from aenet.serving.maps.pairtiles import PairSource
@@ -15,7 +16,7 @@ from aenet.serving.maps.raster import RasterSource
 from aenet.serving.maps.tiletree import TileTree, find_zooms
 from aenet.usertables import SUFFIXES as TABLES
 
-# All have kind, gridded, path, crs, credit, metres_known, digest, tiles, tile_px(spec), cut(start, stop, spec),
+# All have kind, gridded, path, crs, credit, notes, metres_known, digest, tiles, tile_px(spec), cut(start, stop, spec),
 # overview(max_px).
 TileSource = RasterSource | PositionSource | PairSource
 
@@ -69,13 +70,13 @@ def _open(path: Path, tile_size_m: float, spacing_m: float, options: SourceOptio
 
 
 def _within(source: TileSource, area: tuple[float, float, float, float]) -> pd.DataFrame:
-    west, south, east, north = area
     tiles = source.tiles
-    inside = tiles["longitude"].between(west, east) & tiles["latitude"].between(south, north)
+    latitude, longitude = tiles["latitude"].to_numpy(), tiles["longitude"].to_numpy()
+    inside = in_box(area, latitude, longitude)
     if not inside.any():
-        reach = [f"{tiles[column].agg(how):.5f}" for how in ("min", "max") for column in ("longitude", "latitude")]
+        west, south, east, north = (f"{edge:.5f}" for edge in coverage(latitude, longitude))
         raise AenetError(
-            f"{source.path} has no tile in the area {west},{south},{east},{north}: its tiles reach from "
-            f"{reach[0]},{reach[1]} to {reach[2]},{reach[3]} (west,south,east,north in degrees)"
+            f"{source.path} has no tile in the area {','.join(f'{edge:g}' for edge in area)}: its tiles reach from "
+            f"{west},{south} to {east},{north} (west,south,east,north in degrees)"
         )
     return tiles[inside].reset_index(drop=True)

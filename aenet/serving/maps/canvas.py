@@ -6,6 +6,7 @@ Such a canvas (`mosaic.Mosaic`, `tiletree.TileTree`) has
     path        where it comes from
     frame       where its pixels lie
     credit      who is to be named, as the files say; None where they are silent
+    notes       what is to be said of it: what was guessed, taken from beside it or left aside
     digest      changes when the pixels may have changed
     spans(top, bottom)    the columns [left, right) that have files between two rows, apart and in order
     read(box, factors)    the pixels of a box, reduced by averaging `factors` of them. Top and left must be multiples
@@ -31,7 +32,10 @@ Pixels = tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]
 
 @dataclass(frozen=True)
 class Frame:
-    """A north-up grid of pixels in the coordinate system `crs` (WKT); edges and pixel sizes in its units."""
+    """A north-up grid of pixels in the coordinate system `crs` (WKT, without heights); edges and pixels in its units.
+
+    A map across 180 degrees goes on beyond the system's end: see `longitudes`.
+    """
 
     crs: str
     left: float

@@ -1,10 +1,11 @@
-"""One GeoTIFF: what is accepted, which bands are its colours, and reading parts of it.
+"""One GeoTIFF: the only door through which rasters come, and reading parts of them.
 
-Rules for bands, all of 8 bits: a palette's colours are looked up; else the bands marked red, green and blue, wherever
-they stand; else the first three that are not alpha; a single band becomes grey. Anything deeper than 8 bits is
-refused, for which of its values are black and white is not known. Alpha, masks and nodata say where there is no map.
+Its colours must have 8 bits (`bands`): anything deeper is refused, for which of its values are black and white is not
+known. Alpha, masks and nodata say where there is no map. Where it lies says `placing`, what of the files beside it is
+used `beside`.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,19 +13,19 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from jaxtyping import UInt8
-from pyproj import CRS
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioIOError
+from jaxtyping import Bool
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
 from aenet.errors import AenetError
-from aenet.serving.maps.canvas import Box, Frame, Pixels, check_corners
+from aenet.serving.maps.bands import Bands, choose_bands
+from aenet.serving.maps.beside import WAY_OUT, mask_file, unread
+from aenet.serving.maps.canvas import Box, Frame, Pixels
+from aenet.serving.maps.placing import place
 
-_EARTH_M = (6.3e6, 6.4e6)  # every ellipsoid and sphere ever used for the Earth has its radius in here
 _OPAQUE = 128  # of alpha: more opaque than not
 _CREDIT_TAGS = ("TIFFTAG_COPYRIGHT", "TIFFTAG_ARTIST")
-_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +33,18 @@ class GeoTiff:
     """A checked file.
 
     Attributes:
-        bands: the bands that are red, green and blue; one band three times is grey.
-        palette: colour of each value of the first band, if it is an index of colours.
+        mask: the file beside it that is zero where there is no map, if there is one.
+        beside: the files beside it that are used, the mask among them.
+        notes: what is to be said of it.
         credit: copyright or artist from its tags.
     """
 
     path: Path
     frame: Frame
-    bands: tuple[int, ...]
-    palette: UInt8[np.ndarray, "256 3"] | None
+    bands: Bands
+    mask: Path | None
+    beside: tuple[Path, ...]
+    notes: tuple[str, ...]
     credit: str | None
 
     def read(self, box: Box, shape: tuple[int, int]) -> Pixels:
@@ -52,21 +56,31 @@ class GeoTiff:
         top, left, height, width = box
         window = Window(left, top, width, height)
         # Averaging would invent colours that a palette does not have.
-        how = Resampling.average if self.palette is None else Resampling.nearest
-        bands = sorted(set(self.bands))
+        palette, how = self.bands.palette, Resampling.nearest
+        if palette is None:
+            how = Resampling.average
+        bands = sorted(set(self.bands.colours))
         try:
-            status = self.path.stat()
-            dataset = _opened(self.path, status.st_size, status.st_mtime_ns)
+            dataset = _reopened(self.path)
             planes = dataset.read(bands, window=window, out_shape=(len(bands), *shape), resampling=how)
-            valid = dataset.dataset_mask(window=window, out_shape=shape) >= _OPAQUE
+            valid = self._valid(dataset, window, shape)
         except (RasterioIOError, FileNotFoundError) as error:
             raise AenetError(f"{self.path} is damaged around row {top}, column {left}: {error}") from error
-        if self.palette is not None:
-            pixels = self.palette[planes[0]]
+        if palette is not None:
+            pixels = palette[planes[0]]
         else:
-            pixels = np.stack([planes[bands.index(band)] for band in self.bands], axis=-1)
+            pixels = np.stack([planes[bands.index(band)] for band in self.bands.colours], axis=-1)
         pixels[~valid] = 0
         return pixels, valid
+
+    def _valid(self, dataset: Any, window: Window, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        if self.bands.opaque:
+            valid = np.ones(shape, np.bool_)
+        else:
+            valid = dataset.dataset_mask(window=window, out_shape=shape) >= _OPAQUE
+        if self.mask is not None:
+            valid &= _reopened(self.mask).read(1, window=window, out_shape=shape) > 0
+        return np.asarray(valid, np.bool_)
 
 
 def inspect(path: Path) -> GeoTiff:
@@ -78,27 +92,40 @@ def inspect(path: Path) -> GeoTiff:
     if not path.is_file():
         raise AenetError(f"{path} does not exist: give a GeoTIFF")
     with _open(path) as dataset:
-        if problem := _problem(dataset):
+        placed, bands = place(dataset, path), choose_bands(dataset)
+        if problem := _colour_problem(dataset, bands.colours):
             raise AenetError(f"{path} {problem}")
-        transform = dataset.transform
-        frame = Frame(
-            dataset.crs.to_wkt(), transform.c, transform.f, transform.a, -transform.e, dataset.height, dataset.width
-        )
-        check_corners(frame, path)
-        bands, palette = _colours(dataset)
+        mask, notes = _mask(dataset, path)
+        beside = (*placed.beside, *([mask] if mask else []))
+        used = [f"{file.suffix} beside it is used" for file in beside]
         tags = dataset.tags()
         credit = next((tags[name].strip() for name in _CREDIT_TAGS if tags.get(name, "").strip()), None)
-        return GeoTiff(path, frame, bands, palette, credit)
+        said = (*used, *placed.notes, *bands.notes, *notes, *unread(path))
+        return GeoTiff(path, placed.frame, bands, mask, beside, said, credit)
 
 
 def _open(path: Path) -> Any:
-    """Open with the GeoTIFF driver alone: a VRT named .tif would hand out the bytes of any local file."""
+    """Open with the GeoTIFF driver alone: a VRT named .tif would hand out the bytes of any local file.
+
+    So would a file that its metadata name as its overviews (item OVERVIEW_FILE, domain OVERVIEWS): GDAL opens it with
+    any driver at the first reading.
+    """
     try:
         # No sibling files: an overview or mask beside the raster would be opened with any driver.
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            return rasterio.open(path, driver="GTiff")
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said in a sentence, where it matters
+            dataset = rasterio.open(path, driver="GTiff")
     except RasterioIOError as error:
         raise AenetError(f"{path} is not a GeoTIFF ({error})") from error
+    if dataset.tags(ns="OVERVIEWS"):
+        dataset.close()
+        raise AenetError(f"{path} names a file elsewhere as its overviews: write it anew with `gdal_translate -nomd`")
+    return dataset
+
+
+def _reopened(path: Path) -> Any:
+    status = path.stat()
+    return _opened(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)  # of a mosaic's files; more would run into the limit on open files
@@ -106,36 +133,25 @@ def _opened(path: Path, _size: int, _mtime_ns: int) -> Any:
     return _open(path)
 
 
-def _problem(dataset: Any) -> str | None:
-    """Return why a file cannot be used and the way out, or None."""
-    return _place_problem(dataset) or _colour_problem(dataset)
+def _mask(dataset: Any, path: Path) -> tuple[Path | None, list[str]]:
+    """Return the mask beside a raster if it can be used, and what is to be said if not."""
+    if (file := mask_file(path)) is None:
+        return None, []
+    try:
+        with _open(file) as mask:
+            found = mask.count, mask.dtypes[0], mask.height, mask.width
+    except AenetError:
+        return None, [f"the {file.suffix} beside it is not read, it is no plain GeoTIFF: {WAY_OUT}"]
+    if found != (1, "uint8", dataset.height, dataset.width):
+        count, kind, height, width = found
+        return None, [
+            f"the {file.suffix} beside it is not read: it has {count} bands of {kind}, {width} x {height} px, one of "
+            f"uint8, {dataset.width} x {dataset.height} px is needed; {WAY_OUT}"
+        ]
+    return file, []
 
 
-def _place_problem(dataset: Any) -> str | None:
-    crs, transform = dataset.crs, dataset.transform
-    if crs is None:
-        if dataset.gcps[0] or dataset.rpcs:
-            return "is placed by control points alone: rectify it with `gdalwarp -t_srs EPSG:...`"
-        return "has no coordinate system: assign one with `gdal_edit.py -a_srs EPSG:...`"
-    if not (crs.is_projected or crs.is_geographic):
-        return "has a local coordinate system without a place on Earth: georeference it first"
-    known = CRS.from_wkt(crs.to_wkt())
-    radius = known.ellipsoid.semi_major_metre if known.ellipsoid else 0.0
-    if not _EARTH_M[0] < radius < _EARTH_M[1]:
-        return f"is not of the Earth: the body of its coordinate system ({known.name}) has a radius of {radius:,.0f} m"
-    return _grid_problem(transform)
-
-
-def _grid_problem(transform: Any) -> str | None:
-    if transform.is_identity:
-        return "has a coordinate system but no position in it: give it one with `gdal_edit.py -a_ullr`"
-    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        return "is rotated or not north up: straighten it with `gdalwarp`"
-    return None
-
-
-def _colour_problem(dataset: Any) -> str | None:
-    bands, _ = _colours(dataset)
+def _colour_problem(dataset: Any, bands: tuple[int, ...]) -> str | None:
     if not bands:
         return f"has {dataset.count} bands without colours: 1 (grey or a palette) or 3 (red, green, blue) are needed"
     if kinds := sorted({dataset.dtypes[band - 1] for band in bands} - {"uint8"}):
@@ -144,19 +160,3 @@ def _colour_problem(dataset: Any) -> str | None:
             "convert it with `gdal_translate -ot Byte -scale BLACK WHITE 0 255`"
         )
     return None
-
-
-def _colours(dataset: Any) -> tuple[tuple[int, ...], UInt8[np.ndarray, "256 3"] | None]:
-    """Return the bands of red, green and blue (none if it cannot be told) and the palette, by the module's rules."""
-    meaning = dataset.colorinterp
-    if meaning[0] == ColorInterp.palette and dataset.dtypes[0] == "uint8":
-        palette = np.zeros((256, 3), np.uint8)
-        for value, colour in dataset.colormap(1).items():
-            palette[value] = colour[:3]
-        return (1,), palette
-    if set(_RGB) <= set(meaning):
-        return tuple(meaning.index(colour) + 1 for colour in _RGB), None
-    plain = [number for number, what in enumerate(meaning, start=1) if what != ColorInterp.alpha]
-    if len(plain) >= 3:
-        return tuple(plain[:3]), None
-    return ((plain[0],) * 3 if len(plain) == 1 else ()), None

@@ -1,8 +1,9 @@
 """One or many GeoTIFFs as one canvas.
 
 Files are taken in the order of their names; where they overlap, the first that has a map there wins, so that nodata
-of one is filled by the next. All must share coordinate system and pixel size; a file that lies between the pixels of
-the first is shifted by less than half a pixel to fit.
+of one is filled by the next. All must share coordinate system (heights aside) and pixel size; a file that lies between
+the pixels of the first is shifted by less than half a pixel to fit. Files on either side of 180 degrees lie side by
+side.
 """
 
 import glob
@@ -22,8 +23,10 @@ from aenet.artifacts import sha256_file
 from aenet.errors import AenetError
 from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
 from aenet.serving.maps.geotiff import GeoTiff, inspect
+from aenet.serving.maps.longitudes import side_by_side, turn_of
 
 SUFFIXES = (".tif", ".tiff")
+_NOTES = 12  # more of them nobody reads
 _DRIFT_PX = 0.5  # by which pixels of two files may be apart at a file's far edge
 
 
@@ -43,6 +46,7 @@ class Mosaic:
         first = tiffs[0].frame
         for tiff in tiffs[1:]:
             _check_fit(tiffs[0], tiff)
+        tiffs = _together(tiffs)
         left, top = (choose(getattr(t.frame, side) for t in tiffs) for side, choose in (("left", min), ("top", max)))
         # On the first file's pixels, so that it (and all that are cut from one map) is copied unchanged.
         left = first.left - round((first.left - left) / first.pixel_width) * first.pixel_width
@@ -50,12 +54,13 @@ class Mosaic:
         self._parts = [_place(tiff, left, top, first) for tiff in tiffs]
         height, width = (max(box[i] + box[i + 2] for box, _ in self._parts) for i in (0, 1))
         self.frame = replace(first, left=left, top=top, height=height, width=width)
+        self.notes = _notes(tiffs)
         self.credit = "; ".join(dict.fromkeys(tiff.credit for tiff in tiffs if tiff.credit)) or None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of a single file; of many, of their names, sizes and times."""
-        files = [tiff.path for _, tiff in self._parts]
+        """SHA-256 of a single file; of many, those beside them that are used too, of their names, sizes and times."""
+        files = [file for _, tiff in self._parts for file in (tiff.path, *tiff.beside)]
         if len(files) == 1:
             return sha256_file(files[0])
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -114,15 +119,36 @@ def _read_part(tiff: GeoTiff, inside: Box, at: tuple[int, int], factors: Factors
     return (row, column), average(np.pad(pixels, (*before, (0, 0))), np.pad(valid, before), factors)
 
 
+def _together(tiffs: Sequence[GeoTiff]) -> list[GeoTiff]:
+    """Bring files from both sides of 180 degrees side by side, on the turn of the first."""
+    turn = turn_of(tiffs[0].frame.crs)
+    moves = side_by_side([(tiff.frame.left, tiff.frame.right) for tiff in tiffs], turn)
+    return [
+        replace(tiff, frame=replace(tiff.frame, left=tiff.frame.left + move * turn)) if turn and move else tiff
+        for tiff, move in zip(tiffs, moves, strict=True)
+    ]
+
+
 def _place(tiff: GeoTiff, left: float, top: float, first: Frame) -> tuple[Box, GeoTiff]:
     row = round((top - tiff.frame.top) / first.pixel_height)
     column = round((tiff.frame.left - left) / first.pixel_width)
     return (row, column, tiff.frame.height, tiff.frame.width), tiff
 
 
+def _notes(tiffs: Sequence[GeoTiff]) -> tuple[str, ...]:
+    """Say each thing once, of how many files it holds."""
+    of: dict[str, list[str]] = {}
+    for tiff in tiffs:
+        for note in tiff.notes:
+            of.setdefault(note, []).append(tiff.path.name)
+    said = [f"{names[0]}{f' and {len(names) - 1:,} more' if names[1:] else ''}: {note}" for note, names in of.items()]
+    rest = [f"and {len(said) - _NOTES:,} more such notes of its files"] if len(said) > _NOTES else []
+    return (*said[:_NOTES], *rest)
+
+
 def _check_fit(first: GeoTiff, other: GeoTiff) -> None:
     a, b = first.frame, other.frame
-    if a.crs != b.crs and not CRS.from_wkt(a.crs).equals(CRS.from_wkt(b.crs)):
+    if a.crs != b.crs and not CRS.from_wkt(a.crs).equals(CRS.from_wkt(b.crs), ignore_axis_order=True):
         names = [CRS.from_wkt(frame.crs).name for frame in (a, b)]
         raise AenetError(
             f"{first.path} is in {names[0]}, {other.path} in {names[1]}: a mosaic has one coordinate system; "

@@ -28,6 +28,7 @@ class PairSource:
     gridded: ClassVar[bool] = False
     crs: str = WGS84
     credit: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, root: Path, split: str, tile_size_m: float) -> None:
         """Read `root/pairs.parquet` and keep each tile of `split` once.

@@ -17,6 +17,7 @@ from pyproj import CRS, Geod, Transformer
 from aenet.card import ViewSpec
 from aenet.polar import averaged_px, gather, sampling_maps, taps
 from aenet.serving.maps.canvas import Factors
+from aenet.serving.maps.longitudes import onto, turn_of
 
 THUMBNAIL_PX = 96
 
@@ -63,7 +64,10 @@ def ground_to_grid(
         lon, lat, _ = geod.fwd(longitude, latitude, np.full(count, azimuth), np.full(count, reach_m))
         ends.append(np.stack(to_grid.transform(lon, lat), axis=-1))
     east, west, north, south = ends
-    return np.stack([east - west, north - south], axis=-1) / (2 * reach_m)
+    across = np.stack([east - west, north - south], axis=-1)
+    # At the end of the world one of two neighbours comes out at its other end.
+    across[:, 0] = onto(across[:, 0], 0.0, turn_of(crs))
+    return across / (2 * reach_m)
 
 
 def cut_view(

@@ -34,6 +34,7 @@ class PositionSource:
     gridded: ClassVar[bool] = False
     crs: str = "EPSG:4326"
     credit: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, table: Path, tile_size_m: float) -> None:
         """Read a CSV or Parquet table with the columns path (relative to the table), latitude, longitude.

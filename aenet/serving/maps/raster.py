@@ -36,6 +36,7 @@ class RasterSource:
         gridded: True: the tiles lie on a regular grid.
         metres_known: True: the map says how much ground it shows; tables of tiles may not.
         crs: system (WKT) of the tiles' easting and northing.
+        notes: what is to be said of the map: what was guessed, taken from beside it or left aside.
         tiles: the candidates in reading order; columns as in `Grid.lay`.
     """
 
@@ -56,13 +57,20 @@ class RasterSource:
         """
         self._canvas, self._tile_size_m, self._min_valid = canvas, tile_size_m, min_valid
         self.path, self.kind, self.crs, self.credit = canvas.path, canvas.kind, canvas.frame.crs, canvas.credit
-        grid = Grid(canvas.frame, tile_size_m, spacing_m)
+        grid = Grid(canvas.frame, tile_size_m, spacing_m, canvas.path)
         self.tiles = grid.lay(self._covered)
+        bent = (
+            f"{self.path}: {grid.bent:,} rows of tiles so near a pole that degrees bend them are left out "
+            "(warp the map with `gdalwarp -t_srs EPSG:3413`, or EPSG:3031 in the south, to have them)"
+        )
         if self.tiles.empty:
             width, height = grid.size_m()
             raise AenetError(
-                f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
+                bent
+                if grid.bent
+                else f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
             )
+        self.notes = (*canvas.notes, *([bent] if grid.bent else []))
         self._tile_height, self._tile_width = (
             2 * float(self.tiles[f"half_{side}_px"].max()) for side in ("height", "width")
         )

@@ -2,7 +2,8 @@
 
 Tile (x, y) of zoom z covers a square of 40,075,017 m / 2^z in the projection, which is that times cos(latitude) on the
 ground; the grid and the polar views measure that. y counts from the north (XYZ, as OpenStreetMap does) or from the
-south (TMS). Transparent pixels and missing tiles are no map.
+south (TMS); see `treerows` for how that is known. Transparent pixels and missing tiles are no map. Columns on both
+sides of 180 degrees lie side by side.
 """
 
 import hashlib
@@ -21,6 +22,8 @@ from pyproj import CRS
 from aenet.errors import AenetError, UnreadableImage
 from aenet.images import FORMATS, decode_bytes, probe
 from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
+from aenet.serving.maps.longitudes import side_by_side
+from aenet.serving.maps.treerows import RESOURCE, check_rows, declared_tms
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _EDGE_M = math.pi * 6378137.0  # from the centre of the projection to its edges
@@ -40,18 +43,23 @@ class TileTree:
             tms: y counts from the south.
 
         Raises:
-            AenetError: no such zoom, a tile outside it, or tiles that are not square or of one size.
+            AenetError: no such zoom, a tile outside it, tiles that are not square or of one size, not of Web Mercator
+                by their own description, or that fit together only with y counted the other way.
         """
+        declared = declared_tms(root)
         zooms = find_zooms(root)
         self.zoom = max(zooms) if zoom is None and zooms else zoom
         if self.zoom not in zooms:
             have = ", ".join(map(str, zooms)) or "none"
             raise AenetError(f"{root} has no zoom {self.zoom} (it has: {have}): folders must be named zoom/x/y.png")
         self.path = root
-        self._files = _list_tiles(root / str(self.zoom), self.zoom, tms)
+        tms = tms or declared
+        self._files = _together(_list_tiles(root / str(self.zoom), self.zoom, tms), 2**self.zoom)
         height, self._side = probe(next(iter(self._files.values())))
         if height != self._side:
             raise AenetError(f"{next(iter(self._files.values()))} is {self._side} x {height} px: tiles must be square")
+        known = check_rows(root, self._files, lambda file: _read_tile(file, self._side), tms)
+        self.notes = tuple(_notes(root, declared, known or tms))
         xs, ys = ([place[i] for place in self._files] for i in (0, 1))
         self._x, self._y = min(xs), min(ys)
         size = 2 * _EDGE_M / 2**self.zoom
@@ -130,7 +138,10 @@ def _list_tiles(folder: Path, zoom: int, tms: bool) -> dict[tuple[int, int], Pat
                 continue
             x, y = int(column.name), int(file.stem)
             if x >= count or y >= count:
-                raise AenetError(f"{file}: zoom {zoom} has {count} tiles a side, so there is no tile {x}/{y}")
+                raise AenetError(
+                    f"{file}: zoom {zoom} has {count} tiles a side in Web Mercator, so there is no tile {x}/{y} "
+                    "(tiles in degrees, profile geodetic, are not read)"
+                )
             place = (x, count - 1 - y if tms else y)
             if place in found:
                 raise AenetError(f"{found[place]} and {file} are the same tile: keep one of them")
@@ -138,6 +149,19 @@ def _list_tiles(folder: Path, zoom: int, tms: bool) -> dict[tuple[int, int], Pat
     if not found:
         raise AenetError(f"{folder} holds no tiles: they must be named x/y.png, x/y.jpg or x/y.webp")
     return dict(sorted(found.items(), key=lambda item: item[0][::-1]))
+
+
+def _together(files: dict[tuple[int, int], Path], count: int) -> dict[tuple[int, int], Path]:
+    """Bring columns from both sides of 180 degrees side by side; `count` is all columns around the Earth."""
+    columns = sorted({x for x, _ in files})
+    moves = dict(zip(columns, side_by_side([(float(x), x + 1.0) for x in columns], float(count)), strict=True))
+    return {(x + moves[x] * count, y): file for (x, y), file in files.items()}
+
+
+def _notes(root: Path, declared: bool, known: bool) -> list[str]:
+    if declared:
+        return [f"{root}: y counts from the south, as its {RESOURCE} says (TMS)"]
+    return [] if known else [f"{root}: y is taken to count from the north; add --tms if it counts from the south"]
 
 
 def _number(name: str) -> bool:

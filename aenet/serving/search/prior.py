@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from aenet.params import Config
+from aenet.serving.maps.longitudes import in_box
 
 _DISTANCE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(m|km)")
 _MERIDIAN_M = 110_574.0  # metres of a degree of latitude where it is shortest, at the equator
@@ -114,9 +115,7 @@ def allowed(
 ) -> Bool[np.ndarray, " n"]:
     """Return which positions (WGS84 degrees) the prior allows; its border counts as inside."""
     if isinstance(prior, Box):
-        inside = (latitudes >= prior.south) & (latitudes <= prior.north)
-        east_of, west_of = longitudes >= prior.west, longitudes <= prior.east
-        return np.asarray(inside & (east_of & west_of if prior.west <= prior.east else east_of | west_of))
+        return in_box((prior.west, prior.south, prior.east, prior.north), latitudes, longitudes)
     mask = np.abs(latitudes - prior.latitude) * _MERIDIAN_M <= prior.radius_m  # cheap, and never too strict
     rows = np.flatnonzero(mask)
     here = np.full(len(rows), prior.latitude), np.full(len(rows), prior.longitude)

@@ -89,6 +89,23 @@ class Calibration(Config):
     references: int
 
 
+class InitialWeights(Config):
+    """What a backbone was trained from.
+
+    Attributes:
+        source: `random`, the path of a file, or where published weights come from: `timm/...` on the Hugging Face hub,
+            or a URL.
+        tag: timm's whole name of published weights: `tf_efficientnetv2_s.in21k_ft_in1k`.
+        revision: the hub's commit.
+        sha256: of the file's bytes; None for random weights, and where timm has kept no file.
+    """
+
+    source: str
+    tag: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+
+
 class Compression(Config):
     """How the export made descriptors smaller (`aenet.export.compression`); the ONNX graphs do it.
 
@@ -121,6 +138,7 @@ class ModelCard(Config):
         calibration: None where it was not fitted: then answers have no confidence.
         unseen: how photos of part of the horizon are completed; None where an earlier version exported the model,
             which painted `NEUTRAL` (see `completion`).
+        initial: what its training began with; None where it was not recorded.
     """
 
     name: str = "aenet"
@@ -136,6 +154,7 @@ class ModelCard(Config):
     compression: Compression | None = None
     calibration: Calibration | None = None
     unseen: Unseen | None = None
+    initial: InitialWeights | None = None
     sha256: dict[str, str]
 
     @model_validator(mode="after")

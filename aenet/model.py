@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aenet.artifacts import verify_folder
 from aenet.atomic import write_json
-from aenet.card import CARD, Paint, ViewSpec
+from aenet.card import CARD, InitialWeights, Paint, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.params import Config
@@ -37,9 +38,10 @@ class TrainedCard(Config):
     """What a trained model folder says of itself.
 
     Attributes:
-        choice: None where it was not recorded.
+        choice, initial: None where they were not recorded.
         unseen: `train.unseen` as it was; a model of an earlier version, which did not say it, was evaluated and trained
             with other rules than it was served with.
+        versions: of what computed it, torch and timm.
     """
 
     model: ModelConfig
@@ -50,6 +52,8 @@ class TrainedCard(Config):
     best_epoch: int
     choice: Choice | None = None
     unseen: Paint | None = None
+    initial: InitialWeights | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
 
     @property
     def painted(self) -> Paint:

@@ -154,6 +154,7 @@ def _card(
         recall_at_1=recall,
         map_shape=shape if shape[2] > 1 else None,
         unseen=unseen,
+        initial=trained.initial,
         sha256={file.name: sha256_file(file) for file in sorted(folder.glob("*.onnx"))},
     )
 

@@ -6,10 +6,12 @@ of command, parameters, code or data.
 
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from aenet.artifacts import MANIFEST, sha256_file
+from aenet.card import InitialWeights
 from aenet.errors import AenetError
 from aenet.params import read_yaml
 
@@ -21,16 +23,25 @@ def fingerprint(root: Path, stage: str, variant: str | None = None) -> str:
     """Return the digest of a stage's command, parameters and dependencies as they are now."""
     spec, item = _spec(root, stage), variant or ""
     params = read_yaml(root / "params.yaml")
+    deps = [_fill(dep, item) for dep in spec.get("deps", [])]
     parts: dict[str, Any] = {
         "cmd": _fill(spec["cmd"], item),
         "params": {key: _look_up(params, _fill(key, item)) for key in spec.get("params", [])},
-        "deps": {dep: _digest(root / dep) for dep in (_fill(dep, item) for dep in spec.get("deps", []))},
+        "deps": {dep: _digest(root / dep) for dep in deps},
+        "versions": versions() if "aenet/nn" in deps else {},
     }
     return _sha256(parts)
 
 
-def training_key(root: Path, config: Any, views: Path) -> str:
-    """Return the checkpoint key of one training: its configuration, its views, and the code `train` depends on.
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that a network's numbers come from."""
+    return {name: version(name) for name in ("torch", "timm")}
+
+
+def training_key(root: Path, config: Any, views: Path, initial: InitialWeights) -> str:
+    """Return the checkpoint key of one training: all that decides its outcome.
+
+    That is its configuration, its views, the bytes it begins with, the code `train` depends on, torch and timm.
 
     Args:
         config: a configuration that may name, as `SAFEKEEPING`, keys that do not change the outcome.
@@ -38,7 +49,8 @@ def training_key(root: Path, config: Any, views: Path) -> str:
     settings = config.model_dump(mode="json", exclude=set(getattr(config, "SAFEKEEPING", ())))
     deps = [dep for dep in _spec(root, "train")["deps"] if dep.startswith("aenet/") and dep not in _AFTER_TRAINING]
     code = {dep: _digest(root / dep) for dep in deps}
-    return _sha256({"config": settings, "views": _digest(views), "code": code})
+    begun = {"initial": initial.model_dump(mode="json"), "versions": versions()}
+    return _sha256({"config": settings, "views": _digest(views), "code": code, **begun})
 
 
 def _spec(root: Path, stage: str) -> dict[str, Any]:

@@ -12,15 +12,17 @@ from safetensors.torch import save_file
 from aenet import figures, tracking
 from aenet.artifacts import atomic_folder, folder_digest, read_manifest
 from aenet.atomic import atomic_file
-from aenet.card import ViewSpec
+from aenet.card import InitialWeights, ViewSpec
 from aenet.data.views import open_views
 from aenet.engine.best import Best
 from aenet.engine.validation import criterion_name, standard_error
+from aenet.errors import AenetError
 from aenet.locks import wait_for
 from aenet.model import Choice, TrainedCard, save_model
+from aenet.nn.backbones import initial_weights
 from aenet.progress import progress
 from aenet.training import Epoch, Step, Stopped, TrainConfig, Trained, train, wait_for_all
-from stages.fingerprint import training_key
+from stages.fingerprint import training_key, versions
 from stages.paths import Paths
 from stages.stopping import stop_on_signals
 
@@ -30,7 +32,8 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
 
     Of several processes the first one locks, reports and writes, and the others wait until it has.
     """
-    key = training_key(paths.root, config, paths.views)
+    initial = _initial_weights(paths, config)
+    key = training_key(paths.root, config, paths.views, initial)
     train_views, val_views = open_views(paths.views, "train"), open_views(paths.views, "val")
     active.dataset("views/train", folder_digest(paths.views), str(paths.views), len(train_views), context="training")
 
@@ -48,7 +51,9 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
     except Stopped as stopped:
         sys.exit(128 + stopped.signal)
     if first_process():
-        _write_model(model, config, train_views.spec, f"{data_name(paths)} ({len(train_views)} pairs)", key, trained)
+        source = f"{data_name(paths)} ({len(train_views)} pairs)"
+        card = _card(config, train_views.spec, source, key, initial, trained)
+        _write_model(model, card, trained)
         _write_history(trained, report)
         active.artifact(report / "history.csv", folder="history")
         active.figure("history.png", report / "history.png")
@@ -110,8 +115,10 @@ def _write_history(trained: Trained, report: Path) -> None:
     figures.history(frame, report / "history.png")
 
 
-def _write_model(folder: Path, config: TrainConfig, view: ViewSpec, source: str, key: str, trained: Trained) -> None:
-    card = TrainedCard(
+def _card(
+    config: TrainConfig, view: ViewSpec, source: str, key: str, initial: InitialWeights, trained: Trained
+) -> TrainedCard:
+    return TrainedCard(
         model=config.model,
         view=view,
         trained_on=source,
@@ -120,9 +127,35 @@ def _write_model(folder: Path, config: TrainConfig, view: ViewSpec, source: str,
         best_epoch=trained.best_epoch,
         choice=choice(config, trained),
         unseen=config.unseen,
+        initial=initial,
+        versions=versions(),
     )
-    with atomic_folder(folder, {"fingerprint": key}) as temporary:
+
+
+def _write_model(folder: Path, card: TrainedCard, trained: Trained) -> None:
+    with atomic_folder(folder, {"fingerprint": card.fingerprint}) as temporary:
         save_model(temporary, card, trained.best, trained.last)
         if trained.ema is not None:
             averaged = {name: tensor.clone().contiguous() for name, tensor in trained.ema.items()}
             save_file(averaged, temporary / "ema.safetensors")
+
+
+def _initial_weights(paths: Paths, config: TrainConfig) -> InitialWeights:
+    """Return what the training begins with.
+
+    Raises:
+        AenetError: a file that DVC would not see replaced.
+    """
+    initial, file = initial_weights(config.model.backbone), config.model.backbone.file
+    if file is not None and not _inside(file, paths.weights):
+        raise AenetError(
+            f"backbone.weights: {file} lies outside {paths.weights}/, where DVC looks for files of weights that were "
+            f"replaced: move it there, and set backbone.weights to {Path(paths.weights.name) / file.name}"
+        )
+    return initial
+
+
+def _inside(file: Path, folder: Path) -> bool:
+    """Return whether a file is named below a folder; links are not followed, for DVC follows those in the folder."""
+    named, inside = (Path(os.path.abspath(path)) for path in (file, folder))  # noqa: PTH100  # resolve() follows links
+    return named.is_relative_to(inside)

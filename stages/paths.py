@@ -26,6 +26,11 @@ class Paths:
         return self.root / "data" / "views"
 
     @property
+    def weights(self) -> Path:
+        """Files of weights a training may begin with (a dependency of `train` and `ablate`)."""
+        return self.root / "weights"
+
+    @property
     def model(self) -> Path:
         """Trained weights (out of `train`)."""
         return self.root / "models" / "aenet"

@@ -59,3 +59,10 @@ def test_outs_are_where_the_stages_write() -> None:
     outs = {stage: _spec(stage)["outs"] for stage in ("download", "polar_transform", "train", "export_onnx")}
     written = (paths.raw, paths.views, paths.model, paths.onnx)
     assert [out for (out,) in outs.values()] == [path.as_posix() for path in written]
+
+
+@pytest.mark.parametrize("stage", ["train", "ablate"])
+def test_replaced_weights_are_seen(stage: str) -> None:
+    """`stages.fitting` refuses a file anywhere else; git keeps the folder, which must exist."""
+    folder = Paths(Path()).weights.as_posix()
+    assert folder in _spec(stage)["deps"] and (ROOT / folder / "README.md").exists()

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from aenet.artifacts import atomic_folder
+from aenet.card import InitialWeights
 from aenet.errors import AenetError
+from aenet.nn.backbones import BackboneConfig, initial_weights
 from aenet.params import read_section
 from aenet.training import TrainConfig
+from stages import fingerprint as fingerprint_module
 from stages.fingerprint import fingerprint, training_key
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +24,8 @@ def project(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/w.safetensors").write_bytes(b"weights")
     with atomic_folder(tmp_path / "data/views") as folder:
         (folder / "x").write_bytes(b"pixels")
     return tmp_path
@@ -28,7 +33,12 @@ def project(tmp_path: Path) -> Path:
 
 def _key(project: Path) -> str:
     config = read_section(project / "params.yaml", "train", TrainConfig)
-    return training_key(project, config, project / "data/views")
+    return training_key(project, config, project / "data/views", _initial(project))
+
+
+def _initial(project: Path) -> InitialWeights:
+    file = str(project / "weights/w.safetensors")
+    return initial_weights(BackboneConfig(name="test_efficientnet", weights=file))
 
 
 def _edit(path: Path, old: str, new: str) -> None:
@@ -63,6 +73,23 @@ def test_data_change_both(project: Path) -> None:
     before = fingerprint(project, "train"), _key(project)
     with atomic_folder(project / "data/views") as folder:
         (folder / "x").write_bytes(b"others")
+    after = fingerprint(project, "train"), _key(project)
+    assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_replaced_weights_change_both(project: Path) -> None:
+    """Under the name they had."""
+    before = fingerprint(project, "train"), fingerprint(project, "ablate", "bam"), _key(project)
+    (project / "weights/w.safetensors").write_bytes(b"others!")
+    after = fingerprint(project, "train"), fingerprint(project, "ablate", "bam"), _key(project)
+    assert all(a != b for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("library", ["torch", "timm"])
+def test_another_torch_or_timm_changes_both(project: Path, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    before = fingerprint(project, "train"), _key(project)
+    installed = fingerprint_module.version
+    monkeypatch.setattr(fingerprint_module, "version", lambda name: installed(name) + ".9" * (name == library))
     after = fingerprint(project, "train"), _key(project)
     assert before[0] != after[0] and before[1] != after[1]
 

@@ -1,5 +1,6 @@
 """The network: the paper's sizes, attention by hand, weights that are what they claim."""
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
+from aenet.card import InitialWeights
 from aenet.errors import AenetError
 from aenet.nn.attention import BAM, CBAM, Bam, Cbam, NoAttention, Triplet, TripletAttention, ZPoolGate, build_attention
-from aenet.nn.backbones import BackboneConfig, build_backbone
+from aenet.nn.backbones import BackboneConfig, build_backbone, initial_weights
 from aenet.nn.branches import Branch, ModelConfig, TwoBranch
 from aenet.nn.losses import Contrastive, Dbl, Hertl, InfoNCE, LossConfig, Mhnw, SoftTriHard, build_loss
 
@@ -262,6 +264,38 @@ def test_weights_from_a_file_arrive(tmp_path: Path) -> None:
     backbone = build_backbone(BackboneConfig(name=SMALL, weights=str(tmp_path / "w.safetensors")))
     for name, tensor in backbone.module.state_dict().items():
         assert torch.equal(tensor, weights[name]), name
+
+
+def test_what_a_training_begins_with_is_named_down_to_the_bytes(tmp_path: Path) -> None:
+    assert initial_weights(BackboneConfig(name=SMALL, weights="random")) == InitialWeights(source="random")
+    (tmp_path / "w.safetensors").write_bytes(b"abc")
+    named = initial_weights(BackboneConfig(name=SMALL, weights=str(tmp_path / "w.safetensors")))
+    assert named.source == str(tmp_path / "w.safetensors")
+    assert named.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    with pytest.raises(AenetError, match="imagnet does not exist"):
+        initial_weights(BackboneConfig(name=SMALL, weights="imagnet"))
+
+
+def test_imagenet_is_named_as_the_hub_knows_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From a cache as `huggingface_hub` keeps one: refs/main names the commit, snapshots/COMMIT holds the file."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    commit, repository = "0123456789abcdef0123456789abcdef01234567", f"timm/{SMALL}.r160_in1k"
+    folder = tmp_path / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text(commit)
+    (folder / "snapshots" / commit).mkdir(parents=True)
+    weights = timm.create_model(SMALL).state_dict()
+    save_file(weights, folder / "snapshots" / commit / "model.safetensors")
+    config = BackboneConfig(name=SMALL, weights="imagenet")
+    assert initial_weights(config) == InitialWeights(
+        source=repository,
+        tag=f"{SMALL}.r160_in1k",
+        revision=commit,
+        sha256=hashlib.sha256((folder / "snapshots" / commit / "model.safetensors").read_bytes()).hexdigest(),
+    )
+    arrived = build_backbone(config).module.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in arrived.items())
 
 
 def test_normalisation_is_the_backbones_own(branch: Branch) -> None:

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from gloo_training import settings
 from training_project import new_project
 
+from aenet.card import InitialWeights
+from aenet.errors import AenetError
 from aenet.model import TrainedCard
+from stages.fitting import _initial_weights
+from stages.paths import Paths
 
 
 def _start(project: Path, **environment: str) -> subprocess.Popen[str]:
@@ -70,6 +75,25 @@ def test_told_to_stop_it_checkpoints_and_the_next_run_ends_in_the_same_bytes(
     assert ends == ["KILLED", "KILLED", "FINISHED"]
 
 
+def test_weights_that_dvc_does_not_watch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("weights", "elsewhere"):
+        Path(folder).mkdir()
+        Path(folder, "w.safetensors").write_bytes(b"abc")
+
+    def initial(file: str) -> InitialWeights:
+        base = settings()
+        backbone = base.model.backbone.model_copy(update={"weights": file})
+        model = base.model.model_copy(update={"backbone": backbone})
+        return _initial_weights(Paths(), base.model_copy(update={"model": model}))
+
+    assert initial("weights/w.safetensors").sha256 == initial(str(tmp_path / "weights/w.safetensors")).sha256
+    with pytest.raises(AenetError, match=r"lies outside weights/.* set backbone.weights to weights/w.safetensors"):
+        initial("elsewhere/w.safetensors")
+    with pytest.raises(AenetError, match=r"lies outside weights/"):
+        initial("weights/../elsewhere/w.safetensors")
+
+
 def test_history_and_metrics_name_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = new_project(tmp_path, monkeypatch, ema_decay=0.9)
     stage = _start(project)
@@ -82,6 +106,7 @@ def test_history_and_metrics_name_what_was_done(tmp_path: Path, monkeypatch: pyt
     assert metrics["last"] == pytest.approx(history.iloc[1].to_dict())
     card = TrainedCard.model_validate_json((project / "models/aenet/model.json").read_bytes())
     assert card.choice is not None and card.choice.places == 16
+    assert card.initial == InitialWeights(source="random") and set(card.versions) == {"torch", "timm"}
     chosen = history.iloc[card.best_epoch]
     assert card.choice.value == pytest.approx(max(chosen["val_mrr"], chosen["ema_mrr"]))
     assert {path.name for path in (project / "models/aenet").glob("*.safetensors")} == {

@@ -7,13 +7,19 @@ from typing import Any
 
 import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from aenet.artifacts import sha256_file
+from aenet.card import InitialWeights
 from aenet.errors import AenetError
 from aenet.params import Config
+
+# What timm looks for in a repository that names no file, in its order.
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class BackboneConfig(Config):
@@ -27,6 +33,11 @@ class BackboneConfig(Config):
 
     name: str
     weights: str = Field(min_length=1)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of weights that `weights` names, None where it names none."""
+        return None if self.weights in ("imagenet", "random") else Path(self.weights)
 
 
 @dataclass(frozen=True)
@@ -58,11 +69,41 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     else:
         module = timm.create_model(config.name, pretrained=False, num_classes=0, global_pool="")
     cfg = module.pretrained_cfg
-    if config.weights not in ("imagenet", "random"):
-        _load(module, Path(config.weights), config.name, cfg["classifier"])
+    if config.file is not None:
+        _load(module, config.file, config.name, cfg["classifier"])
     channels = getattr(module, "head_hidden_size", None) or module.num_features  # some widen the map once more
     channels_last = str(getattr(module, "output_fmt", "NCHW")) == "NHWC"
     return Backbone(module, channels, channels_last, tuple(cfg["mean"]), tuple(cfg["std"]))
+
+
+def initial_weights(config: BackboneConfig) -> InitialWeights:
+    """Return what `build_backbone` begins with, down to the bytes: what `imagenet` is depends on timm and on the hub.
+
+    Raises:
+        AenetError: the weights cannot be had.
+    """
+    if config.file is not None:
+        _check_file(config.file)
+        return InitialWeights(source=config.weights, sha256=sha256_file(config.file))
+    if config.weights == "random":
+        return InitialWeights(source="random")
+    published = _published(config.name)
+    _pretrained(config.name, published)  # so that there is a file
+    return _downloaded(published)
+
+
+def _downloaded(published: Any) -> InitialWeights:
+    """Return what timm has just read from the hub's cache, or from torch's."""
+    tag = f"{published.architecture}.{published.tag}" if published.tag else str(published.architecture)
+    if not published.hf_hub_id:
+        kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
+        return InitialWeights(source=published.url, tag=tag, sha256=sha256_file(kept) if kept.is_file() else None)
+    repository, _, revision = published.hf_hub_id.partition("@")
+    for name in [published.hf_hub_filename] if published.hf_hub_filename else _HUB_FILES:
+        if isinstance(file := try_to_load_from_cache(repository, name, revision=revision or None), str):
+            commit = Path(file).parts[-2 - name.count("/")]  # .../snapshots/COMMIT/NAME
+            return InitialWeights(source=repository, tag=tag, revision=commit, sha256=sha256_file(Path(file)))
+    return InitialWeights(source=repository, tag=tag)
 
 
 def _published(name: str) -> Any:
@@ -102,7 +143,7 @@ def _pretrained(name: str, published: Any) -> Any:
         ) from error
 
 
-def _load(module: nn.Module, path: Path, name: str, classifier: str | tuple[str, ...]) -> None:
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise AenetError(f"backbone.weights: {path} does not exist (use `imagenet`, `random` or a .safetensors file)")
     if path.suffix != ".safetensors":
@@ -110,6 +151,10 @@ def _load(module: nn.Module, path: Path, name: str, classifier: str | tuple[str,
             f"backbone.weights: {path} is not a .safetensors file; other formats can run code when read: where you "
             "trust it, convert it with safetensors.torch.save_file(torch.load(PATH, weights_only=True), NEW_PATH)"
         )
+
+
+def _load(module: nn.Module, path: Path, name: str, classifier: str | tuple[str, ...]) -> None:
+    _check_file(path)
     try:
         weights: dict[str, torch.Tensor] = load_file(path)
         missing, unexpected = module.load_state_dict(weights, strict=False)

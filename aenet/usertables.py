@@ -5,10 +5,8 @@ cells are text: `0000`, `NA` and `null` are names that files have. What cannot b
 is not used is named.
 """
 
-import codecs
 import csv
 import io
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +17,11 @@ import pandas as pd
 from jaxtyping import Float64
 
 from aenet.errors import AenetError
+from aenet.usertext import read_text
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _DIRECTIVE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # the first line of what Excel writes for itself
-_MARKS = (  # a longer one first: UTF-32's begins as UTF-16's
-    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
-)  # fmt: skip
 _UNITS = re.compile(r"\s*[(\[]\s*(?:deg(?:rees?)?|°|dd|wgs ?84|m|met(?:re|er)s?)\s*[)\]]\s*$", re.IGNORECASE)
 _SUFFIX = re.compile(r"_(?:deg(?:rees?)?|dd|wgs_?84)$")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -110,7 +105,7 @@ def read_table(path: Path) -> UserTable:
             raise AenetError(f"{path} is not a readable table ({' '.join(str(error).split())})") from error
         table = UserTable(path, rows.reset_index(drop=True), tuple(range(2, len(rows) + 2)))
     else:
-        table = _parse(path, _text(path))
+        table = _parse(path, read_text(path))
     if table.rows.empty:
         raise AenetError(f"{path} has no rows")
     return table
@@ -132,21 +127,22 @@ def named(
     Raises:
         AenetError: a column is missing, or two mean the same.
     """
-    meaning = {_plain(alias): ours for ours, names in aliases.items() for alias in (ours, *names)}
-    found: dict[str, str] = {}
+    written = [str(column) for column in table.rows.columns]
+    found: dict[str, int] = {}
     unused = []
-    for column in map(str, table.rows.columns):
-        ours = meaning.get(_plain(column)) or meaning.get(_SUFFIX.sub("", _plain(column)))
+    for at, ours in enumerate(_meanings(written, aliases)):
         if ours is None:
-            unused.append(column)
+            unused.append(at)
         elif ours not in found:
-            found[ours] = column
+            found[ours] = at
         elif ours == "path":
-            names = aliases[ours]
-            found[ours], other = sorted((found[ours], column), key=lambda name: _rank(name, names))
-            unused.append(other)
+            ranks = _ranks([written[found[ours]], written[at]], aliases[ours])
+            unused.append(found[ours] if ranks[1] < ranks[0] else at)
+            found[ours] = at if ranks[1] < ranks[0] else found[ours]
         else:
-            raise AenetError(f"{table.path}: the columns {found[ours]!r} and {column!r} both mean {ours}: remove one")
+            raise AenetError(
+                f"{table.path}: the columns {written[found[ours]]!r} and {written[at]!r} both mean {ours}: remove one"
+            )
     for ours in needed:
         if ours not in found:
             known_as = ", ".join((ours, *aliases[ours]))
@@ -156,53 +152,19 @@ def named(
     for pair in together:
         if len(both := [ours for ours in pair if ours in found]) == 1:
             raise AenetError(f"{table.path} has {both[0]} without {next(c for c in pair if c not in both)}: add it")
-    rows = table.rows.set_axis([str(column) for column in table.rows.columns], axis=1)
-    rows = rows[list(found.values())].set_axis(list(found), axis=1)
-    return UserTable(table.path, rows, table.lines, tuple(unused))
+    rows = table.rows.iloc[:, list(found.values())].set_axis(list(found), axis=1)
+    return UserTable(table.path, rows, table.lines, tuple(written[at] for at in unused))
 
 
 def is_header(path: Path, aliases: Aliases) -> bool:
     """True if a text file begins as a table does: two or more columns, the path and another that is known."""
     try:
-        text = _text(path)
+        text = read_text(path)
     except AenetError:
         return False
     cells = next(csv.reader([text.lstrip().split("\n", 1)[0]], delimiter=_separator(text)), [])
-    meaning = {_plain(alias): ours for ours, names in aliases.items() for alias in (ours, *names)}
-    known = {meaning.get(_plain(cell)) or meaning.get(_SUFFIX.sub("", _plain(cell))) for cell in cells} - {None}
+    known = set(_meanings(cells, aliases)) - {None}
     return "path" in known and len(known) > 1
-
-
-def read_list(path: Path) -> list[str]:
-    """Return the names in a text list, one a line; where it holds a NUL, one up to each NUL (`find -print0`).
-
-    Names are the file system's bytes (`os.fsdecode`), but for those in a list of UTF-16.
-
-    Raises:
-        AenetError: the file cannot be read or lists nothing.
-    """
-    content = _bytes(path)
-    encoding = _encoding(content)
-    if encoding != "utf-8":
-        names = _decoded(path, content, encoding).splitlines()
-    else:
-        content = content.removeprefix(codecs.BOM_UTF8)
-        parts = content.split(b"\0") if b"\0" in content else re.split(rb"\r?\n", content)
-        names = [os.fsdecode(part) for part in parts]
-    if not (names := [name for name in names if name.strip()]):
-        raise AenetError(f"{path} lists nothing")
-    return names
-
-
-def found_name(name: str, folder: Path) -> str:
-    """Return the name under which a file lies below `folder`: as written, else less quotes and outer spaces, else with
-    slashes for backslashes; as written where it lies under none of them.
-    """
-    trimmed = name.strip().strip('"').strip()
-    if name == trimmed and "\\" not in name:
-        return name
-    tried = (name, trimmed, name.replace("\\", "/"), trimmed.replace("\\", "/"))
-    return next((one for one in tried if one and os.path.exists(folder / one)), name)  # noqa: PTH110  never raises
 
 
 def listed(names: pd.Index | tuple[str, ...] | list[str]) -> str:
@@ -210,43 +172,6 @@ def listed(names: pd.Index | tuple[str, ...] | list[str]) -> str:
     shown = [str(name).strip() or "(unnamed)" for name in names]
     more = f", ... ({len(shown)} in all)" if len(shown) > _NAMED else ""
     return ", ".join(shown[:_NAMED]) + more if shown else "none"
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise AenetError(f"{path} cannot be read ({error.strerror})") from error
-
-
-def _text(path: Path) -> str:
-    content = _bytes(path)
-    text = _decoded(path, content, _encoding(content))
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise AenetError(f"{path}, line {line} holds a NUL byte: this is no table of text")
-    return text if "\n" in text else text.replace("\r", "\n")  # as old Macintoshes end lines
-
-
-def _encoding(content: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return encoding
-    # UTF-16 without a mark: every other byte of plain letters is a NUL. A list of names of one letter is the same
-    # bytes, but for the points and slashes that paths have.
-    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        zeros, letters = content[first::2], content[1 - first :: 2]
-        if len(content) % 2 == 0 and zeros.count(0) > len(zeros) / 2 and not letters.count(0) and b"." in letters:
-            return encoding
-    return "utf-8"
-
-
-def _decoded(path: Path, content: bytes, encoding: str) -> str:
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise AenetError(f"{path}, line {line} is not {encoding.upper()}: save the file as UTF-8") from error
 
 
 def _parse(path: Path, text: str) -> UserTable:
@@ -302,8 +227,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "_", _UNITS.sub("", name).strip().casefold()).strip("_")
 
 
-def _rank(name: str, aliases: tuple[str, ...]) -> int:
-    return aliases.index(plain) if (plain := _plain(name)) in aliases else -1
+def _meanings(written: list[str], aliases: Aliases) -> list[str | None]:
+    """Our name of each column, None for one of another name."""
+    meaning = {_plain(alias): ours for ours, names in aliases.items() for alias in (ours, *names)}
+    return [meaning.get(name) or meaning.get(_SUFFIX.sub("", name)) for name in map(_plain, written)]
+
+
+def _ranks(written: list[str], aliases: tuple[str, ...]) -> list[int]:
+    """How early each name stands in the aliases; our own is before all."""
+    return [aliases.index(name) if name in aliases else -1 for name in map(_plain, written)]
 
 
 def _empty(values: pd.Series) -> np.ndarray:

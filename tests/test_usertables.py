@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from aenet.errors import AenetError
-from aenet.usertables import LATITUDE, LONGITUDE, PATH, found_name, is_header, named, read_list, read_table
+from aenet.usertables import LATITUDE, LONGITUDE, PATH, is_header, named, read_table
+from aenet.usertext import found_name, read_list
 
 NAMES = {"path": PATH, "latitude": LATITUDE, "longitude": LONGITUDE, "heading": ("bearing",)}
 WANT = (["a, b.jpg", "0001", "NA"], [54.5, -2.25, np.nan])
@@ -94,6 +95,13 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused_by_its_line(tmp_path: Path, content: str | bytes, sentence: str) -> None:
     with pytest.raises(AenetError, match=sentence):
         read(tmp_path / "a.csv", content)
+
+
+def test_a_column_that_stands_twice(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", "path,lat,lon,path\na.jpg,1,2,b.jpg\n")[0] == ["a.jpg"]
+    assert read(tmp_path / "a.csv", "photo,path,lat,lon,year,year\na.jpg,b.jpg,1,2,3,4\n")[0] == ["b.jpg"]
+    with pytest.raises(AenetError, match="'lat' and 'lat' both mean latitude"):
+        read(tmp_path / "a.csv", "path,lat,lat,lon\na.jpg,1,1,2\n")
 
 
 def test_parquet_is_read_under_the_same_names(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from aenet.data.layout import check_table, listed
 from aenet.data.owncolumns import named
 from aenet.data.pairs import SPLITS
 from aenet.errors import AenetError
-from aenet.usertables import SUFFIXES, UserTable, found_name, read_table
+from aenet.usertables import SUFFIXES, UserTable, read_table
+from aenet.usertext import found_name
 
 TABLES = ("pairs.parquet", "pairs.csv")
 _SPLITS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}

@@ -64,6 +64,12 @@ def test_a_list_that_is_not_what_its_mark_says(folder: Path) -> None:
         list_photos(folder / "a.txt")
 
 
+def test_a_workbook_is_named_as_one(folder: Path) -> None:
+    (folder / "a.xlsx").write_bytes(b"PK")
+    with pytest.raises(AenetError, match=r"a\.xlsx is a spreadsheet's own file: save the table in it as CSV"):
+        list_photos(folder / "a.xlsx")
+
+
 def test_linked_folders_are_followed_each_real_one_once(tmp_path: Path) -> None:
     for name in ("photos/a/1.jpg", "photos/b/2.jpg", "elsewhere/3.jpg", "elsewhere/deep/4.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

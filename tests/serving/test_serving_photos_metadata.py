@@ -16,6 +16,7 @@ from aenet.serving.photos.declination import declination_deg
 from aenet.serving.photos.decoding import opened
 from aenet.serving.photos.geotag import exif_position
 from aenet.serving.photos.pose import Photo, Tilt, Told, read_account
+from aenet.serving.photos.sphere import Sphere
 from aenet.serving.photos.xmp import MAX_BYTES, read_properties
 
 GPS = {1: "N", 2: (47.0, 39.0, 36.0), 3: "E", 4: (9.0, 10.0, 12.0)}  # 47.66, 9.17
@@ -359,6 +360,14 @@ FULL = EQUI | {"FullPanoWidthPixels": 200, "FullPanoHeightPixels": 100}
 def test_panorama_metadata_that_contradict_themselves_or_the_picture(values: dict[str, object], fault: str) -> None:
     account = account_of(picture(80, 60, xmp=gpano(**values)))
     assert account.sphere is None and fault in (account.sphere_fault or "")
+
+
+def test_sizes_without_a_projection_are_those_of_a_sphere() -> None:
+    """The format's default: half of a sphere's width, and half of its height, whatever shape the picture has."""
+    sizes = {"FullPanoWidthPixels": 320, "FullPanoHeightPixels": 160, "CroppedAreaImageWidthPixels": 160}
+    sizes |= {"CroppedAreaImageHeightPixels": 80, "CroppedAreaLeftPixels": 80, "CroppedAreaTopPixels": 40}
+    assert account_of(picture(160, 80, xmp=gpano(**sizes))).sphere == Sphere(90.0, 180.0, 45.0, -45.0)
+    assert account_of(picture(160, 80, xmp=gpano(**sizes, UsePanoramaViewer="False"))).sphere is None
 
 
 @pytest.mark.parametrize("text", ["north", "nan"])

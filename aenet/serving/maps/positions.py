@@ -16,7 +16,8 @@ from aenet.errors import AenetError
 from aenet.images import probe
 from aenet.serving.maps.polarcut import Cut
 from aenet.serving.maps.tilefiles import cut_files
-from aenet.usertables import LATITUDE, LONGITUDE, PATH, found_name, named, read_table
+from aenet.usertables import LATITUDE, LONGITUDE, PATH, named, read_table
+from aenet.usertext import found_name
 
 _ALIASES = {
     "path": (*PATH, "tile", "tile_path"),

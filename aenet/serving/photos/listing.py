@@ -21,6 +21,7 @@ from aenet.usertables import SUFFIXES as TABLES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", *HEIC_SUFFIXES)
 LISTS = (".txt", ".lst")
+WORKBOOKS = (".xlsx", ".xls", ".ods", ".numbers")
 COLUMNS = ("photo", "path", "bytes", "mtime_ns", "true_latitude", "true_longitude", "heading_deg", "fov_deg")
 
 
@@ -55,6 +56,8 @@ def list_photos(source: str | Path) -> pd.DataFrame:
         if isinstance(listed, PhotoTable):
             return _of_table(path, listed)
         return _frame([readable(Path(name)) for name in listed], [path.parent / name for name in listed])
+    elif path.is_file() and path.suffix.lower() in WORKBOOKS:
+        raise AenetError(f"{path} is a spreadsheet's own file: save the table in it as CSV")
     elif path.is_file():
         files, root = [path], path.parent
     elif glob.has_magic(str(source)):

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from aenet.serving.photos.lens import NARROWEST_DEG
-from aenet.usertables import HEADING, LATITUDE, LONGITUDE, PATH, found_name, is_header, named, read_list, read_table
+from aenet.usertables import HEADING, LATITUDE, LONGITUDE, PATH, is_header, named, read_table
+from aenet.usertext import found_name, read_list
 
 # Column of the user's table -> column of the photo list, and the values that are possible.
 _KNOWN = {
@@ -29,7 +30,7 @@ class PhotoTable(NamedTuple):
     """What a table says of photos.
 
     Attributes:
-        names: paths as written, or as they lie there (`usertables.found_name`).
+        names: paths as written, or as they lie there (`usertext.found_name`).
         told: for each known column its values, NaN where empty, under its name in the photo list.
         notices: what the user should read.
     """

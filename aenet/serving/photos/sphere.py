@@ -56,7 +56,8 @@ def read_panorama(properties: Mapping[str, str], width: int, height: int) -> Pan
     counts an equirectangular picture of shape 2:1 is taken to be whole. Sizes count in the picture as it was made: it
     may have been resized since, so that only its shape is compared.
     """
-    projection = properties.get("GPano:ProjectionType")
+    sized = any(f"GPano:{name}" in properties for name in _FIELDS)
+    projection = properties.get("GPano:ProjectionType", "equirectangular" if sized else None)  # the format's default
     if projection is None or properties.get("GPano:UsePanoramaViewer", "true").lower() == "false":
         return None
     if projection.lower() != "equirectangular":

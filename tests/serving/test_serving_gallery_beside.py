@@ -11,11 +11,13 @@ from affine import Affine
 from PIL import Image
 from pyproj import CRS
 from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
 from aenet.errors import AenetError
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.galleries.info import gallery_lines
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import open_source
 from aenet.serving.maps.geotiff import inspect
@@ -68,6 +70,20 @@ def test_bands_are_what_they_are_described_as(
     assert said is None or any(re.search(said, note) for note in found.notes)
 
 
+def test_what_holds_of_many_files_is_said_once_and_kept(small_world: World, tmp_path: Path) -> None:
+    for number in range(3):
+        part = np.moveaxis(small_world.pixels[:, :200], -1, 0)[::-1]
+        path = _map(
+            tmp_path / "m" / f"{number}.tif", part, [C.gray, C.undefined, C.undefined], ("blue", "green", "red")
+        )
+        with rasterio.open(path, "r+") as dataset:
+            dataset.transform = from_origin(world.EAST + 100 * number, world.NORTH, world.PIXEL_M, world.PIXEL_M)
+    summary = build_gallery(tmp_path / "m", tmp_path / "g", small_world.model, GalleryOptions(spacing_m=60.0, **FAST))
+    note = "0.tif and 2 more: its bands (3, 2, 1) are described as red, green, blue, and are taken so"
+    assert note in summary.lines() and summary.manifest.sources[0].notes == (note,)
+    assert any(note in line for line in gallery_lines(tmp_path / "g"))
+
+
 def _alpha(kind: str) -> np.ndarray:
     values = np.full((256, 256), 255, np.uint8)
     if kind == "infrared":
@@ -97,6 +113,14 @@ def test_an_alpha_that_is_infrared_hides_nothing(tmp_path: Path, kind: str, shar
     _, valid = found.read((0, 0, 256, 256), (256, 256))
     assert valid.mean() == pytest.approx(share, abs=0.01)
     assert said in found.notes[0] if said else not found.notes
+
+
+def test_a_damaged_alpha_is_said(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 256, 256)).astype(np.uint8)
+    path = _map(tmp_path / "map.tif", noise, RGBA)
+    path.write_bytes(path.read_bytes()[: 256 * 256 * 2])
+    with pytest.raises(AenetError, match=r"map\.tif is damaged|map\.tif is not a GeoTIFF"):
+        inspect(path)
 
 
 # --- Files beside a map
@@ -160,6 +184,9 @@ def test_a_maps_own_position_goes_before_a_world_file_that_says_another(small_wo
     path.with_suffix(".tfw").write_text(f"0.5 0 0 -0.5 {world.EAST + 3.25} {world.NORTH - 0.25}")
     (note,) = inspect(path).notes
     assert "6.0 px off the map's own position, which is taken" in note and inspect(path).frame.left == world.EAST
+    path.with_suffix(".tfw").write_text("no numbers")
+    (note,) = inspect(path).notes
+    assert "a.tfw is no world file" in note and "the map's own position is taken" in note
 
 
 def _mask(path: Path, shape: tuple[int, int], count: int = 1) -> np.ndarray:

@@ -87,12 +87,16 @@ def inspect(path: Path) -> GeoTiff:
     """Return a file as it may be used.
 
     Raises:
-        AenetError: not a GeoTIFF, not north up on the Earth, or not of 8-bit colours.
+        AenetError: not a GeoTIFF, damaged, not north up on the Earth, or not of 8-bit colours.
     """
     if not path.is_file():
         raise AenetError(f"{path} does not exist: give a GeoTIFF")
     with _open(path) as dataset:
-        placed, bands = place(dataset, path), choose_bands(dataset)
+        placed = place(dataset, path)
+        try:
+            bands = choose_bands(dataset)
+        except RasterioIOError as error:
+            raise AenetError(f"{path} is damaged: {error}") from error
         if problem := _colour_problem(dataset, bands.colours):
             raise AenetError(f"{path} {problem}")
         mask, notes = _mask(dataset, path)

@@ -84,14 +84,15 @@ class Grid:
         scale_x, scale_y = self._metres_per_unit((bounds.bottom + bounds.top) / 2)
         across, down = bounds.pixel_width * scale_x, bounds.pixel_height * scale_y
         if max(across, down) * _LEAST_PX > self._tile:
+            size = " x ".join(f"{side:,.{0 if side >= 100 else 1}f}" for side in (across, down))
             raise AenetError(
-                f"a pixel of {self._path} is {across:,.3g} x {down:,.3g} m on the ground, a tile {self._tile:g} m: "
+                f"a pixel of {self._path} is {size} m on the ground, a tile {self._tile:g} m: "
                 f"at least {_LEAST_PX} pixels to a tile's side are needed; give a finer map"
             )
 
     def _is_bent(self, y: float, scale_x: float, scale_y: float) -> bool:
         edge = y + np.copysign(self._tile / 2 / scale_y, y)
-        return bool(self._pole < np.inf and self._metres_per_unit(edge)[0] < (1 - _BENT) * scale_x)
+        return bool(self._pole < np.inf and self._metres_per_unit(edge)[0] <= (1 - _BENT) * scale_x)
 
     def _row(self, number: int, y: float, scale_x: float, scale_y: float, covered: Covered | None) -> pd.DataFrame:
         bounds = self._bounds

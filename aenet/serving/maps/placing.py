@@ -37,12 +37,12 @@ def place(dataset: Any, path: Path) -> Place:
     if system is None and (found := system_file(path)):
         used.append(found[0])
         system = found[1]
-    transform, placed, notes = dataset.transform, world_file(path), []
-    if placed and transform.is_identity and not dataset.gcps[0]:
+    transform, notes = dataset.transform, []
+    if not transform.is_identity:
+        notes = _other_position(dataset, path)
+    elif not dataset.gcps[0] and (placed := world_file(path)):
         used.append(placed[0])
         transform = placed[1]
-    elif placed and (pixels := _apart_px(dataset, placed[1])) > _APART_PX:
-        notes.append(f"{placed[0].name} beside it lies {pixels:,.1f} px off the map's own position, which is taken")
     problem = _system_problem(dataset, system) or _grid_problem(dataset, transform)
     if system is None or problem:
         raise AenetError("; ".join([f"{path} {problem}", *unread(path)]))
@@ -99,6 +99,17 @@ def _grid_problem(dataset: Any, transform: Affine) -> str | None:
     ):
         return "is rotated or not north up: straighten it with `gdalwarp`"
     return None
+
+
+def _other_position(dataset: Any, path: Path) -> list[str]:
+    """Say of a world file beside a map that has a position of its own that it says another."""
+    try:
+        placed = world_file(path)
+    except AenetError as error:
+        return [f"{error}; the map's own position is taken"]
+    if placed is None or (pixels := _apart_px(dataset, placed[1])) <= _APART_PX:
+        return []
+    return [f"{placed[0].name} beside it lies {pixels:,.1f} px off the map's own position, which is taken"]
 
 
 def _apart_px(dataset: Any, transform: Affine) -> float:

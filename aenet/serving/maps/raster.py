@@ -53,24 +53,21 @@ class RasterSource:
             min_valid: share of a tile that must be map.
 
         Raises:
-            AenetError: the map is too small for one tile.
+            AenetError: the map is too small for one tile or coarser than tiles, or its system has no scale there.
         """
         self._canvas, self._tile_size_m, self._min_valid = canvas, tile_size_m, min_valid
         self.path, self.kind, self.crs, self.credit = canvas.path, canvas.kind, canvas.frame.crs, canvas.credit
         grid = Grid(canvas.frame, tile_size_m, spacing_m, canvas.path)
         self.tiles = grid.lay(self._covered)
-        bent = (
+        bent = [
             f"{self.path}: {grid.bent:,} rows of tiles so near a pole that degrees bend them are left out "
             "(warp the map with `gdalwarp -t_srs EPSG:3413`, or EPSG:3031 in the south, to have them)"
-        )
+        ] * (grid.bent > 0)
         if self.tiles.empty:
             width, height = grid.size_m()
-            raise AenetError(
-                bent
-                if grid.bent
-                else f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
-            )
-        self.notes = (*canvas.notes, *([bent] if grid.bent else []))
+            small = f"{self.path} covers {width:.1f} x {height:.1f} m, too little for one tile of {tile_size_m:g} m"
+            raise AenetError("; ".join([small, *bent]))
+        self.notes = (*canvas.notes, *bent)
         self._tile_height, self._tile_width = (
             2 * float(self.tiles[f"half_{side}_px"].max()) for side in ("height", "width")
         )

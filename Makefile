@@ -11,8 +11,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 demo: $(STAMP)  ## train, evaluate and export a model of the town and place its test photos on the map
 	aenet demo
 
-test: $(STAMP)  ## run the test suite
-	python -m pytest
+test: $(STAMP)  ## run the test suite, two files at a time (tests/conftest.py says why files stay whole)
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	ruff check .

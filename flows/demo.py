@@ -10,6 +10,7 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 # isort: on
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,41 @@ def main(paths: Paths = Paths()) -> None:
     state = pipeline(list(STAGES), return_state=True)
     if not state.is_completed():
         raise AenetError(f"the pipeline stopped: {state.message}")
-    pairs = read_pairs(paths.raw / "pairs.parquet")
-    test = pairs[pairs["split"] == "test"]
-    photos = _list_photos(paths, test)
-    district = GalleryOptions(spacing_m=10.0, area=_around(test), overwrite=True)
-    town = GalleryOptions(spacing_m=20.0, overwrite=True)
-    placed = {
-        "district": _place(paths, photos, "district", district),
-        "district, heading unknown": _place(paths, photos, "district", district, heading="unknown"),
-        "whole town": _place(paths, photos, "town", town),
-    }
+    photos = list_photos(paths)
+    placed = {name: _place(paths, photos, placement) for name, placement in placements(paths).items()}
     _say(paths, placed, time.monotonic() - began)
 
 
-def _place(paths: Paths, photos: Path, name: str, options: GalleryOptions, heading: str = "auto") -> dict[str, Any]:
+@dataclass(frozen=True)
+class Placement:
+    """The test district's photos on one gallery.
+
+    Attributes:
+        area: the gallery's name.
+        heading: as in `LocateOptions`.
+    """
+
+    area: str
+    options: GalleryOptions
+    heading: str = "auto"
+
+
+def placements(paths: Paths) -> dict[str, Placement]:
+    """Return what the demo places, by the name it has in reports."""
+    district = GalleryOptions(spacing_m=10.0, area=_around(_test_places(paths)), overwrite=True)
+    return {
+        "district": Placement("district", district),
+        "district, heading unknown": Placement("district", district, "unknown"),
+        "whole town": Placement("town", GalleryOptions(spacing_m=20.0, overwrite=True)),
+    }
+
+
+def _place(paths: Paths, photos: Path, placement: Placement) -> dict[str, Any]:
     """Build one gallery, place the photos on it, and return the job's summary."""
+    name, heading = placement.area, placement.heading
     gallery, out = FOLDER / f"gallery-{name}", FOLDER / (name if heading == "auto" else f"{name}-{heading}")
     with progress(f"gallery of the {name}") as report:
-        build_gallery(paths.raw / "town.tif", gallery, paths.onnx, options, report)
+        build_gallery(paths.raw / "town.tif", gallery, paths.onnx, placement.options, report)
     state = localize(
         str(photos),
         str(gallery),
@@ -79,8 +97,14 @@ def _around(places: pd.DataFrame) -> tuple[float, float, float, float]:
     return float(west), float(south), float(east), float(north)
 
 
-def _list_photos(paths: Paths, test: pd.DataFrame) -> Path:
+def _test_places(paths: Paths) -> pd.DataFrame:
+    pairs = read_pairs(paths.raw / "pairs.parquet")
+    return pairs[pairs["split"] == "test"]
+
+
+def list_photos(paths: Paths) -> Path:
     """Write the list of the test district's photos, all of which look north: the model has never seen their streets."""
+    test = _test_places(paths)
     listed = pd.DataFrame({"path": [str((paths.raw / photo).absolute()) for photo in test["ground"]], "heading": 0.0})
     file = paths.root / FOLDER / "photos.csv"
     write_bytes(file, listed.to_csv(index=False).encode())

@@ -10,6 +10,24 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that needs a network is not a test
 
-from jaxtyping import install_import_hook  # noqa: E402  after the settings above
+import pytest  # noqa: E402  after the settings above
+from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("aenet", "beartype.beartype")
+
+# Begun first, so that no worker is left with one of them when the other has nothing to do.
+LONGEST = ("test_end_to_end", "test_flow", "test_reproduce", "test_training", "test_calibration", "test_export")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each file to one of pytest's workers, whose module fixtures it then shares; the flows share a server."""
+    items.sort(key=lambda item: _place(item.path.stem))
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            stem = item.path.stem
+            item.add_marker(pytest.mark.xdist_group("flows" if stem.startswith("test_flow") else stem))
+
+
+def _place(stem: str) -> int:
+    return next((number for number, name in enumerate(LONGEST) if stem.startswith(name)), len(LONGEST))

@@ -162,7 +162,7 @@ def _dvc(project: Path, stage: str) -> None:
 def _command(project: Path, *words: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PYTHONPATH": str(project), "PATH": path}
-    environment.pop("MLFLOW_TRACKING_URI", None)  # a benchmark's runs are nobody's experiments
+    environment["AENET_TRACKING"] = "journal"  # a benchmark's runs are nobody's experiments
     done = subprocess.run([sys.executable, *words], cwd=project, env=environment, check=False, stdout=sys.stderr)
     if done.returncode:
         raise AenetError(f"`{' '.join(words[:4])}` in {project} ended with status {done.returncode}")

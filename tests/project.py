@@ -34,6 +34,7 @@ def run_in(folder: Path, *command: str, status: int = 0) -> str:
         "PYTHONPATH": str(folder),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "120",
+        "AENET_TRACKING": "journal",  # sent by `aenet sync`, not by a process beside each stage
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

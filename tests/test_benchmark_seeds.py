@@ -1,6 +1,7 @@
 """`benchmarks/seeds.py` says mean and sample standard deviation, and keeps what it said."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,22 @@ def test_an_earlier_result_is_not_overwritten(
         seeds.main()
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "seeds-demo.json").read_text() == "kept"
+
+
+def test_a_demo_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = importlib.import_module("keep_demo")
+    monkeypatch.setattr(keep, "KEPT", tmp_path / "kept")
+    reports = tmp_path / "reports"
+    (reports / "evaluate").mkdir(parents=True)
+    for name in keep.PICTURES:
+        (reports / "evaluate" / name).write_bytes(b"a picture")
+    (reports / "demo.json").write_text('{"minutes": 7.2}')
+    monkeypatch.setattr(sys, "argv", ["keep_demo.py", "--folder", str(tmp_path)])
+    keep.main()
+    kept = json.loads((tmp_path / "kept" / "demo.json").read_text())
+    assert kept["minutes"] == 7.2 and kept["hardware"] and kept["date"]
+    (reports / "demo.json").write_text('{"minutes": 99}')
+    with pytest.raises(SystemExit):
+        keep.main()
+    assert json.loads((tmp_path / "kept" / "demo.json").read_text()) == kept
+    assert (tmp_path / "kept" / "strips.png").read_bytes() == b"a picture"

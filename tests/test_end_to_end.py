@@ -111,6 +111,7 @@ ids = [e.experiment_id for e in client.search_experiments(filter_string="name = 
 runs = client.search_runs(ids)
 print(json.dumps([[r.info.run_name, r.data.tags.get("mlflow.parentRunId"), r.data.metrics] for r in runs]))
 """
+    run_in(clone, "aenet", "sync")
     runs = json.loads(run_in(clone, sys.executable, "-c", listing).strip().splitlines()[-1])
     named = {name: (parent, metrics) for name, parent, metrics in runs}
     assert len(named) == len(runs), "a stage has two runs for one fingerprint"
@@ -145,9 +146,12 @@ def test_the_demo_adds_places_to_what_is_up_to_date(flow_clone: Path) -> None:
 
 
 def test_the_exported_model_scores_as_the_trained_one(clone: Path, repro: str) -> None:
+    """Another runtime rounds otherwise: of two tiles that are equally good it may take the other, once."""
     exported = json.loads(run_in(clone, "aenet", "evaluate", "--json").split("\n\n")[-1])
     trained = json.loads((clone / "reports/evaluate/metrics.json").read_text())["aenet"]
-    assert exported == pytest.approx({name: trained[name] for name in exported})
+    assert exported["places"] == trained["places"] == TEST_PLACES
+    for name in ("recall_at_1", "recall_at_5", "recall_at_10"):
+        assert exported[name] == pytest.approx(trained[name], abs=100 / TEST_PLACES + 1e-6)
 
 
 def test_a_stage_without_its_input_says_what_torun_in(clone: Path, tmp_path: Path) -> None:

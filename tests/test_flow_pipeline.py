@@ -267,7 +267,7 @@ def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, numb
     assert any("step.py" in " ".join(process.cmdline()) for process in family if process.is_running())
     flow.send_signal(number)
     assert flow.wait(120) != 0
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert starts(project, "b") == 1, "not tried again"
     if number != signal.SIGKILL:  # a killed flow leaves that to the next, as tested above

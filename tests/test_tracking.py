@@ -208,7 +208,7 @@ def test_a_run_is_live_without_mlflow_in_the_stage(project: Path) -> None:
     eventually(lambda: [run for run in runs_of(project) if "loss" in run.data.metrics])
     assert runs_of(project)[0].info.status == "RUNNING"
     (project / "seen").touch()
-    _, errors = stage.communicate(timeout=60)
+    _, errors = stage.communicate(timeout=300)
     assert stage.returncode == 0, errors
     assert runs_of(project)[0].info.status == "FINISHED"
     assert followers(project) == []
@@ -219,12 +219,12 @@ def test_killed_and_resumed(project: Path) -> None:
     stage = script(body.format(1000, 0.05))
     eventually(lambda: [run for run in runs_of(project) if run.data.metrics.get("loss", 0) >= 3])
     os.kill(stage.pid, signal.SIGKILL)
-    stage.communicate(timeout=60)
+    stage.communicate(timeout=300)
     eventually(lambda: not followers(project))
     (killed,) = runs_of(project)
     assert killed.info.status == "KILLED"
     again = script(body.format(30, 0))
-    _, errors = again.communicate(timeout=60)
+    _, errors = again.communicate(timeout=300)
     assert again.returncode == 0, errors
     (run,) = runs_of(project)
     assert run.info.run_id == killed.info.run_id
@@ -238,7 +238,7 @@ def test_an_interrupt_leaves_no_process_behind(project: Path) -> None:
     stage = script("    run.metrics({'loss': 1.0})\n    time.sleep(60)\n")
     eventually(lambda: bool(followers(project)) and bool(runs_of(project)))
     os.killpg(stage.pid, signal.SIGINT)
-    stage.communicate(timeout=60)
+    stage.communicate(timeout=300)
     eventually(lambda: not followers(project))
     assert runs_of(project)[0].info.status == "KILLED"
 

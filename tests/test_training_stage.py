@@ -38,7 +38,7 @@ def _signal_after(project: Path, step: int, number: signal.Signals) -> tuple[int
         assert stage.poll() is None, stage.communicate()
         time.sleep(0.002)
     stage.send_signal(number)
-    _, errors = stage.communicate(timeout=60)
+    _, errors = stage.communicate(timeout=300)
     return stage.returncode, errors
 
 

@@ -1,4 +1,9 @@
-"""Presets: named sets of sections that replace those of params.yaml, comments and other sections kept."""
+"""Presets: named sets of sections that replace those of params.yaml, comments and other sections kept.
+
+presets/NAME.yaml holds whole sections. With `base: OTHER` it holds what differs from preset OTHER, by dotted key:
+`train.model.attention: {kind: bam}` replaces that mapping, whatever the base has there. So "all else as in OTHER" is
+true by construction, and a preset leaves the same sections whatever was in params.yaml before.
+"""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -15,21 +20,47 @@ from aenet.params import PARAMS_FILE, nearest, read_yaml
 FOLDER = Path("presets")
 
 
+BASE = "base"
+
+
 def use_preset(name: str, root: Path = Path()) -> list[str]:
-    """Copy the sections of presets/NAME.yaml into params.yaml and return their names.
+    """Copy the sections of a preset into params.yaml and return their names.
 
     Raises:
-        AenetError: there is no such preset, or it has a section params.yaml does not know.
+        AenetError: as `read_preset`, or it has a section params.yaml does not know.
+    """
+    preset = read_preset(name, root)
+    if unknown := set(preset) - set(read_yaml(root / PARAMS_FILE)):
+        raise AenetError(f"preset '{name}' has sections that {PARAMS_FILE} lacks: {', '.join(sorted(unknown))}")
+    with _edited(root / PARAMS_FILE) as target:
+        target.update(preset)
+    return list(preset)
+
+
+def read_preset(name: str, root: Path = Path(), within: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the sections of presets/NAME.yaml, those of its base included, comments kept.
+
+    Args:
+        within: presets that have this one for a base.
+
+    Raises:
+        AenetError: there is no such preset, a key below a mapping that its base lacks, or a circle of bases.
     """
     source = root / FOLDER / f"{name}.yaml"
     if not source.exists():
         known = ", ".join(sorted(path.stem for path in (root / FOLDER).glob("*.yaml"))) or "none here"
         raise AenetError(f"there is no preset '{name}' (known: {known})")
-    sections = list(read_yaml(source))
-    if unknown := set(sections) - set(read_yaml(root / PARAMS_FILE)):
-        raise AenetError(f"{source} has sections that {PARAMS_FILE} lacks: {', '.join(sorted(unknown))}")
-    with _edited(root / PARAMS_FILE) as target:
-        target.update(YAML().load(source.read_text(encoding="utf-8")))
+    if name in within:
+        raise AenetError(f"presets are each other's base: {' -> '.join([*within, name])}")
+    read_yaml(source)  # which says what is wrong with it in a sentence
+    preset: dict[str, Any] = YAML().load(source.read_text(encoding="utf-8"))
+    if BASE not in preset:
+        return preset
+    sections = read_preset(str(preset.pop(BASE)), root, (*within, name))
+    for key, value in preset.items():
+        level, last = _level(sections, key, source)
+        level[last] = value
+        level.ca.items.pop(last, None)  # the base's comment is on the base's value
     return sections
 
 
@@ -41,15 +72,19 @@ def set_values(values: Mapping[str, Any], root: Path = Path()) -> None:
     """
     with _edited(root / PARAMS_FILE) as target:
         for key, value in values.items():
-            *above, last = key.split(".")
-            level = target
-            for part in above:
-                if not isinstance(level.get(part), dict):
-                    raise AenetError(
-                        f"cannot set {key}: {PARAMS_FILE} has no mapping '{part}' there{nearest(part, level)}"
-                    )
-                level = level[part]
+            level, last = _level(target, key, root / PARAMS_FILE)
             level[last] = value
+
+
+def _level(tree: dict[str, Any], key: str, source: Path) -> tuple[Any, str]:
+    """Return the mapping that holds a dotted key, and the key's last part; `source` names the tree in errors."""
+    *above, last = key.split(".")
+    level = tree
+    for part in above:
+        if not isinstance(level.get(part), dict):
+            raise AenetError(f"cannot set {key}: {source} has no mapping '{part}' there{nearest(part, level)}")
+        level = level[part]
+    return level, last
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Every preset is valid section by section, and its network takes a training step."""
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +15,9 @@ from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
 from aenet.export.branches import ExportConfig
-from aenet.params import read_section, read_yaml
-from aenet.presets import set_values, use_preset
+from aenet.nn.losses import Mhnw, Wsmr
+from aenet.params import parse, read_section, read_yaml
+from aenet.presets import read_preset, set_values, use_preset
 from aenet.retrieval.evaluation import EvaluateConfig
 from aenet.study.paper import VARIANTS
 from aenet.training import TrainConfig, train
@@ -79,17 +82,92 @@ def _views(n: int, height: int, width: int) -> Views:
     return Views("train", pairs, pixels[0], pixels[1], ViewSpec(height=height, width=width, tile_size_m=70.0))
 
 
-@pytest.mark.parametrize("name", ["paper-cvusa", "paper-cvact"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_leaves_the_same_whatever_was_used_before(project: Path, name: str) -> None:
+    params = project / "params.yaml"
+    fresh = params.read_text()
+    sections = use_preset(name, project)
+    expected = {section: read_yaml(params)[section] for section in sections}
+    for before in PRESETS:
+        params.write_text(fresh)
+        use_preset(before, project)
+        use_preset(name, project)
+        assert {section: read_yaml(params)[section] for section in sections} == expected, f"after {before}"
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    below = {f"{prefix}{key}": value for key, value in tree.items()}
+    mappings = {key: value for key, value in below.items() if isinstance(value, dict)}
+    return {key: value for key, value in below.items() if key not in mappings} | {
+        key: value for name, mapping in mappings.items() for key, value in _leaves(mapping, f"{name}.").items()
+    }
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_all_else_as_in_another_preset_is_all_else(name: str) -> None:
+    """A preset that says so names that one as its base, and differs from it where it says and nowhere else."""
+    written = read_yaml(ROOT / "presets" / f"{name}.yaml")
+    said = re.findall(r"all else as (?:in )?`([\w-]+)`", (ROOT / "presets" / f"{name}.yaml").read_text())
+    assert set(said) <= {written.get("base")}
+    if "base" in written:
+        ours, bases = (_leaves(read_preset(one, ROOT)) for one in (name, written.pop("base")))
+        changed = {key for key in ours.keys() | bases.keys() if ours.get(key) != bases.get(key)}
+        assert {key for key in changed if not any(f"{key}.".startswith(f"{one}.") for one in written)} == set()
+        assert changed, "the same as its base"
+
+
+def test_the_strong_recipe_is_the_towns_but_for_its_attention() -> None:
+    strong, town = (read_preset(name, ROOT)["train"] for name in ("strong-city", "city"))
+    assert strong["loss"]["heading"] == "unknown"
+    assert strong["model"].pop("attention") == {"kind": "bam", "reduction": 16, "dilation": 4}
+    town["model"].pop("attention")
+    assert strong == town
+
+
+def test_a_preset_with_a_base_is_read_or_refused(tmp_path: Path) -> None:
+    (tmp_path / "presets").mkdir()
+    for name, text in {
+        "plain": "train:\n  loss: {kind: mhnw, alpha: 1.0}   # of plain\n  epochs: 3\n",
+        "other": "base: plain\ntrain.loss: {kind: infonce}\nablate: {epochs: 1}\n",
+        "astray": "base: plain\ntrain.optimiser.lr: 1\n",
+        "one": "base: two\n",
+        "two": "base: one\n",
+        "lost": "base: nowhere\n",
+    }.items():
+        (tmp_path / "presets" / f"{name}.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text("train: {}\nablate: {}\n")
+    assert use_preset("other", tmp_path) == ["train", "ablate"]
+    assert read_yaml(tmp_path / "params.yaml") == {
+        "train": {"loss": {"kind": "infonce"}, "epochs": 3}, "ablate": {"epochs": 1},
+    }  # fmt: skip
+    assert "of plain" not in (tmp_path / "params.yaml").read_text(), "a comment on another value"
+    for name, sentence in {
+        "astray": r"cannot set train.optimiser.lr: .*astray.yaml has no mapping 'optimiser'",
+        "one": "each other's base: one -> two -> one",
+        "lost": "there is no preset 'nowhere'",
+    }.items():
+        with pytest.raises(AenetError, match=sentence):
+            use_preset(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-cvusa", "paper-cvact"])
 def test_the_papers_presets_say_what_the_paper_says(name: str) -> None:
-    """Table 2, and a row for every line of Tables 5 and 6."""
-    file = ROOT / "presets" / f"{name}.yaml"
-    config = read_section(file, "train", TrainConfig)
+    """Table 2; the distance and the anchors of equations 3.1 to 3.3; a row for every line of Tables 5 and 6."""
+    preset = read_preset(name, ROOT)
+    config = parse(preset, "train", TrainConfig, name)
+    assert isinstance(config.loss, Mhnw)
+    assert (config.loss.distance, config.loss.anchors, config.loss.heading) == ("euclidean", "ground", "known")
     assert (config.batch_size, config.optimizer.lr, config.optimizer.weight_decay) == (24, 1e-5, 5e-5)
     assert config.model.backbone.name == "tf_efficientnetv2_s" and config.model.backbone.weights == "imagenet"
-    view = read_section(file, "polar_transform", PolarConfig).view
+    view = parse(preset, "polar_transform", PolarConfig, name).view
     assert (view.height, view.width) == (128, 512)
-    ablate = read_section(file, "ablate", AblateConfig)
+    if name == "paper":
+        return
+    ablate = parse(preset, "ablate", AblateConfig, name)
     assert set(ablate.variants) == set(VARIANTS)
+    for row in ablate.variants.values():
+        assert isinstance(row.loss, Mhnw | Wsmr)
+        assert (row.loss.distance, row.loss.anchors) == ("euclidean", "ground")
     aenet = ablate.variants["ta_mhnw"]
     assert (aenet.attention, aenet.loss) == (config.model.attention, config.loss), "train and its row would differ"
 

@@ -72,6 +72,7 @@ class TripletAttention(nn.Module):
     """Mean of three gated copies of the map, one gate for each pair of axes; 300 parameters for 7 x 7.
 
     The gate over (H, W) pools the channels; the gate over (C, W) pools the rows; the gate over (C, H) the columns.
+    As the authors' code (landskape-ai/triplet-attention), but for the momentum of its batch norms (`ZPoolGate`).
     """
 
     def __init__(self, kernel_size: int = 7) -> None:
@@ -88,7 +89,14 @@ class TripletAttention(nn.Module):
 
 
 class ZPoolGate(nn.Module):
-    """Scale a map by sigmoid(BN(conv([max, mean]))), max and mean taken over the first feature axis."""
+    """Scale a map by sigmoid(BN(conv([max, mean]))), max and mean taken over the first feature axis.
+
+    The batch norm's running statistics move by torch's default share of a batch, momentum 0.1. The authors' code of
+    Triplet Attention and of CBAM has 0.01 (the same meaning: new = 0.99 old + 0.01 batch), which averages ten times as
+    many batches; the papers name none. Training computes with the batch's own statistics either way: the momentum only
+    decides which average of them evaluation finds. After the several hundred steps of the shortest of our trainings
+    both have forgotten where they began (0.99^600 = 0.2 %).
+    """
 
     def __init__(self, kernel_size: int) -> None:
         super().__init__()
@@ -103,8 +111,13 @@ class ZPoolGate(nn.Module):
 class BAM(nn.Module):
     """x * (1 + sigmoid(channel(x) + spatial(x))), the two added by broadcasting.
 
-    Batch norms stand behind the hidden layers, as in the authors' published code; their paper's equations 3 and 4 write
-    one at the end of each branch instead and leave the activations out.
+    The sum is the paper's (equation 2). The authors' published code (Jongchan/attention-module, MODELS/bam.py)
+    multiplies the two, x * (1 + sigmoid(channel(x) * spatial(x))), and cannot run on a 4 x 16 map: it pools with a
+    window of height x height, which leaves four values a channel where the layer behind expects one.
+
+    Batch norms stand behind the hidden layers, as in that code; the paper's equations 3 and 4 write one at the end of
+    each branch instead and leave the activations out. The code's convolutions before a norm have biases, which the norm
+    takes off again; ours have none.
     """
 
     def __init__(self, channels: int, reduction: int = 16, dilation: int = 4) -> None:

@@ -17,7 +17,7 @@ from serving.test_serving_photos_metadata import GPS, camera, gpano, picture
 from aenet.card import NEUTRAL, ViewSpec
 from aenet.data.views import ground_view
 from aenet.errors import AenetError, UnreadableImage
-from aenet.images import encode_jpeg
+from aenet.images import decode, encode_jpeg
 from aenet.serving.jobs.prefetch import read_photos
 from aenet.serving.photos.decoding import decode_photo, opened
 from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
@@ -309,6 +309,16 @@ def test_town_photos_are_as_before(small_world: world.World) -> None:
         reading = read(path)
         assert np.array_equal(reading.view, ground_view(decoded(path.read_bytes()), SPEC))
         assert reading.placed is not None and reading.placed.width_deg == 360 and reading.heading_deg is None
+
+
+@pytest.mark.parametrize("subsampling", ["444", "420"])
+def test_a_jpeg_decoded_at_a_part_of_its_size_gives_the_view_of_the_whole(tmp_path: Path, subsampling: str) -> None:
+    """Training decodes all of it. With grain of one pixel, the worst there is: 3 grey levels, 0.5 on average."""
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 1024, 3), dtype=np.uint8)
+    path = put(tmp_path / "a.jpg", simplejpeg.encode_jpeg(pixels, 92, "RGB", subsampling))
+    assert decoded(path.read_bytes(), 4 * SPEC.width, 4 * SPEC.height).shape == (64, 256, 3)
+    difference = np.abs(read(path).view.astype(int) - ground_view(decode(path), SPEC))  # type: ignore[union-attr]
+    assert difference.max() <= 3 and difference.mean() < 0.5
 
 
 def test_ordinary_photos_are_placed_unless_only_panoramas_are_wanted(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from aenet.serving.maps.polarcut import Cut, ground_to_grid
 from aenet.serving.maps.strips import MARGIN_PX, Strip
 
 MIN_VALID = 0.5  # a tile with less map than this is left out
-# Only of tiles with more pixels than this to each of their view's rows are pixels averaged as they are read, to save
-# memory: in blocks counted from the map's corner, which a tile's own file does not know of.
-_PX_PER_ROW = 64
+# Only where a row of the view (half a tile over its height) has more pixels than this are they averaged as they are
+# read, to save memory: in blocks counted from the map's corner, which a tile's own file does not know of.
+_PX_PER_ROW = 32
 _STRIP_BYTES = 256 << 20  # of raster in memory at once
 _PLACE = ["row_px", "column_px", "half_height_px", "half_width_px"]
 
@@ -111,7 +111,7 @@ class RasterSource:
 
     def _factors(self, spec: ViewSpec) -> Factors:
         """How many pixels of the map make one that is read."""
-        most = spec.height * _PX_PER_ROW
+        most = 2 * spec.height * _PX_PER_ROW
         return max(1, math.ceil(self._tile_height / most)), max(1, math.ceil(self._tile_width / most))
 
     def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> Strip:

@@ -55,7 +55,7 @@ class Run:
             if event["event"] not in {"start", "end"}:
                 self._known.add(_identity(event))
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+    def metrics(self, values: Mapping[str, float | int], step: int = 0) -> None:
         """Record numbers of one step (an epoch, or 0). A point the journal has is not recorded again;
         if the value differs, the newer one stands beside it."""
         clean = {events.metric_name(name): float(value) for name, value in values.items()}

@@ -16,7 +16,8 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, **changes: object) -> P
     """Make `folder` a project whose training has two epochs of six steps; stages started in it write journals only."""
     yaml = YAML(typ="safe", pure=True)
     train = yaml.load((ROOT / "params.yaml").read_text())["train"]
-    train |= {"epochs": 2, "batch_size": 8, "threads": 1, **changes}
+    sampling = {"kind": "similarity", "group": 4, "first_epoch": 2}
+    train |= {"epochs": 2, "batch_size": 8, "threads": 1, "validate_every": 1, "sampling": sampling, **changes}
     yaml.dump({"train": train}, folder / "params.yaml")
     stage = {"cmd": "python -m stages.train", "deps": ["data/views"], "params": ["train"]}
     yaml.dump({"stages": {"train": stage}}, folder / "dvc.yaml")

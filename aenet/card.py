@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aenet.artifacts import sha256_file
 from aenet.errors import AenetError, CorruptArtifact
@@ -74,17 +74,59 @@ class Unseen(Config):
 NEUTRAL = Unseen(rule="network_mean", colour=(124, 116, 104))
 
 
-class Calibration(Config):
-    """What scores are worth: `serving.confidence` turns them into probabilities with these.
+class Acuity(Config):
+    """What a cosine tells of the distance between a photo and a tile's centre: see `serving.search.confidence`.
 
     Attributes:
-        known: sharpness of the softmax over tiles for photos of known heading.
-        unknown: the same for photos matched over all headings; None where it was not fitted.
+        mean: cosine of photos with tiles of other places, on average.
+        rise: by how much more a tile centred on the photo has.
+        reach_m: distance at which half of that is left.
+        spacings_m, sharpness: by how much the logarithm of the odds rises with the cosine, for grids of these spacings
+            (ascending): neighbours on a dense grid tell more.
+        centred: the same for tiles centred on their photos, that have no neighbours.
+    """
+
+    mean: float = Field(ge=-1, le=1)
+    rise: float = Field(gt=0, le=2)
+    reach_m: float = Field(gt=0)
+    # Not strict: a card's JSON comes here as Python's lists, by way of `_of_this_version`.
+    spacings_m: tuple[float, ...] = Field(default=(), strict=False)
+    sharpness: tuple[float, ...] = Field(default=(), strict=False)
+    centred: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _a_sharpness_each(self) -> "Acuity":
+        if len(self.spacings_m) != len(self.sharpness) or list(self.spacings_m) != sorted(self.spacings_m):
+            raise ValueError("spacings_m must ascend, and have one sharpness each")
+        return self
+
+    def sharpness_at(self, spacing_m: float | None) -> float:
+        """Return the sharpness for a grid: its logarithm is linear in that of the spacing; None: no grid.
+
+        The trend goes on to twice the coarsest spacing. A grid denser than the densest tells no more.
+        """
+        if spacing_m is None or not self.spacings_m:
+            return self.centred
+        at, values = [math.log(spacing) for spacing in self.spacings_m], [math.log(value) for value in self.sharpness]
+        place = min(max(math.log(spacing_m), at[0]), at[-1] + math.log(2))
+        if len(at) == 1:
+            return self.sharpness[0]
+        lower = max(number for number, value in enumerate(at[:-1]) if value <= place)
+        share = (place - at[lower]) / (at[lower + 1] - at[lower])
+        return math.exp((1 - share) * values[lower] + share * values[lower + 1])
+
+
+class Calibration(Config):
+    """What scores are worth: `serving.search.confidence` turns them into probabilities with these.
+
+    Attributes:
+        known: for photos of known heading.
+        unknown: for photos matched over all headings; None where it was not fitted.
         queries, references: how many validation photos it was fitted on, and among how many tiles they were sought.
     """
 
-    known: float = Field(gt=0)
-    unknown: float | None = Field(default=None, gt=0)
+    known: Acuity
+    unknown: Acuity | None = None
     queries: int
     references: int
 
@@ -135,7 +177,8 @@ class ModelCard(Config):
         map_shape: (C, h, w) of a descriptor that is a map in C order, its w columns around the horizon as the view's
             are (`aenet.retrieval.azimuth`); None where it is no map, or was not recorded.
         compression: None where descriptors are as the network was trained to give them.
-        calibration: None where it was not fitted: then answers have no confidence.
+        calibration: None where it was not fitted, or by a version that fitted one number for one spacing of tiles
+            (`_of_this_version`): then answers have no confidence, and their rows say why.
         unseen: how photos of part of the horizon are completed; None where an earlier version exported the model,
             which painted `NEUTRAL` (see `completion`).
         initial: what its training began with; None where it was not recorded.
@@ -156,6 +199,12 @@ class ModelCard(Config):
     unseen: Unseen | None = None
     initial: InitialWeights | None = None
     sha256: dict[str, str]
+
+    @field_validator("calibration", mode="before")
+    @classmethod
+    def _of_this_version(cls, calibration: object) -> object:
+        old = isinstance(calibration, dict) and isinstance(calibration.get("known"), int | float)
+        return None if old else calibration
 
     @model_validator(mode="after")
     def _map_is_the_descriptor(self) -> "ModelCard":

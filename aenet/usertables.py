@@ -162,7 +162,7 @@ def is_header(path: Path, aliases: Aliases) -> bool:
         text = read_text(path)
     except AenetError:
         return False
-    cells = _first_line(text, _separator(text))
+    cells = next(csv.reader([text.lstrip().split("\n", 1)[0]], delimiter=_separator(text)), [])
     known = set(_meanings(cells, aliases)) - {None}
     return "path" in known and len(known) > 1
 
@@ -218,15 +218,8 @@ def _trimmed(cells: list[str], width: int) -> list[str]:
 
 def _separator(text: str) -> str:
     """What cuts the header into most cells; a comma where nothing does."""
-    return max(_SEPARATORS, key=lambda one: len(_first_line(text, one)))
-
-
-def _first_line(text: str, separator: str) -> list[str]:
-    line = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:  # one endless cell
-        return []
+    header = text.lstrip("\r\n").split("\n", 1)[0]
+    return max(_SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one), [])))
 
 
 def _plain(name: str) -> str:

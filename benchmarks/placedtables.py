@@ -32,7 +32,7 @@ def recall(jobs: dict[str, Path], manifest: GalleryManifest) -> str:
     for name, level, bound in (("median error", 50, floor and floor.median), ("95 % error", 95, floor and floor.p95)):
         cells = [f"{float(np.nanpercentile(error, level)):,.1f} m" for error in errors.values()]
         rows.append([name, *cells, f"{bound:.1f} m" if bound else "-", "-"])
-    return "## Where\n\n" + _table(["", *errors, "perfect ranking", "guessing"], rows)
+    return "## Where\n\n" + table(["", *errors, "perfect ranking", "guessing"], rows)
 
 
 def headings(job: Path, photos: Path) -> str:
@@ -47,7 +47,7 @@ def headings(job: Path, photos: Path) -> str:
         some = off[chosen & np.isfinite(off)]
         median = f"{float(np.median(some)):.1f}°" if len(some) else "-"
         rows.append([name, f"{len(some):,}", median, *(f"{float(np.mean(some <= d)):.1%}" for d in DEGREES)])
-    return "## Which way\n\n" + _table(["photos", "count", "median error", *(f"within {d:g}°" for d in DEGREES)], rows)
+    return "## Which way\n\n" + table(["photos", "count", "median error", *(f"within {d:g}°" for d in DEGREES)], rows)
 
 
 def confidence(jobs: dict[str, Path]) -> str:
@@ -62,11 +62,12 @@ def confidence(jobs: dict[str, Path]) -> str:
         risks = [[f"{coverage:.0%}", f"{risk:.1%}"] for coverage, risk in summary["risk_coverage"]]
         off = f"Off by {summary['calibration_error']:.1%} on average (ten bins of equal width)."
         parts.append(f"## How sure ({name})\n\n{off} Ran on {summary['runs_on']}.")
-        parts.append(_table(["photos", f"expected within {NEAR_M:g} m", "observed"], bins))
-        parts.append(_table(["surest answered", f"of them beyond {NEAR_M:g} m"], risks))
+        parts.append(table(["photos", f"expected within {NEAR_M:g} m", "observed"], bins))
+        parts.append(table(["surest answered", f"of them beyond {NEAR_M:g} m"], risks))
     return "\n\n".join(parts)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table whose first column is text."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -10,13 +10,13 @@ the grid's floor, median error, heading error, calibration and risk against cove
 import argparse
 import json
 import re
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hardware import processor, results_file
 from placedtables import confidence, headings, recall
+from running import aenet
 from townphotos import photograph
 
 from aenet.card import read_card
@@ -53,12 +53,12 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
     card, gallery = read_card(model), out / "gallery"
     photos = photograph(raw, out / "photos", given.count)
     common = ["--model", model, "--provider", given.provider, "--threads", given.threads, "--overwrite"]
-    _aenet("gallery", "build", raw / "town.tif", "--spacing", given.spacing, "-o", gallery, *common)
+    aenet("gallery", "build", raw / "town.tif", "--spacing", given.spacing, "-o", gallery, *common)
     locate = ["locate", photos, "--gallery", gallery, "--heading", "unknown", *common, "-o"]
-    _aenet(*locate, out / "places")
+    aenet(*locate, out / "places")
     jobs = {"best tile": out / "places"}
     if card.calibration is not None and card.calibration.unknown is not None:  # refining needs probabilities
-        _aenet(*locate, out / "refined", "--refine")
+        aenet(*locate, out / "refined", "--refine")
         jobs["--refine"] = out / "refined"
     manifest = read_gallery(gallery)
     command = f"python benchmarks/thousand.py --count {given.count} --spacing {given.spacing}"
@@ -74,13 +74,6 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
     ]
     tables = [recall(jobs, manifest), headings(out / "places", photos), confidence(jobs)]
     return "\n\n".join([*head, *tables]) + "\n"
-
-
-def _aenet(*words: object) -> None:
-    """Run a command of `aenet`; its own words go to the terminal."""
-    ended = subprocess.run([sys.executable, "-m", "aenet", *map(str, words)], check=False, stdout=sys.stderr)
-    if ended.returncode:
-        raise AenetError(f"`aenet {' '.join(map(str, words[:2]))} ...` ended with status {ended.returncode}")
 
 
 def _hardware(job: Path) -> str:

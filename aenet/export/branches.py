@@ -42,7 +42,6 @@ class ExportConfig(Config):
         precisions: files written: `fp32`, which the others are proven against, and `fp16` (see `halfprecision`).
         calibration_queries, calibration_references: at most so many validation photos and tiles, from which is
             fitted what scores are worth (`aenet.export.calibration`); no queries leave the model without.
-        calibration_offset_m: side of the square within which their tiles are displaced.
         fp16_cosine: lowest cosine of a half-precision descriptor with its float32 twin.
         fp16_top1_changed: largest share of places whose best match may differ in half precision.
     """
@@ -56,7 +55,6 @@ class ExportConfig(Config):
     precisions: tuple[Literal["fp32", "fp16"], ...] = ("fp32",)
     calibration_queries: int = Field(default=512, ge=0)
     calibration_references: int = Field(default=4096, ge=2)
-    calibration_offset_m: float = Field(default=10.0, ge=0)
     fp16_cosine: float = Field(default=0.999, ge=0, le=1)
     fp16_top1_changed: float = Field(default=0.01, ge=0, le=1)
 

@@ -1,20 +1,24 @@
-"""Confidence: worked by hand where that is possible, and honest on simulated searches of any size."""
+"""Confidence: worked by hand where that is possible, and honest in a world whose probabilities are known."""
 
 import math
 
 import numpy as np
 import pytest
 
+from aenet.card import Acuity
 from aenet.errors import AenetError
 from aenet.serving.search.confidence import (
+    cell_of,
     error_radius_m,
     fit_sharpness,
-    in_reach,
     probabilities,
+    resemblance,
     spread_m,
-    spread_out,
     within,
 )
+from aenet.serving.search.rest import count, counted, extrapolate, some_rows
+
+NONE = np.empty(0)
 
 
 def _simulated(queries: int, references: int, sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,29 +32,32 @@ def _simulated(queries: int, references: int, sharpness: float, seed: int) -> tu
 
 
 def test_two_tiles_by_hand() -> None:
-    """Scores 0.9 and 0.8 at b = 10: odds e^1 to 1."""
-    p = probabilities(np.array([[0.9, 0.8]]), 2, 10.0)[0]
+    """Scores 0.9 and 0.8 at b = 10: odds e^1 to 1. A tile unlisted beside the second halves what is left."""
+    acuity = Acuity(mean=0.0, rise=1.0, reach_m=10.0, centred=1.0)
+    p = probabilities(np.array([0.9, 0.8]), NONE, NONE, cell_of(None), acuity, 10.0)[:, 0]
     assert p == pytest.approx([math.e / (1 + math.e), 1 / (1 + math.e)])
+    p = probabilities(np.array([0.9, 0.8]), np.array([0.8]), np.array([1.0]), cell_of(None), acuity, 10.0)[:, 0]
+    assert p == pytest.approx([math.e / (2 + math.e), 1 / (2 + math.e)])
+
+
+def test_half_the_horizon_says_half_as_much() -> None:
+    acuity = Acuity(mean=0.0, rise=1.0, reach_m=10.0, centred=1.0)
+    p = probabilities(np.array([0.9, 0.7]), NONE, NONE, cell_of(None), acuity, 0.5 * 10.0)[:, 0]
+    assert p[0] / p[1] == pytest.approx(math.exp(10 * 0.5 * 0.2))
+
+
+def test_a_low_score_speaks_for_the_edge_of_the_cell() -> None:
+    """With b = 10, mean 0, rise 0.6: a score of 0.6 fits the centre best (odds e^1.8), one of 0.3 kappa = 1/2."""
+    acuity, cell = Acuity(mean=0.0, rise=0.6, reach_m=10.0, centred=1.0), cell_of(40.0)
+    p = probabilities(np.array([0.6, 0.3]), NONE, NONE, cell, acuity, 10.0)
+    away = np.hypot(cell.along, cell.across)
+    assert away[p[0].argmax()] < 3.0
+    assert away[p[1].argmax()] == pytest.approx(10.0, abs=1.5)
 
 
 def test_the_sharpness_of_a_known_world_is_found() -> None:
     similarity, truth = _simulated(4000, 300, 40.0, 1)
     assert fit_sharpness(similarity, truth) == pytest.approx(40.0, rel=0.05)
-
-
-@pytest.mark.parametrize("tiles", [300, 5000])
-def test_confidence_is_how_often_the_answer_is_right(tiles: int) -> None:
-    """Fitted on 300 references, it holds for a gallery many times as large, from its 256 best scores alone."""
-    sharpness = fit_sharpness(*_simulated(2000, 300, 40.0, 2))
-    similarity, truth = _simulated(1500, tiles, 40.0, 3)
-    best = np.argsort(-similarity, axis=1)[:, :256]
-    p = probabilities(np.take_along_axis(similarity, best, axis=1), tiles, sharpness)[:, 0]
-    right = best[:, 0] == truth
-    for low, high in ((0.0, 0.3), (0.3, 0.6), (0.6, 1.0)):
-        among = (p >= low) & (p < high)
-        if among.sum() > 50:
-            error = 3 * np.sqrt(0.25 / among.sum())
-            assert p[among].mean() == pytest.approx(right[among].mean(), abs=error)
 
 
 def test_similarity_that_knows_nothing_is_refused() -> None:
@@ -61,30 +68,118 @@ def test_similarity_that_knows_nothing_is_refused() -> None:
         fit_sharpness(similarity, worst)
 
 
+class _Town:
+    """A world in which the model holds: a normal field of scores, raised around the photo, on a torus of a square.
+
+    Scores anywhere have standard deviation 0.1 and tiles d metres apart correlate by kappa(d), reach 9 m, as their mean
+    under "taken at x" falls with |c - x|: then the value at x tells all, and b = 0.4 / 0.1^2.
+    """
+
+    side, acuity = 240, Acuity(mean=0.2, rise=0.4, reach_m=9.0, centred=40.0)
+
+    def __init__(self) -> None:
+        along = np.minimum(np.arange(self.side), self.side - np.arange(self.side))
+        self.kappa = resemblance(np.hypot(along[:, None], along), self.acuity.reach_m)
+        self.filter = np.sqrt(np.maximum(np.fft.fft2(self.kappa).real, 0))
+
+    def answers(self, spacing: int, photos: int) -> np.ndarray:
+        """Return (confidence, error, radius) of photos taken anywhere."""
+        generator, rows = np.random.default_rng(spacing), []
+        x, y = (axis.ravel() for axis in np.meshgrid(*2 * [np.arange(0, self.side, spacing)]))
+        for _ in range(photos):
+            noise = np.fft.fft2(generator.standard_normal((self.side, self.side)))
+            place = generator.integers(0, self.side, 2)
+            field = 0.1 * np.fft.ifft2(noise * self.filter).real + 0.4 * np.roll(self.kappa, place, (0, 1))
+            scores = 0.2 + field[x, y]
+            best, cell = scores.argmax(), cell_of(float(spacing))
+            p = probabilities(scores, NONE, NONE, cell, self.acuity, 40.0).ravel()
+            distance = cell.distance_m(self._far(x - x[best], y - y[best])).ravel()
+            error = self._far(place[:1] - x[best], place[1:] - y[best])[0]
+            rows.append((within(p, distance), error, error_radius_m(p, distance)))
+        return np.array(rows)
+
+    def _far(self, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+        half = self.side / 2
+        return np.asarray(np.hypot((east + half) % self.side - half, (north + half) % self.side - half))
+
+
+@pytest.fixture(scope="module")
+def town() -> _Town:
+    return _Town()
+
+
+@pytest.mark.parametrize(("spacing", "photos"), [(5, 400), (10, 600), (20, 600), (40, 600)])
+def test_the_same_four_numbers_hold_at_every_spacing(town: _Town, spacing: int, photos: int) -> None:
+    """Three standard errors of 600 photos are six points; sure and unsure photos apart, ten of about 200."""
+    confidence, error, radius = town.answers(spacing, photos).T
+    right = error <= 25
+    assert confidence.mean() == pytest.approx(right.mean(), abs=0.06)
+    order = confidence.argsort()
+    for third in np.array_split(order, 3):
+        assert confidence[third].mean() == pytest.approx(right[third].mean(), abs=0.11)
+    assert (error <= radius).mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_denser_grid_over_the_same_scores_changes_nothing() -> None:
+    """Tiles every 2 m and every 1 m of one smooth field: each has a quarter of the area, and that is all."""
+    acuity = Acuity(mean=0.0, rise=0.6, reach_m=300.0, centred=30.0)
+    said = []
+    for spacing in (2.0, 1.0):
+        east, north = (axis.ravel() for axis in np.meshgrid(*2 * [np.arange(-80 + spacing / 2, 80, spacing)]))
+        scores = 0.6 * np.exp(-(east**2 + north**2) / 800) + 0.55 * np.exp(-((east - 50) ** 2 + north**2) / 800)
+        cell = cell_of(spacing)
+        p = probabilities(scores, NONE, NONE, cell, acuity, 30.0).ravel()
+        distance = cell.distance_m(np.hypot(east, north)).ravel()
+        said.append((within(p, distance), error_radius_m(p, distance)))
+    assert said[0][0] == pytest.approx(said[1][0], abs=0.01)
+    assert said[0][1] == pytest.approx(said[1][1], rel=0.02)
+
+
 def test_radius_confidence_and_spread_of_three_tiles() -> None:
-    p, d = np.array([0.6, 0.1, 0.25]), np.array([0.0, 100.0, 20.0])
-    assert within(p, d) == pytest.approx(0.85)
-    assert error_radius_m(p, d) == 100.0
-    assert spread_m(p, d) == pytest.approx(math.sqrt((0.1 * 1e4 + 0.25 * 400) / 0.95))
+    p, d = np.array([0.6, 0.1, 0.3]), np.array([0.0, 100.0, 20.0])
+    assert within(p, d) == pytest.approx(0.9)
+    assert error_radius_m(np.array([0.6, 0.11, 0.29]), d) == 100.0
+    assert error_radius_m(np.array([0.6, 0.09, 0.31]), d) == 20.0
+    assert spread_m(p, d) == pytest.approx(math.sqrt(0.1 * 1e4 + 0.3 * 400))
 
 
-def test_no_radius_where_too_little_is_listed() -> None:
-    assert error_radius_m(np.array([0.5, 0.2]), np.array([0.0, 10.0])) is None
+def test_a_certain_tile_leaves_the_ground_around_it() -> None:
+    """All of 20 m x 20 m is as likely: 90 % of it lies within sqrt(0.9 * 400 / pi) = 10.7 m of its centre."""
+    acuity = Acuity(mean=0.0, rise=0.5, reach_m=1e6, centred=50.0)
+    cell = cell_of(20.0)
+    p = probabilities(np.array([0.9, -0.9]), NONE, NONE, cell, acuity, 50.0)
+    radius = error_radius_m(p.ravel(), cell.distance_m(np.array([0.0, 500.0])).ravel())
+    assert radius == pytest.approx(math.sqrt(0.9 * 400 / math.pi), abs=0.2)
 
 
-@pytest.mark.parametrize("spacing_m", [None, 5.0, 60.0])
-def test_tiles_out_of_reach_change_nothing(spacing_m: float | None) -> None:
-    """Sharp and flat beliefs, near and scattered tiles: equal to the bit, most tiles left out."""
-    generator, kept = np.random.default_rng(0), []
-    for sharpness in (5.0, 40.0, 4000.0):
-        for extent_m in (30.0, 300.0, 5000.0):
-            scores = np.sort(generator.random(256))[::-1]
-            probability = probabilities(scores[None], 10_000, sharpness)[0]
-            distance = np.concatenate([[0.0], generator.random(255) * extent_m])
-            near = in_reach(probability, distance, spacing_m)
-            all_of_it = spread_out(probability, distance, spacing_m)
-            in_part = spread_out(probability[near], distance[near], spacing_m)
-            assert within(*in_part) == within(*all_of_it)
-            assert error_radius_m(*in_part) == error_radius_m(*all_of_it)
-            kept.append(near.mean())
-    assert min(kept) < 0.3
+def _scores(kind: str, tiles: int) -> np.ndarray:
+    generator = np.random.default_rng(3)
+    if kind == "normal":
+        return np.asarray(0.1 + 0.1 * generator.standard_normal(tiles), np.float32)
+    # Highest of 32 azimuths, and two kinds of ground.
+    each = 0.08 * generator.standard_normal((tiles, 32)).max(1) + 0.1 * (generator.random(tiles) < 0.2)
+    return np.asarray(each, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["normal", "turned"])
+@pytest.mark.parametrize("tiles", [2_000, 200_000])
+def test_tiles_that_are_not_listed_weigh_what_they_weigh(kind: str, tiles: int) -> None:
+    """Counted, within half a per cent of all the odds; behind an index, from a sample of 2,048, within five."""
+    scores, sharpness = np.sort(_scores(kind, tiles))[::-1], 35.0
+    listed, others = scores[:256], scores[256:].astype(np.float64)
+    truth, whole = (np.exp(sharpness * some.astype(np.float64)).sum() for some in (others, scores))
+    exact = counted(count(scores[None], None)[0], listed, some_rows(tiles))
+    sample = np.random.default_rng(4).permutation(scores)[:2048]
+    guessed = extrapolate(listed, tiles, sample, some_rows(tiles))
+    for rest, share in ((exact, 0.005), (guessed, 0.05)):
+        assert rest.tiles.sum() == pytest.approx(tiles - 256)
+        weight = (rest.tiles * np.exp(sharpness * rest.scores)).sum()
+        assert weight == pytest.approx(truth, abs=share * whole)
+
+
+def test_nothing_is_left_where_all_are_listed() -> None:
+    scores = np.array([0.5, 0.25, 0.25, -1.0, 1.0], np.float32)
+    assert counted(count(scores[None], None)[0], scores, some_rows(5)).tiles.sum() == 0
+    assert extrapolate(scores, 5, scores, some_rows(5)).tiles.sum() == 0
+    inside = np.array([[True, False, True, False, False]])
+    assert count(scores[None], inside).sum() == 2

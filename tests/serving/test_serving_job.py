@@ -8,7 +8,6 @@ import pytest
 from serving import world
 from serving.world import World
 
-from aenet.card import Calibration
 from aenet.errors import AenetError
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.jobs.record import read_record
@@ -90,7 +89,7 @@ def test_a_model_calibrated_anew_under_way_is_refused(small_world: World, tmp_pa
     shutil.copytree(small_world.model, model)
     job = plan(small_world.photos, small_world.gallery, model, tmp_path / "out", OPTIONS)
     run_shard(job, 0)
-    world.write_card(model, 96, (3, 4, 8), Calibration(known=3.0, unknown=3.0, queries=1, references=1))
+    world.write_card(model, 96, (3, 4, 8), world.calibration(3.0))
     with pytest.raises(AenetError, match=r"the model in .* was exchanged"):
         run_shard(job, 1)
 

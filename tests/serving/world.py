@@ -20,7 +20,7 @@ from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from aenet.atomic import write_json
-from aenet.card import Calibration, ModelCard, ViewSpec
+from aenet.card import Acuity, Calibration, ModelCard, ViewSpec
 from aenet.images import encode_jpeg
 from aenet.polar import polar_transform
 
@@ -89,8 +89,14 @@ def make_model(folder: Path, seed: int = 0, bias: float = 1e-6) -> Path:
     onnx.checker.check_model(model)
     for name in ("ground.onnx", "aerial.onnx"):
         (folder / name).write_bytes(model.SerializeToString())
-    write_card(folder, dim, shape, Calibration(known=12.0, unknown=12.0, queries=1, references=1))
+    write_card(folder, dim, shape, calibration(12.0))
     return folder
+
+
+def calibration(sharpness: float) -> Calibration:
+    """Return one of this world: its colours are fields about 15 m across."""
+    acuity = Acuity(mean=0.0, rise=0.95, reach_m=15.0, centred=sharpness)
+    return Calibration(known=acuity, unknown=acuity, queries=1, references=1)
 
 
 def write_card(

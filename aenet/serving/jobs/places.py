@@ -1,6 +1,7 @@
 """One row per photo: what the nearest tiles say about where it was taken."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,14 @@ from aenet.serving.search.belief import believe
 from aenet.serving.search.queries import Query
 from aenet.serving.search.search import Match
 
+_UNCALIBRATED = (
+    "no confidence and no error radius: the model's card has no calibration of this version; export the model again "
+    "with the export_onnx stage, which fits one on the validation split"
+)
+_UNCALIBRATED_UNKNOWN = (
+    "no confidence and no error radius: the model's calibration does not cover photos of unknown heading; export it "
+    "again, or tell the heading"
+)
 NEIGHBOURS = 32  # tiles looked at for the margin: a grid has at most five within one spacing
 
 
@@ -41,6 +50,7 @@ def placed_row(
     confidence, reason = belief.confidence, None
     if options.precision is not None and confidence is not None and confidence < options.precision:
         reason = f"confidence {confidence:.2f} is below the precision asked for, {options.precision:g}"
+    missing = [] if confidence is not None else [_UNCALIBRATED if calibration is None else _UNCALIBRATED_UNKNOWN]
     return {
         "photo": reading.photo,
         "status": "abstain" if reason else "ok",
@@ -57,13 +67,13 @@ def placed_row(
         "radius_m": belief.radius_m,
         "spread_m": belief.spread_m,
         "error_m": _error_m(belief.latitude, belief.longitude, known),
-        **_account(reading),
+        **_account(reading, missing),
         **known,
     }
 
 
-def _account(reading: Reading) -> dict[str, str | None]:
-    return {"photo_sha256": reading.sha256, "notes": "; ".join(reading.account.notes) or None}
+def _account(reading: Reading, more: Sequence[str] = ()) -> dict[str, str | None]:
+    return {"photo_sha256": reading.sha256, "notes": "; ".join([*reading.account.notes, *more]) or None}
 
 
 def _heading_from(reading: Reading, query: Query) -> str:

@@ -42,10 +42,12 @@ SCHEMA = pa.schema(
     heading_deg     true azimuth of the photo's middle, 0 to 360
     heading_from    where it is from: `photo`, `table`, `matched` (the azimuth at which it fits the best tile best), or
                     `assumed north`
-    confidence      probability that the photo was taken within 25 m of the place; this and the next two are null
-                    where the model has no calibration
-    radius_m        metres around the place that hold 90 % of the probability; null where all listed tiles hold less
+    confidence      probability that the photo was taken within 25 m of the place, if it was taken in the area that
+                    was searched; this and the next two are null where the model has no calibration, and notes
+                    say so
+    radius_m        metres around the place that hold 90 % of the probability, the ground between tiles and the tiles
+                    that are not listed among it
     spread_m        root mean square distance in metres of the listed tiles from the place, by their probability
-    notes           what the photo says of itself that was corrected or left aside, and why
+    notes           what the photo says of itself that was corrected or left aside, and why; why there is no radius
     photo_sha256    digest of the file's bytes as read
 """

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from aenet.card import Calibration
 from aenet.geodesy import distance_m
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.search.confidence import error_radius_m, in_reach, probabilities, spread_m, spread_out, within
+from aenet.serving.search.confidence import NEAR_M, Cell, cell_of, error_radius_m, probabilities, spread_m, within
 from aenet.serving.search.search import Match
 
+_HELD_OUT = 0.05  # probability that the larger circle may leave outside, to be sure that it is larger
 _AROUND = 1.5  # spacings: the best tile's neighbours on the grid, the diagonal ones too
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -42,26 +44,54 @@ def believe(
         top_k: tiles whose spread is told.
         refine: give the mean of the best tile and its neighbours, weighted by their probability.
     """
-    latitude, longitude = (gallery.tiles[name].to_numpy(np.float64)[match.rows] for name in ("latitude", "longitude"))
-    sharpness = calibration and (calibration.unknown if matched else calibration.known)
-    if not sharpness:
+    latitude, longitude = _centres(gallery, match.rows)
+    acuity = calibration and (calibration.unknown if matched else calibration.known)
+    if not acuity:
         return Belief(float(latitude[0]), float(longitude[0]))
-    # Columns are so many witnesses: with half of them the same cosine says half as much.
-    probability = probabilities(match.scores[None], match.tiles, sharpness * seen)[0]
+    rest, spacing_m = match.rest, gallery.manifest.spacing_m
+    cell = cell_of(spacing_m)
+    sharpness = seen * acuity.sharpness_at(spacing_m)
+    points = probabilities(match.scores, rest.scores, rest.tiles, cell, acuity, sharpness)
+    probability = points.sum(1)
     place = float(latitude[0]), float(longitude[0])
-    spacing_m = gallery.manifest.spacing_m
     distance = _from(place, latitude, longitude)
     if refine and spacing_m:
         place = _mean(latitude, longitude, probability, distance <= _AROUND * spacing_m)
         distance = _from(place, latitude, longitude)
     spread = spread_m(probability[:top_k], distance[:top_k])
-    near = in_reach(probability, distance, spacing_m)
-    probability, distance = spread_out(probability[near], distance[near], spacing_m)
-    return Belief(*place, within(probability, distance), error_radius_m(probability, distance), spread)
+    far = _from(place, *_centres(gallery, rest.rows))
+    held = _spread_out(points, distance, cell)
+    # What no listed tile holds lies anywhere that was searched.
+    unlisted = np.full(len(far), max(0.0, 1 - float(probability.sum())) / max(1, len(far)))
+    radius = error_radius_m(np.concatenate([held[0], unlisted]), np.concatenate([held[1], far]))
+    return Belief(*place, within(*held), radius, spread)
+
+
+def _spread_out(
+    points: Float[np.ndarray, "k p"], distance: Float[np.ndarray, " k"], cell: Cell
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return probabilities and distances from the answer of the cells' points.
+
+    Cells that neither circle's edge can cross stay whole, for most listed tiles are far away.
+    """
+    probability = points.sum(1)
+    order = np.argsort(distance)
+    reached = int(np.searchsorted(np.cumsum(probability[order]), 1 - _HELD_OUT))
+    edge = max(NEAR_M, float(distance[order[min(reached, len(order) - 1)]])) + 2 * cell.radius_m
+    near = distance <= edge + cell.radius_m
+    out = points[near].ravel(), cell.distance_m(distance[near]).ravel()
+    return np.concatenate([out[0], probability[~near]]), np.concatenate([out[1], distance[~near]])
+
+
+def _centres(
+    gallery: Gallery, rows: Int64[np.ndarray, " k"]
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    latitude, longitude = (gallery.tiles[name].to_numpy(np.float64)[rows] for name in ("latitude", "longitude"))
+    return latitude, longitude
 
 
 def _from(
-    place: tuple[float, float], latitude: Float[np.ndarray, " k"], longitude: Float[np.ndarray, " k"]
+    place: Place, latitude: Float[np.ndarray, " k"], longitude: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
     return distance_m(np.full(len(latitude), place[0]), np.full(len(longitude), place[1]), latitude, longitude)
 
@@ -71,7 +101,7 @@ def _mean(
     longitude: Float[np.ndarray, " k"],
     probability: Float[np.ndarray, " k"],
     among: np.ndarray,
-) -> tuple[float, float]:
+) -> Place:
     share = probability[among] / probability[among].sum()
     east = (longitude[among] - longitude[0] + 180) % 360 - 180  # neighbours may lie across 180 degrees
     mean = float(longitude[0] + (share * east).sum())

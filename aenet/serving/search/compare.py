@@ -11,6 +11,7 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.search.exact import merge
 from aenet.serving.search.prior import Box, Near, allowed
 from aenet.serving.search.queries import Query
+from aenet.serving.search.rest import BINS, count
 from aenet.serving.search.scores import matcher
 
 _TILES, _BLOCK_BYTES = 512, 64 << 20  # compared at once, at most; spectra take as much again
@@ -26,8 +27,8 @@ class Question:
 
 def compare_all(
     asked: Sequence[Question], gallery: Gallery, k: int, shards: Sequence[int] | None = None
-) -> tuple[Float32[np.ndarray, "q k2"], Int64[np.ndarray, "q k2"], Int64[np.ndarray, " q"]]:
-    """Return scores and rows of each photo's `k` best tiles, best first, and how many tiles it was compared with.
+) -> tuple[Float32[np.ndarray, "q k2"], Int64[np.ndarray, "q k2"], Int64[np.ndarray, "q b"]]:
+    """Return scores and rows of each photo's `k` best tiles, best first, and how many tiles have which score (`rest`).
 
     Args:
         asked: photos of one kind (`scores.kind`), all with a prior or none.
@@ -37,17 +38,26 @@ def compare_all(
     """
     compare = matcher([question.query for question in asked])
     scores, rows = np.empty((len(asked), 0), np.float32), np.empty((len(asked), 0), np.int64)
-    tiles = np.zeros(len(asked), np.int64)
+    counts = np.zeros((len(asked), BINS), np.int64)
     for numbers, descriptors, inside in _blocks(asked, gallery, shards):
         found = np.asarray(compare.scores(descriptors), np.float32)
+        counts += count(found, inside)
         if inside is not None:
             found[~inside] = -np.inf
-        tiles += len(numbers) if inside is None else inside.sum(1)
-        keep = min(k, len(numbers))
-        best = np.argpartition(-found, keep - 1, axis=1)[:, :keep] if keep < len(numbers) else None
+        best = _best(found, k)
         at = np.broadcast_to(numbers, found.shape) if best is None else numbers[best]
         scores, rows = merge(scores, rows, found if best is None else np.take_along_axis(found, best, 1), at, k)
-    return scores, rows, tiles
+    return scores, rows, counts
+
+
+def _best(found: Float32[np.ndarray, "q m"], k: int) -> Int64[np.ndarray, "q k"] | None:
+    """Return the columns of each row's `k` highest, the first of equals; None where that is all of them."""
+    if k >= found.shape[1]:
+        return None
+    last = np.partition(found, -k, axis=1)[:, -k, None]
+    kept, equal = found > last, found == last
+    kept |= equal & (equal.cumsum(1) <= k - kept.sum(1, keepdims=True))
+    return np.nonzero(kept)[1].reshape(len(found), k)
 
 
 def _blocks(

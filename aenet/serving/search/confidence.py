@@ -1,25 +1,104 @@
-"""How much an answer is to be believed: a probability over the gallery's tiles, from the scores of the best of them.
+"""How much an answer is to be believed: a probability for every place, from how alike photo and tiles are.
 
-A tile's probability is softmax(b s) of its cosine similarity s; the sharpness b is the only number that is learnt, by
-maximum likelihood on a validation split (temperature scaling: Guo et al. 2017, arXiv:1706.04599). The size of the
-gallery enters by itself, for every further tile takes its share. A search returns the best tiles only; the share of
-the others is extrapolated from how scores fall with the logarithm of the rank.
+**Model.** A tile centred d metres from the photo has a cosine of mean + rise kappa(d) on average, where kappa(d) =
+1 / (1 + (d / reach)^2) is the share of its scene that is still there; tiles of other places have the same, without the
+rise. For normal scores of one variance the logarithm of the odds that the photo was taken d metres from the centre of a
+tile of score s, against anywhere else, is
 
-A tile of a grid stands for its cell: its probability is spread evenly over the ground that is nearer to it than to
-any other tile (`spread_out`). From that follow the confidence (probability within `NEAR_M` of the answer), the error
-radius (smallest circle around the answer that holds 90 %) and the spread of the best tiles.
+    b kappa(d) (s - mean - rise kappa(d) / 2)
+
+A tile of a grid stands for its cell, the ground nearer to it than to any other, and before the photo is seen every
+place is as likely as any other. So a cell's weight is the integral of the odds over its area: with twice as many tiles
+each has half the area, a coarse grid, whose tiles lie farther from the photo, says less, and tiles that a search does
+not list take their share, too (`rest`). From the probabilities follow the confidence (within `NEAR_M` of the answer),
+the error radius (smallest circle around it that holds 90 %) and the spread of the best tiles.
+
+Were scores of neighbouring tiles to vary together exactly as kappa has it, the value at the place itself would tell all
+(the matched filter), and one sharpness b would do for every spacing. They vary together over longer distances, and so
+the differences between neighbours of a dense grid tell more than one tile alone: b is fitted for several spacings
+(`aenet.export.calibration`).
 """
 
-import numpy as np
-from jaxtyping import Bool, Float, Int
+from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
+from jaxtyping import Float, Int
+
+from aenet.card import Acuity
 from aenet.errors import AenetError
 
 NEAR_M = 25.0  # the field's usual radius for a useful answer
 RADIUS_SHARE = 0.9
+LISTED = 256  # tiles whose scores are wanted: around the best of a dense grid, and rivals elsewhere
 _POINTS = 64  # in a cell
-_ROUNDING = 1e-6  # sums of probabilities in another order differ by less
-LISTED = 256  # tiles whose scores are wanted: on ten thousand tiles the rest then holds a few per cent
+
+
+def resemblance(distance_m: Float[np.ndarray, "*n"], reach_m: float) -> Float[np.ndarray, "*n"]:
+    """Return kappa, in 0..1."""
+    return np.asarray(1 / (1 + (distance_m / reach_m) ** 2))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Points spread evenly over a tile's ground: metres from its centre, along and across the way to the answer.
+
+    A cell is taken to be a disc of the same area, so that only its distance from the answer matters.
+    """
+
+    along: Float[np.ndarray, " p"]
+    across: Float[np.ndarray, " p"]
+
+    @property
+    def radius_m(self) -> float:
+        """No point lies farther from the centre."""
+        return float(np.hypot(self.along, self.across).max())
+
+    def distance_m(self, centre_m: Float[np.ndarray, " k"]) -> Float[np.ndarray, "k p"]:
+        """Return each point's distance from the answer, for tiles whose centres lie so far from it."""
+        return np.asarray(np.hypot(centre_m[:, None] + self.along, self.across))
+
+
+@lru_cache(maxsize=16)
+def cell_of(spacing_m: float | None) -> Cell:
+    """Return the cell of a grid's tiles; one point where tiles are centred on photos (None)."""
+    if spacing_m is None:
+        return Cell(np.zeros(1), np.zeros(1))
+    turn = np.arange(_POINTS) * np.pi * (3 - 5**0.5)  # a sunflower: every point has the same area around it
+    radius = spacing_m / np.pi**0.5 * np.sqrt((np.arange(_POINTS) + 0.5) / _POINTS)
+    return Cell(radius * np.cos(turn), radius * np.sin(turn))
+
+
+def evidence(scores: Float[np.ndarray, "*n"], cell: Cell, acuity: Acuity) -> Float[np.ndarray, "*n p"]:
+    """Return the logarithm of the odds of each point of each tile's cell, against anywhere else, at a sharpness of 1.
+
+    Args:
+        scores: the tiles' cosines.
+    """
+    kappa = resemblance(np.hypot(cell.along, cell.across), acuity.reach_m)
+    above = scores.astype(np.float64)[..., None] - acuity.mean
+    return np.asarray(kappa * (above - acuity.rise * kappa / 2))
+
+
+def probabilities(
+    scores: Float[np.ndarray, " k"],
+    others: Float[np.ndarray, " m"],
+    count: Float[np.ndarray, " m"],
+    cell: Cell,
+    acuity: Acuity,
+    sharpness: float,
+) -> Float[np.ndarray, "k p"]:
+    """Return the probability of each point of the listed tiles' cells; they sum to 1 less the unlisted tiles' share.
+
+    Args:
+        scores: cosines of the listed tiles.
+        others, count: cosines of the unlisted, and how many tiles have about each.
+        sharpness: see `card.Acuity`. Columns of the horizon are so many witnesses: with half of them seen, half of it.
+    """
+    odds, rest = (sharpness * evidence(some, cell, acuity) for some in (scores, others))
+    top = max(odds.max(), rest.max(initial=-np.inf))
+    weight = np.exp(odds - top)
+    return np.asarray(weight / (weight.sum() + (count[:, None] * np.exp(rest - top)).sum()))
 
 
 def fit_sharpness(similarity: Float[np.ndarray, "q r"], truth: Int[np.ndarray, " q"]) -> float:
@@ -55,89 +134,21 @@ def fit_sharpness(similarity: Float[np.ndarray, "q r"], truth: Int[np.ndarray, "
     return high
 
 
-def probabilities(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) -> Float[np.ndarray, "q k"]:
-    """Return the probability of each listed tile, best first; a row sums to 1 less the share of unlisted tiles.
-
-    Args:
-        scores: similarities of the best tiles, descending.
-        tiles: how many tiles the gallery has.
-    """
-    weight = np.exp(sharpness * (scores.astype(np.float64) - scores[:, :1]))
-    return np.asarray(weight / (weight.sum(1) + _unlisted(scores, tiles, sharpness))[:, None])
-
-
-def _unlisted(scores: Float[np.ndarray, "q k"], tiles: int, sharpness: float) -> Float[np.ndarray, " q"]:
-    """Weight of the tiles beyond the listed ones, in units of the best tile's."""
-    listed = scores.shape[1]
-    if tiles <= listed or listed < 2:
-        return np.zeros(len(scores))
-    last = scores[:, -1].astype(np.float64)
-    fall = (scores[:, listed // 2 - 1] - last) / np.log(listed / (listed // 2))  # per unit of the rank's logarithm
-    # sum over ranks r > k of exp(-b fall ln(r / k)), as an integral.
-    power = sharpness * np.maximum(fall, 0.0)
-    ratio = tiles / listed
-    near_one = np.abs(1 - power) < 1e-9
-    integral = np.where(near_one, np.log(ratio), (ratio ** (1 - power) - 1) / np.where(near_one, 1.0, 1 - power))
-    return np.asarray(np.exp(sharpness * (last - scores[:, 0])) * listed * integral)
-
-
-def in_reach(
-    probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], spacing_m: float | None
-) -> Bool[np.ndarray, " k"]:
-    """Return which tiles count for `within` and `error_radius_m`: all others lie outside both circles.
-
-    Most listed tiles do, and need not be spread out: those farther away than a circle that certainly holds 90 %.
-    Arguments as in `spread_out`.
-    """
-    cell = (spacing_m or 0.0) / np.pi**0.5
-    whole = distance_m + cell  # a circle of this radius holds all of the cell
-    order = np.argsort(whole)
-    held = np.cumsum(probability[order])
-    enough = int(np.searchsorted(held, RADIUS_SHARE + _ROUNDING))
-    reach = whole[order[enough]] if enough < len(order) else np.inf
-    if held[-1] < RADIUS_SHARE - _ROUNDING:  # no circle holds 90 %
-        reach = 0.0
-    return np.asarray(distance_m - cell <= max(reach, NEAR_M))
-
-
-def spread_out(
-    probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], spacing_m: float | None
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Return probabilities and distances from the answer of points spread evenly over the tiles' cells.
-
-    Args:
-        probability, distance_m: of the listed tiles, and of their centres from the answer.
-        spacing_m: of the grid; None where tiles are centred on photos: then each is its own point.
-
-    A cell is taken to be a disc of the same area, so that only its distance matters.
-    """
-    if spacing_m is None:
-        return probability, distance_m
-    turn = np.arange(_POINTS) * np.pi * (3 - 5**0.5)  # a sunflower: every point has the same area around it
-    radius = spacing_m / np.pi**0.5 * np.sqrt((np.arange(_POINTS) + 0.5) / _POINTS)
-    along, across = radius * np.cos(turn), radius * np.sin(turn)
-    return np.repeat(probability / _POINTS, _POINTS), np.hypot(distance_m[:, None] + along, across).ravel()
-
-
-def within(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"], metres: float = NEAR_M) -> float:
+def within(probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, " n"], metres: float = NEAR_M) -> float:
     """Return the probability that the photo was taken within `metres` of the answer.
 
     Args:
-        probability: of the listed tiles.
+        probability: of points.
         distance_m: of each from the answer.
     """
     return float(probability[distance_m <= metres].sum())
 
 
-def error_radius_m(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"]) -> float | None:
-    """Return the radius in metres around the answer that holds 90 % of the probability.
-
-    None where the listed tiles hold less: then the photo may be anywhere.
-    """
+def error_radius_m(probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, " n"]) -> float:
+    """Return the radius in metres around the answer that holds 90 % of the probability, which sums to 1."""
     order = np.argsort(distance_m, kind="stable")
     held = np.cumsum(probability[order])
-    reached = int(np.searchsorted(held, RADIUS_SHARE))
-    return float(distance_m[order][reached]) if reached < len(order) else None
+    return float(distance_m[order][min(int(np.searchsorted(held, RADIUS_SHARE * held[-1])), len(order) - 1)])
 
 
 def spread_m(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"]) -> float:

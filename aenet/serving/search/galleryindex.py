@@ -8,6 +8,7 @@ searched exactly until it is built again.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -16,10 +17,15 @@ from aenet.errors import CorruptArtifact
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.search.codes import Codes
 from aenet.serving.search.compare import Question, compare_all
-from aenet.serving.search.exact import merge, rerank, search
+from aenet.serving.search.exact import gather, merge, rerank, search
 from aenet.serving.search.indexbuild import INDEX_FOLDER, IndexMeta, index_digest, index_meta
 from aenet.serving.search.queries import Query
+from aenet.serving.search.rest import Rest, extrapolate, some_rows
+from aenet.serving.search.scores import matcher
 from aenet.serving.search.turned import rerank_turned, turned_candidates, turned_depth
+
+_SAMPLE = 256, 2048  # tiles, at least and at most, that stand for all that the index does not list
+_SAMPLE_BYTES = 16 << 20
 
 __all__ = ["GalleryIndex", "index_digest", "open_index"]
 
@@ -67,6 +73,22 @@ class GalleryIndex:
             more, others, _ = compare_all([Question(query) for query in queries], self._gallery, k, self._rest)
             scores, rows = merge(scores, rows, more, others, k)
         return scores, rows
+
+    def rests(self, queries: Sequence[Query], listed: Float32[np.ndarray, "q k"]) -> list[Rest]:
+        """Return what is known of the tiles beyond those listed, best first, from a sample of the gallery."""
+        rows, descriptors = self._sample
+        tiles, scores = len(self._gallery.tiles), matcher(queries).scores(descriptors).astype(np.float32)
+        places = rows[some_rows(len(rows))]
+        known = (mine[np.isfinite(mine)] for mine in listed)
+        return [extrapolate(mine, tiles, one, places) for mine, one in zip(known, scores, strict=True)]
+
+    @cached_property
+    def _sample(self) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, "n d"]]:
+        """Tiles from all over the gallery, the same ones every time."""
+        tiles = len(self._gallery.tiles)
+        wanted = max(_SAMPLE[0], min(_SAMPLE[1], _SAMPLE_BYTES // (4 * self._gallery.manifest.descriptor_dim)))
+        rows = np.unique(np.linspace(0, tiles - 1, min(tiles, wanted)).round().astype(np.int64))
+        return rows, gather(self._gallery.descriptors, rows)
 
     def _rows(self, shards: Sequence[int]) -> Int64[np.ndarray, " n"]:
         """Return the gallery's row numbers of some shards' tiles, one shard after the other."""

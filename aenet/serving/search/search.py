@@ -8,8 +8,10 @@ from jaxtyping import Float32, Int64
 
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.search.compare import Question, compare_all
-from aenet.serving.search.exact import gather, search
+from aenet.serving.search.exact import gather
 from aenet.serving.search.galleryindex import GalleryIndex
+from aenet.serving.search.prior import Box, Near, allowed
+from aenet.serving.search.rest import Rest, counted, some_rows
 from aenet.serving.search.scores import heading_of, kind
 
 __all__ = ["Match", "Question", "block_size", "search_gallery"]
@@ -23,13 +25,13 @@ class Match:
 
     Attributes:
         scores, rows: cosine and row number in the gallery of the best tiles, best first.
-        tiles: how many tiles were compared.
+        rest: the other tiles that were compared.
         heading_deg: true azimuth of the photo's middle: as it was known, else where it fits the best tile best.
     """
 
     scores: Float32[np.ndarray, " k"]
     rows: Int64[np.ndarray, " k"]
-    tiles: int
+    rest: Rest
     heading_deg: float
 
 
@@ -47,7 +49,7 @@ def search_gallery(
         index: of the gallery, for panoramas of the whole horizon without a prior, their heading known or not; parts
             of the horizon are compared with all tiles, for the codes of a whole tile do not say how long a part of it
             is. None compares all photos with all tiles.
-        threads: of faiss; 0 leaves its setting alone.
+        threads: of the index; 0 leaves faiss's setting alone.
     """
     ways: dict[str, list[int]] = {}
     for number, question in enumerate(questions):
@@ -55,18 +57,51 @@ def search_gallery(
     answers: list[Match | str] = [""] * len(questions)
     for way, numbers in ways.items():
         asked = [questions[number] for number in numbers]
-        tiles = np.full(len(asked), len(gallery.tiles))
-        if way == "whole":
-            queries = np.stack([question.query.maps[0].ravel() for question in asked])
-            found = index.search(queries, k, threads) if index else search(gallery.descriptors, queries, k, threads)
-        elif way == "turned by index" and index:
-            found = index.search_turned([question.query for question in asked], k, threads)
-        else:
-            scores, rows, tiles = compare_all(asked, gallery, k)
-            found = scores, rows
-        for number, question, score, row, count in zip(numbers, asked, *found, tiles, strict=True):
-            answers[number] = _match(question, score, row, int(count), gallery)
+        found = _by_index(way, asked, index, k, threads) if index else None
+        scores, rows, rests = found or _by_all(asked, gallery, k)
+        for number, question, score, row, rest in zip(numbers, asked, scores, rows, rests, strict=True):
+            answers[number] = _match(question, score, row, rest, gallery)
     return answers
+
+
+Found = tuple[Float32[np.ndarray, "q k"], Int64[np.ndarray, "q k"], list[Rest]]
+
+
+def _by_index(way: str, asked: Sequence[Question], index: GalleryIndex, k: int, threads: int) -> Found | None:
+    queries = [question.query for question in asked]
+    match way:
+        case "whole":
+            scores, rows = index.search(np.stack([query.maps[0].ravel() for query in queries]), k, threads)
+        case "turned by index":
+            scores, rows = index.search_turned(queries, k, threads)
+        case _:
+            return None
+    return scores, rows, index.rests(queries, scores)
+
+
+def _by_all(asked: Sequence[Question], gallery: Gallery, k: int) -> Found:
+    scores, rows, counts = compare_all(asked, gallery, k)
+    where = _Searched(gallery)
+    rests = [
+        counted(mine, score[np.isfinite(score)], where.rows(question.prior))
+        for question, mine, score in zip(asked, counts, scores, strict=True)
+    ]
+    return scores, rows, rests
+
+
+class _Searched:
+    """Some rows of what a prior leaves of a gallery; each prior is looked up once."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._known: dict[Near | Box | None, Int64[np.ndarray, " n"]] = {None: some_rows(len(gallery.tiles))}
+
+    def rows(self, prior: Near | Box | None) -> Int64[np.ndarray, " n"]:
+        if prior not in self._known:
+            places = [self._gallery.tiles[name].to_numpy(np.float64) for name in ("latitude", "longitude")]
+            inside = np.flatnonzero(allowed(prior, *places)) if prior is not None else np.arange(len(places[0]))
+            self._known[prior] = inside[some_rows(len(inside))]
+        return self._known[prior]
 
 
 def _way(question: Question, index: GalleryIndex | None) -> str:
@@ -77,7 +112,7 @@ def _way(question: Question, index: GalleryIndex | None) -> str:
     return f"{of_kind} by index" if index and of_kind == "turned" and question.query.whole else of_kind
 
 
-def _match(question: Question, scores: np.ndarray, rows: np.ndarray, tiles: int, gallery: Gallery) -> Match | str:
+def _match(question: Question, scores: np.ndarray, rows: np.ndarray, rest: Rest, gallery: Gallery) -> Match | str:
     listed = rows >= 0
     listed &= np.isfinite(scores)
     if not listed.any():
@@ -86,4 +121,4 @@ def _match(question: Question, scores: np.ndarray, rows: np.ndarray, tiles: int,
     heading = question.query.heading_deg
     if heading is None:
         heading = heading_of(question.query, gather(gallery.descriptors, rows[:1])[0])
-    return Match(scores, rows, tiles, heading % 360)
+    return Match(scores, rows, rest, heading % 360)

@@ -9,7 +9,8 @@ known heading differs by about 2, 4 or 6 points over all places stand for two ep
 validation splits are drawn from the places, with replacement, and each rule is asked which of the two it keeps, with
 the better one trained first and with the better one trained last.
 
-* before: 200 places; recall at 1, then at 5, then at 10, with one heading (the loss's: unknown); equals keep the first.
+* before: 200 places; recall at 1, then at 5, then at 10, with one heading (the loss's: unknown); equals keep the first;
+  ranks are today's, of one turn of each photo where it looked at four.
 * after: 500 places; `aenet.engine.best.Best`, as a training calls it, with an annealed schedule.
 
 Places are drawn as if independent of each other. Those of a real split share streets, which makes every rule a little

@@ -16,7 +16,7 @@ from aenet.data.views import Views
 from aenet.engine.best import Best, copied
 from aenet.engine.config import TrainConfig
 from aenet.engine.engine import Engine
-from aenet.engine.epoch import finish_epoch, run_epoch
+from aenet.engine.epoch import finish_epoch, ignored_rows, run_epoch
 from aenet.engine.keeper import Keeper
 from aenet.engine.memory import keep_freed_memory
 from aenet.engine.position import Position
@@ -77,4 +77,5 @@ def train(
         best_values=best.values,
         history=[Epoch(**past) for past in position.history],
         ema=ema,
+        negatives=ignored_rows(config, train_views).counts(),
     )

@@ -13,8 +13,10 @@ from aenet import figures, tracking
 from aenet.artifacts import atomic_folder, folder_digest, read_manifest
 from aenet.atomic import atomic_file
 from aenet.card import InitialWeights, ViewSpec
+from aenet.data.sharing import said
 from aenet.data.views import open_views
 from aenet.engine.best import Best
+from aenet.engine.epoch import ignored_rows
 from aenet.engine.validation import criterion_name, standard_error
 from aenet.errors import AenetError
 from aenet.locks import wait_for
@@ -24,6 +26,7 @@ from aenet.progress import progress
 from aenet.training import Epoch, Step, Stopped, TrainConfig, Trained, train, wait_for_all
 from stages.fingerprint import training_key, versions
 from stages.paths import Paths
+from stages.running import console
 from stages.stopping import stop_on_signals
 
 
@@ -35,6 +38,9 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
     initial = _initial_weights(paths, config)
     key = training_key(paths.root, config, paths.views, initial)
     train_views, val_views = open_views(paths.views, "train"), open_views(paths.views, "val")
+    told = ignored_rows(config, train_views)
+    if first_process() and (sentence := said(told.counts(), told.within_m)):
+        console.print(f"note: {sentence}", soft_wrap=True)
     active.dataset("views/train", folder_digest(paths.views), str(paths.views), len(train_views), context="training")
 
     checkpoints = paths.state / "checkpoints" / key

@@ -17,7 +17,8 @@ def main(paths: Paths = Paths()) -> None:
         if not first_process():
             return
         best, last, by = trained.history[trained.best_epoch], trained.history[-1], choice(config, trained)
-        write_json(report / "metrics.json", {"best": best.numbers(), "last": last.numbers()})
+        values = {"best": best.numbers(), "last": last.numbers(), "negatives": dict(trained.negatives)}
+        write_json(report / "metrics.json", values)
     console.print(
         f"epoch {trained.best_epoch + 1} of {config.epochs} chosen ({by.rule}): {by.criterion}, {by.value:.1f} % of "
         f"{by.places} validation places, standard error {by.standard_error:.1f} (last epoch: {last.val_mrr:.1f} %); "

@@ -31,6 +31,7 @@ from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Projection
 from aenet.params import read_section
 from aenet.retrieval import azimuth
+from aenet.retrieval.positives import identity
 from aenet.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,6 +255,8 @@ def test_the_ladder_shows_what_a_bad_choice_costs() -> None:
         place[:, 1, (number + number // 16) % 16] += things[1]
     photos = _unit((maps + 0.05 * generator.normal(size=maps.shape)).reshape(60, -1))
     tiles = _unit(maps.reshape(60, -1))
-    choices = ladder(Sample(shape, second_moment(tiles, shape), 60, photos, tiles), None)["choices"]
+    choices = ladder(
+        Sample(shape, second_moment(tiles, shape), 60, photos, identity(np.arange(len(photos))), tiles), None
+    )["choices"]
     assert choices["full float32"]["recall_at_1"] == choices["pca 4 float32"]["recall_at_1"] == 100
     assert choices["gap float32"]["recall_at_1"] < 20

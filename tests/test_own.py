@@ -86,7 +86,6 @@ def _cell(column: str, value: Any) -> Change:
         (_cell("ground", None), "row 3: ground must be the path of an image"),
         (_cell("split", None), "row 3: split must be one of train, val, test"),
         (_cell("split", "holdout"), r"unknown split\(s\) \['holdout'\]"),
-        (_cell("ground", "photos/000.jpg"), "'photos/000.jpg' stands in two rows: add a column pair_id"),
         (
             lambda t: t.drop(columns="aerial"),
             r"lacks a column for aerial \(aerial, aerial_path, satellite.*found: ground",
@@ -132,6 +131,44 @@ def test_without_a_split_places_held_out_lie_apart_from_those_learnt(tmp_path: P
     assert (pairs["split"] == "test").sum() >= 100
     assert (pairs["split"] == "val").sum() >= 30
     assert (pairs["split"] == "train").sum() >= 100
+
+
+@pytest.mark.parametrize("tile_size_m", [70.0, 176.0])
+def test_no_test_tile_shares_ground_with_a_training_tile(tmp_path: Path, tile_size_m: float) -> None:
+    """Tiles 30 m off their cameras, to the north and to the south in turn."""
+
+    def moved(table: pd.DataFrame) -> pd.DataFrame:
+        strewn, sign = _strewn(table), np.where(np.arange(len(table)) % 2, 1, -1)
+        north = strewn["latitude"] + sign * 30 / 111_200
+        return strewn.assign(aerial_latitude=north, aerial_longitude=strewn["longitude"])
+
+    root = build_own(tmp_path / "mine", pairs=400, split=False, tile=16, panorama=(8, 16), change=moved)
+    division = {"block_m": 700.0, "val": 0.15, "test": 0.25}
+    pairs, said = pairs_of(tmp_path, own(root, division=division, tile_size_m=tile_size_m))
+    lost = 400 - len(pairs)
+    assert 0 < lost < 300 and f"{lost} pairs left out within {2**0.5 * tile_size_m:.4g} m" in said[0]
+    assert not any("cannot be excluded" in notice for notice in said)
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        a, b = (pairs[pairs["split"] == split] for split in (one, other))
+        first, second = (index.ravel() for index in np.mgrid[: len(a), : len(b)])
+        names = ("aerial_latitude", "aerial_longitude")
+        far = distance_m(*(t[c].to_numpy()[i] for t, i in ((a, first), (b, second)) for c in names))
+        assert far.min() >= 2**0.5 * tile_size_m
+
+
+def test_without_a_tile_size_shared_ground_cannot_be_excluded(tmp_path: Path) -> None:
+    root = build_own(tmp_path / "mine", pairs=400, split=False, tile=16, panorama=(8, 16), change=_strewn)
+    said = pairs_of(tmp_path, own(root, division={"block_m": 400.0}))[1]
+    assert any("cannot be excluded; the parts' tiles are 50 m apart" in notice for notice in said)
+
+
+def test_without_positions_pairs_of_one_tile_stay_in_one_part(tmp_path: Path) -> None:
+    def shared(table: pd.DataFrame) -> pd.DataFrame:
+        tiles = [table["aerial"][number // 2 * 2] for number in range(len(table))]
+        return table[["ground"]].assign(aerial=tiles)
+
+    pairs = pairs_of(tmp_path, own(build_own(tmp_path / "mine", pairs=20, split=False, change=shared)))[0]
+    assert pairs.groupby("aerial")["split"].nunique().max() == 1
 
 
 def test_the_division_depends_on_the_seed_and_not_on_the_order_of_rows(tmp_path: Path) -> None:

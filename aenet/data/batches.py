@@ -22,11 +22,12 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
 from aenet.card import NEUTRAL, Unseen
 from aenet.data.augment import AugmentConfig, augment
+from aenet.data.sharing import Ignored
 from aenet.data.turning import draw_turns, turn
 from aenet.data.views import Views
 from aenet.errors import AenetError
@@ -44,6 +45,7 @@ class Batch:
         part: which of `rows` this process holds.
         ground, aerial: this process's augmented views, 0..255: floats, or uint8 where no colour changes.
         shift: columns of the map by which the ground views were turned; None: they were not.
+        ignore: of the whole batch, which tiles are no negatives of which panoramas, matches aside; None: all are.
     """
 
     step: int
@@ -52,6 +54,7 @@ class Batch:
     ground: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
     aerial: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
     shift: Int64[Tensor, " p"] | None = None
+    ignore: Bool[Tensor, "n n"] | None = None
 
 
 def derive_seed(*parts: int) -> int:
@@ -83,6 +86,7 @@ def batches(
     world: int = 1,
     columns: int = 1,
     unseen: Unseen = NEUTRAL,
+    ignored: Ignored | None = None,
     prefetch: int = 2,
 ) -> Generator[Batch, None, None]:
     """Return an epoch's batches from `start_step` on.
@@ -93,6 +97,7 @@ def batches(
         rank, world: which of how many processes this is.
         columns: of the network's map: each ground view is turned by some of them (`aenet.data.turning`); 1: none is.
         unseen: how `config.fov_deg` paints.
+        ignored: which rows are no negatives of each other; None: all are.
         prefetch: batches read ahead; each takes its pixels as uint8 on the host and as `Batch` has them on the device.
 
     Raises:
@@ -116,7 +121,9 @@ def batches(
                 shift, turns = (drawn[part] for drawn in draw_turns(len(rows), ground.shape[2], columns, generator))
                 ground = turn(ground, turns)
             ready = None if stream is None else stream.record_event()
-        return Batch(step, rows, part, ground, aerial, shift), ready
+        mask = None if ignored is None else ignored.mask(rows)
+        ignore = None if mask is None else torch.from_numpy(mask)
+        return Batch(step, rows, part, ground, aerial, shift, ignore), ready
 
     steps = range(start_step, steps_per_epoch(len(order), batch_size, world))
     return _read_ahead([partial(load, step) for step in steps], prefetch)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from pydantic import Field, model_validator
-from pyproj import Transformer
 
 from aenet.data.dataset import left_out
+from aenet.data.neighbours import geocentric
+from aenet.data.sharing import sharing
 from aenet.errors import AenetError
 from aenet.extras import need
 from aenet.params import Config
@@ -20,8 +21,9 @@ class SplitConfig(Config):
     Attributes:
         val, test: shares of the pairs, between 0 and 1; the rest is for training.
         block_m: side in metres of the squares of ground that stay together.
-        gap_m: pairs nearer than this to one of a part held out are left out of the part before it: a tile shows its
-            neighbours' ground too.
+        gap_m: pairs whose camera or tile's centre is nearer than this to that of a part held out are left out of the
+            part before it: a tile shows its neighbours' ground too. At least the tiles' diagonal, where their size is
+            known.
         seed: of the choice of blocks.
     """
 
@@ -38,19 +40,27 @@ class SplitConfig(Config):
         return self
 
 
-def divide(pairs: pd.DataFrame, config: SplitConfig, name: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+def divide(
+    pairs: pd.DataFrame, config: SplitConfig, name: str, tile_size_m: float | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Return the pairs with a column `split`, those left out near a border, and what the user should read.
 
-    The same pairs come out whatever the order of the rows. Where a position is unknown the choice is pair by pair.
+    The same pairs come out whatever the order of the rows. Where a position is unknown the choice is pair by pair;
+    pairs that share a tile or a panorama by name stay together then.
+
+    Args:
+        tile_size_m: side of the tiles on the ground; None: unknown.
 
     Raises:
         AenetError: a part would be empty.
     """
     pairs = pairs.sort_values("pair_id", ignore_index=True)
     located = bool(np.isfinite(pairs[["latitude", "longitude"]].to_numpy(dtype=np.float64)).all())
-    groups = _blocks(pairs, config.block_m) if located else np.arange(len(pairs))
+    groups = _blocks(pairs, config.block_m) if located else _sharing(pairs)
     split = _choose(groups, config)
-    near = _near(pairs, split, config.gap_m) if located else np.zeros(len(pairs), dtype=bool)
+    # Squares of this side whose centres are a diagonal apart cannot overlap, however they lie.
+    gap_m = max(config.gap_m, 2**0.5 * (tile_size_m or 0.0))
+    near = _near(pairs, split, gap_m) if located else np.zeros(len(pairs), dtype=bool)
     divided = pairs.assign(split=split)
     kept = divided[~near].reset_index(drop=True)
     counts = {part: int((kept["split"] == part).sum()) for part in ("train", "val", "test")}
@@ -58,16 +68,38 @@ def divide(pairs: pd.DataFrame, config: SplitConfig, name: str) -> tuple[pd.Data
     if not all(counts.values()):
         raise AenetError(
             f"{name} has no split column, and its {len(pairs)} pairs in {len(np.unique(groups))} blocks divide into "
-            f"{said}: make download.division.block_m ({config.block_m:g}) or gap_m ({config.gap_m:g}) smaller, or add "
-            "the column"
+            f"{said}, {int(near.sum())} left out within {gap_m:g} m of a part held out: make "
+            f"download.division.block_m ({config.block_m:g}) or gap_m ({config.gap_m:g}; at least a tile's diagonal) "
+            "smaller, or add the column"
         )
-    at_borders = left_out(divided[near], f"within {config.gap_m:g} m of a pair held out")
+    at_borders = left_out(divided[near], f"within {gap_m:g} m of a pair held out")
     how = (
-        f"blocks of {config.block_m:g} m, {int(near.sum())} pairs at their borders left out"
+        f"blocks of {config.block_m:g} m, {int(near.sum())} pairs left out within {gap_m:.4g} m of a part held out"
         if located
         else "pair by pair, for positions are missing: places of the test part may be seen in training"
     )
-    return kept, at_borders, [f"{name} has no split column: divided by seed {config.seed} into {said} ({how})"]
+    notices = [f"{name} has no split column: divided by seed {config.seed} into {said} ({how})"]
+    if located and tile_size_m is None:
+        notices.append(
+            "how many metres the tiles cover is not known (download.tile_size_m): that test tiles share ground with "
+            f"training tiles cannot be excluded; the parts' tiles are {gap_m:g} m apart"
+        )
+    return kept, at_borders, notices
+
+
+def _sharing(pairs: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    """Number the pairs; those that share a tile or a panorama, themselves or through others, have one number."""
+    found = sharing(pairs)
+    if not found.any:
+        return np.arange(len(pairs))
+    need("dividing pairs that share tiles", "scipy")
+    from scipy.sparse import block_array, coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(pairs)), (found.panorama, found.tile)), shape=(len(pairs), len(pairs)))
+    # A graph of panoramas and tiles: these come after those.
+    both = block_array([[None, links], [links.T, None]])
+    return np.asarray(connected_components(both)[1][found.panorama], np.int64)
 
 
 def _blocks(pairs: pd.DataFrame, side_m: float) -> Int[np.ndarray, " n"]:
@@ -95,24 +127,21 @@ def _choose(groups: Int[np.ndarray, " n"], config: SplitConfig) -> np.ndarray:
 
 
 def _near(pairs: pd.DataFrame, split: np.ndarray, gap_m: float) -> np.ndarray:
-    """True for training pairs near a pair held out, and for validation pairs near a test pair."""
+    """True for training pairs near a pair held out, and for validation pairs near a test pair: camera or tile.
+
+    Distances are chords in space, which over a few hundred metres are those on the ground.
+    """
     near = np.zeros(len(pairs), dtype=bool)
     if gap_m == 0:
         return near
     need("dividing pairs by where they are", "scipy")
     from scipy.spatial import cKDTree
 
-    xyz = _geocentric(pairs)
-    for part, held_out in (("train", ("val", "test")), ("val", ("test",))):
-        mine, theirs = split == part, np.isin(split, held_out)
-        if mine.any() and theirs.any():
-            distance, _ = cKDTree(xyz[theirs]).query(xyz[mine], distance_upper_bound=gap_m)
-            near[mine] = np.isfinite(distance)
+    camera, tile = geocentric(pairs), geocentric(pairs, "aerial_")
+    for xyz in (camera, np.where(np.isfinite(tile), tile, camera)):
+        for part, held_out in (("train", ("val", "test")), ("val", ("test",))):
+            mine, theirs = split == part, np.isin(split, held_out)
+            if mine.any() and theirs.any():
+                distance, _ = cKDTree(xyz[theirs]).query(xyz[mine], distance_upper_bound=gap_m)
+                near[mine] |= np.isfinite(distance)
     return near
-
-
-def _geocentric(pairs: pd.DataFrame) -> Float[np.ndarray, "n 3"]:
-    """Metres in space: over a few hundred metres the chord is the distance."""
-    to_space = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
-    latitude, longitude = (pairs[name].to_numpy(dtype=np.float64) for name in ("latitude", "longitude"))
-    return np.stack(to_space.transform(longitude, latitude, np.zeros(len(pairs))), axis=1)

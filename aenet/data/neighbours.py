@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
 
 from aenet.errors import AenetError
 
@@ -48,6 +47,8 @@ def ground_neighbours(
     Those whose neighbours are taken come again among themselves, with a tree of their own: n log n each time, and
     at least one group is whole.
     """
+    from scipy.spatial import cKDTree  # serving does without
+
     left, groups = np.arange(len(xyz_m)), []
     while len(left):
         size = min(size, len(left))
@@ -68,12 +69,21 @@ def positions(pairs: pd.DataFrame) -> Float[np.ndarray, "n 3"]:
     Raises:
         AenetError: a pair has no coordinates.
     """
-    latitude, longitude = (np.radians(pairs[name].to_numpy(np.float64)) for name in ("latitude", "longitude"))
-    if missing := int((np.isnan(latitude) | np.isnan(longitude)).sum()):
+    found = geocentric(pairs)
+    if missing := int(np.isnan(found).any(1).sum()):
         raise AenetError(
             f"{missing} of {len(pairs)} pairs have no coordinates, and geographic batches are made of neighbours: "
             "set train.sampling.kind to random, or to similarity with `before: random`"
         )
+    return found
+
+
+def geocentric(pairs: pd.DataFrame, prefix: str = "") -> Float[np.ndarray, "n 3"]:
+    """Return what `positions` does, NaN where there are no coordinates; `aerial_` asks for the tiles' centres."""
+    names = (f"{prefix}latitude", f"{prefix}longitude")
+    if not set(names) <= set(pairs.columns):
+        return np.full((len(pairs), 3), np.nan)
+    latitude, longitude = (np.radians(pairs[name].to_numpy(np.float64)) for name in names)
     polar = (1 - _FLATTENING) ** 2
     normal = _RADIUS_M / np.sqrt(np.cos(latitude) ** 2 + polar * np.sin(latitude) ** 2)
     across = normal * np.cos(latitude)

@@ -58,10 +58,7 @@ def list_own(config: OwnConfig, source: Path) -> Listing:
     table, notices = named(read_table(path))
     pairs = pd.DataFrame({view: _paths(table, view, root) for view in VIEWS})
     known = set(table.rows)
-    pairs["pair_id"] = table.texts("pair_id", "a name") if "pair_id" in known else pairs["ground"]
-    if "pair_id" not in known and (twice := pairs["pair_id"].duplicated()).any():
-        name = pairs["pair_id"][twice].iloc[0]
-        raise AenetError(f"{path}: panorama {name!r} stands in two rows: add a column pair_id that tells them apart")
+    pairs["pair_id"] = table.texts("pair_id", "a name") if "pair_id" in known else _ids(pairs)
     for column, limit in _LIMITS.items():
         pairs[column] = table.numbers(column, -limit, limit) if column in known else np.nan
     if "split" in known:
@@ -69,12 +66,20 @@ def list_own(config: OwnConfig, source: Path) -> Listing:
         pairs["split"] = pd.Series(parts, dtype=object).str.strip().str.lower().replace(_SPLITS)
         set_aside = pd.DataFrame(columns=list(SKIPPED_COLUMNS))
     else:
-        pairs, set_aside, said = divide(pairs, config.division, str(path))
+        pairs, set_aside, said = divide(pairs, config.division, str(path), config.tile_size_m)
         notices = [*notices, *said]
     return Listing(
         root=root, pairs=pairs, protocol={"name": "own", "correct": ["identity"]}, notices=tuple(notices),
         set_aside=set_aside,
     )  # fmt: skip
+
+
+def _ids(pairs: pd.DataFrame) -> pd.Series:
+    """Panoramas name their pairs; of one with several tiles, as VIGOR has them, the tiles are named, too."""
+    several = pairs["ground"].duplicated(keep=False)
+    names = pairs["ground"].where(~several, pairs["ground"] + " + " + pairs["aerial"])
+    again = names.groupby(names).cumcount()
+    return names.where(again == 0, names + " #" + (again + 1).astype(str))
 
 
 def _find_table(config: OwnConfig, source: Path) -> tuple[Path, Path]:

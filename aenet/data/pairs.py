@@ -20,6 +20,8 @@ COLUMNS = (
     "aerial_longitude",
     "heading_deg",
 )
+# Added where files of different names hold the same bytes; the same text where rows share the file's contents.
+SHARED_COLUMNS = ("ground_id", "aerial_id")
 SPLITS = ("train", "val", "test")
 _NUMBERS = COLUMNS[4:]
 _LIMITS = {"latitude": 90, "longitude": 180, "aerial_latitude": 90, "aerial_longitude": 180, "heading_deg": 360}
@@ -73,13 +75,14 @@ def check_pairs(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
         raise AenetError(f"{name}: {int(pairs['pair_id'].isna().sum())} rows have no pair_id")
     if (twice := pairs["pair_id"].duplicated()).any():
         raise AenetError(f"{name}: pair_id {pairs['pair_id'][twice].iloc[0]!r} stands twice; ids must be unique")
-    for column in ("ground", "aerial"):
+    shared = [column for column in SHARED_COLUMNS if column in pairs.columns]
+    for column in ("ground", "aerial", *shared):
         if not all(isinstance(value, str) and value for value in pairs[column]):
             raise AenetError(f"{name}: the column {column} must hold the path of a file in every row")
     if unknown := set(pairs["split"]) - set(SPLITS):
         raise AenetError(f"{name}: unknown split(s) {sorted(unknown)}; known: {', '.join(SPLITS)}")
     try:
-        pairs = pairs.astype(dict.fromkeys(_NUMBERS, np.float64))[list(COLUMNS)]
+        pairs = pairs.astype(dict.fromkeys(_NUMBERS, np.float64))[[*COLUMNS, *shared]]
     except (TypeError, ValueError) as error:
         raise AenetError(f"{name}: {', '.join(_NUMBERS)} must be numbers ({error})") from error
     for column, limit in _LIMITS.items():

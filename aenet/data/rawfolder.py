@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from aenet.artifacts import atomic_folder
 from aenet.data.archive.config import Progress
 from aenet.data.dataset import SKIPPED_COLUMNS, VIEWS, DatasetConfig, Listing
 from aenet.data.pairs import check_pairs, write_pairs
-from aenet.data.verification import POINTER, Seen, inspect, listing_digest
+from aenet.data.sharing import IDS, sharing
+from aenet.data.verification import POINTER, Seen, inspect, listing_digest, same_contents
 from aenet.errors import AenetError
 
 SKIPPED = "skipped.csv"
@@ -51,7 +53,8 @@ def write_dataset(
     if config.strict and departures:
         raise AenetError(f"{listing.root}: download.strict is set, and {'; '.join(departures)}")
     skipped = pd.concat([listing.set_aside, skipped], ignore_index=True)
-    notices = [*departures, *listing.notices]
+    kept = _with_contents(kept, listing.root, seen)
+    notices = [*departures, *listing.notices, *_shared(kept)]
     meta = {
         "kind": kind,
         "config": config.model_dump(mode="json", exclude=_HOW) | {"source": config.shown},
@@ -64,6 +67,36 @@ def write_dataset(
         write_pairs(folder / "pairs.parquet", kept)
         skipped.to_csv(folder / SKIPPED, index=False)
     return notices
+
+
+def _with_contents(kept: pd.DataFrame, root: Path, seen: Mapping[str, Seen]) -> pd.DataFrame:
+    """Return the pairs with the columns that tell files of the same contents, where two names have them."""
+    names = dict.fromkeys([*kept["ground"], *kept["aerial"]])
+    same = same_contents(root, {name: seen[name] for name in names})
+    if not same:
+        return kept
+    return kept.assign(**{column: kept[view].map(lambda name: same.get(name, name)) for view, column in IDS.items()})
+
+
+def _shared(pairs: pd.DataFrame) -> list[str]:
+    """Say which rows show the same, and what becomes of it."""
+    found = sharing(pairs)
+    said = []
+    for what, numbers in (("tile", found.tile), ("panorama", found.panorama)):
+        counts = np.bincount(numbers)
+        if several := int((counts > 1).sum()):
+            said.append(
+                f"{several} {what}s stand in {int(counts[counts > 1].sum())} rows (by path or by contents): every "
+                "right tile counts, and they are not taken as each other's negatives"
+            )
+    splits = pairs["split"].to_numpy()
+    both = pd.DataFrame({"tile": found.tile, "split": splits}).groupby("tile")["split"].nunique()
+    if across := int((both > 1).sum()):
+        said.append(
+            f"{across} tiles stand in more than one split: what is measured on one was seen in another; give rows of "
+            "one tile the same split"
+        )
+    return said
 
 
 def _unusable(pairs: pd.DataFrame, seen: Mapping[str, Seen], listing: Listing) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, assert_never
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
 from aenet.data.neighbours import ground_neighbours, group_neighbours, joined, positions
@@ -26,13 +26,25 @@ from aenet.params import Config
 from aenet.retrieval.metrics import best_match
 
 
-class RandomBatches(Config):
+class _Sampling(Config):
+    """What all strategies have in common.
+
+    Attributes:
+        ignore_within_m: pairs whose cameras are nearer than this are not taken as each other's negatives, for a tile
+            shows its neighbours' ground too; None: half a tile's side, where positions are known; 0: only those that
+            share a tile or a panorama, which never are.
+    """
+
+    ignore_within_m: float | None = Field(default=None, ge=0)
+
+
+class RandomBatches(_Sampling):
     """Batches are a permutation of all pairs, cut up."""
 
     kind: Literal["random"]
 
 
-class GeographicBatches(Config):
+class GeographicBatches(_Sampling):
     """Batches are made of groups of neighbours on the ground.
 
     Attributes:
@@ -43,7 +55,7 @@ class GeographicBatches(Config):
     group: int = Field(default=8, ge=2)
 
 
-class SimilarBatches(Config):
+class SimilarBatches(_Sampling):
     """Batches are made of groups of look-alikes under the current weights.
 
     Attributes:
@@ -65,6 +77,7 @@ class SimilarBatches(Config):
 
 
 SamplingConfig = Annotated[RandomBatches | GeographicBatches | SimilarBatches, Field(discriminator="kind")]
+NoNegative = Callable[[Int[np.ndarray, "n k"], Int[np.ndarray, "n k"]], Bool[np.ndarray, "n k"]]
 Descriptors = tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]
 
 
@@ -86,6 +99,7 @@ def epoch_order(
     seed: int,
     describe: Callable[[], Descriptors],
     mined: Mined | None = None,
+    ignored: NoNegative | None = None,
 ) -> Int[np.ndarray, " n"]:
     """Return the order in which an epoch takes the pairs.
 
@@ -95,6 +109,8 @@ def epoch_order(
         describe: returns the pairs' current ground and aerial descriptors (`aenet.engine.mining.describe_pairs`
             does, in little memory); called only where they are needed.
         mined: goes from epoch to epoch; needed only where `every` is above 1.
+        ignored: tells of rows which are no negatives of each other (`sharing.Ignored.between`): look-alikes that
+            are none teach nothing, and are not put together.
 
     Raises:
         AenetError: a pair has no coordinates and neighbours on the ground are asked for, or `mined` is missing.
@@ -111,21 +127,38 @@ def epoch_order(
                 return order
             groups = ground_neighbours(positions(pairs), config.group, generator)
         case SimilarBatches():
-            groups = group_neighbours(order, _look_alikes(config, epoch, describe, mined or Mined()), config.group)
+            groups = group_neighbours(
+                order, _look_alikes(config, epoch, describe, mined or Mined(), ignored), config.group
+            )
         case _:
             assert_never(config)
     return joined(groups, config.group, generator)
 
 
 def _look_alikes(
-    config: SimilarBatches, epoch: int, describe: Callable[[], Descriptors], mined: Mined
+    config: SimilarBatches,
+    epoch: int,
+    describe: Callable[[], Descriptors],
+    mined: Mined,
+    ignored: NoNegative | None,
 ) -> Int[np.ndarray, "n k"]:
     if config.mines(epoch):
         # Twice the group's size, because the nearest may be taken by the time it is an anchor's turn.
-        mined.neighbours = best_match(*describe(), 2 * config.group)
+        # Four times where some do not count.
+        k = 2 * config.group
+        found = best_match(*describe(), k if ignored is None else 2 * k)
+        mined.neighbours = found if ignored is None else _negatives_first(found, ignored)[:, :k]
     if mined.neighbours is None:
         raise AenetError(
             f"epoch {epoch} takes its look-alikes from an epoch before (train.sampling.every is {config.every}), and "
             "they were not kept: start the training anew, or set every to 1"
         )
     return mined.neighbours
+
+
+def _negatives_first(found: Int[np.ndarray, "n k"], ignored: NoNegative) -> Int[np.ndarray, "n k"]:
+    """Return each row's neighbours; others than itself that are no negatives of its are itself, at the end."""
+    own = np.broadcast_to(np.arange(len(found))[:, None], found.shape)
+    useless = ignored(own, found) & (found != own)
+    order = np.argsort(useless, axis=1, kind="stable")
+    return np.take_along_axis(np.where(useless, own, found), order, axis=1)

@@ -1,7 +1,8 @@
 """Look at every image of a data set before anything is made of it: is it there, whole, and of a usable shape?"""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ Verify = Literal["headers", "decode", "none"]
 POINTER = "a Git-LFS pointer"
 _CHUNK = 256  # files a task: a future each would cost more memory than the names
 _LARGEST_POINTER = 1024  # bytes
+_TAIL = 4096
 _OTHER_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".JPEG")
 
 
@@ -60,6 +62,32 @@ def listing_digest(seen: Iterable[tuple[str, Seen]]) -> str:
     for name, file in sorted(seen, key=lambda item: item[0]):
         hasher.update(f"{name}\0{file.bytes}\n".encode())
     return hasher.hexdigest()
+
+
+def same_contents(root: Path, seen: Mapping[str, Seen]) -> dict[str, str]:
+    """Return, for every file with the same bytes as one before it in `seen`, the first one's name.
+
+    Files of one size are compared by the digest of their last 4 KiB, and those alike by that of the whole.
+    """
+    alike: dict[tuple[int, bytes], list[str]] = {}
+    sizes = Counter(file.bytes for file in seen.values())
+    for name, file in seen.items():
+        if sizes[file.bytes] > 1:
+            alike.setdefault((file.bytes, _digest(root / name, file.bytes - _TAIL)), []).append(name)
+    same: dict[str, str] = {}
+    for names in alike.values():
+        first: dict[bytes, str] = {}
+        for name in names if len(names) > 1 else []:
+            whole = _digest(root / name, 0)
+            if first.setdefault(whole, name) != name:
+                same[name] = first[whole]
+    return same
+
+
+def _digest(path: Path, start: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(max(0, start))
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _look_at(root: Path, verify: Verify, names: Sequence[str]) -> dict[str, Seen]:

@@ -10,7 +10,9 @@ import numpy as np
 
 from aenet.data.batches import batches, derive_seed
 from aenet.data.sampling import Mined, epoch_order
+from aenet.data.sharing import Ignored, ignored
 from aenet.data.views import Views
+from aenet.engine.config import TrainConfig
 from aenet.engine.engine import Engine
 from aenet.engine.keeper import Keeper
 from aenet.engine.mining import describe_pairs
@@ -40,6 +42,7 @@ def run_epoch(
             position.order = order
     ahead = batches(
         views, position.order, config.part_size, config.augment, config.seed, epoch,
+        ignored=ignored_rows(config, views),
         start_step=position.step * config.accumulate, device=engine.accelerator.device, columns=engine.loss.columns,
         unseen=engine.unseen, rank=processes.rank, world=processes.world,
     )  # fmt: skip
@@ -104,6 +107,11 @@ def _progress(engine: Engine, position: Position, loss: float, speed: float) -> 
     return Step(position.epoch, position.step, engine.steps, loss, speed, several, engine.memory_bytes())
 
 
+def ignored_rows(config: TrainConfig, views: Views) -> Ignored:
+    """Return which rows of the training split are no negatives of each other."""
+    return ignored(views.pairs, config.sampling.ignore_within_m, views.spec.tile_size_m)
+
+
 def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray:
     config = engine.config
     each = one_after_the_other if engine.side_by_side is None else engine.side_by_side.each
@@ -114,4 +122,5 @@ def _order(engine: Engine, views: Views, epoch: int, mined: Mined) -> np.ndarray
         derive_seed(config.seed, epoch),
         lambda: describe_pairs(engine.plain, views, config.batch_size, each),
         mined,
+        ignored_rows(config, views).between,
     )

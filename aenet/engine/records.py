@@ -1,6 +1,7 @@
 """What a training reports: a step, an epoch, the end."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -55,6 +56,7 @@ class Trained:
     Attributes:
         best_values: the criterion of every validation place at the chosen weights, in percent (`validation`); empty in
             all processes but the first.
+        negatives: how many rows were not taken as each other's negatives, and why (`data.sharing.Ignored.counts`).
     """
 
     best: dict[str, Tensor]
@@ -63,6 +65,7 @@ class Trained:
     best_values: Float[np.ndarray, " n"]
     history: list[Epoch]
     ema: dict[str, Tensor] | None = None
+    negatives: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -49,21 +49,22 @@ def compute_gradient(engine: "Engine", parts: Sequence[Batch]) -> Gradient:
             if part.shift is not None:  # back in line with its tile, which is where a pair that matches is compared
                 ground = turned_back(ground, part.shift.to(ground.device), engine.loss.columns)
             ground, aerial = (engine.processes.gather(side, len(part.rows)) for side in (ground, aerial))
-            value = engine.loss(ground, aerial)
+            ignore = None if part.ignore is None else part.ignore.to(ground.device)
+            value = engine.loss(ground, aerial, ignore)
             engine.accelerator.backward(value / len(parts))
             if engine.side_by_side is not None:
                 engine.side_by_side.backward()
         values.append(value.item())
-        several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss))
+        several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss, ignore))
     rows = [int(row) for part in parts for row in part.rows]
     return Gradient(float(np.mean(values)), float(np.mean(several)), rows)
 
 
-def _several_hard(ground: Tensor, aerial: Tensor, loss: BatchLoss) -> float:
+def _several_hard(ground: Tensor, aerial: Tensor, loss: BatchLoss, ignore: Tensor | None) -> float:
     if not loss.unit:
         ground, aerial = functional.normalize(ground, dim=1), functional.normalize(aerial, dim=1)
     distances = pairwise_distance(ground, aerial, "squared", columns=loss.columns)
-    return float((hard_negatives(distances).sum(1) > 1).float().mean())
+    return float((hard_negatives(distances, ignore).sum(1) > 1).float().mean())
 
 
 def gradient_norm(parameters: Sequence[Tensor]) -> float:

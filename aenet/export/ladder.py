@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float32, Float64, Int, UInt8
 
@@ -18,6 +19,8 @@ from aenet.export.compression import Shape, compress, directions, second_moment
 from aenet.inference.embed import embed
 from aenet.nn.branches import Branch, TwoBranch
 from aenet.retrieval import metrics
+from aenet.retrieval.positives import Positives, of_pairs
+from aenet.retrieval.ranking import rank
 from aenet.serving.galleries.storage import BYTES, compressions, gb_per_km2, name_of
 
 SPACING_M = 20.0
@@ -35,6 +38,7 @@ class Sample:
         moment: second moment of the channels over training pairs, both branches.
         pairs: how many these are.
         queries: validation photos.
+        right: the queries' right answers.
         references: their tiles, in their order, and after them those of the training pairs.
     """
 
@@ -42,6 +46,7 @@ class Sample:
     moment: Float64[np.ndarray, "c c"]
     pairs: int
     queries: Float32[np.ndarray, "q d"]
+    right: Positives
     references: Float32[np.ndarray, "r d"]
 
     def matrix(self, compression: Compression | None) -> Float32[np.ndarray, "channels c"] | None:
@@ -64,7 +69,9 @@ def draw_sample(network: TwoBranch, shape: Shape, val: Views, train: Views, conf
         moment += second_moment(tiles, shape) + second_moment(_describe(network.ground, train.ground, rows), shape)
         references.append(tiles)
     queries = _describe(network.ground, val.ground, asked)
-    return Sample(shape, moment, len(fitted), queries, np.concatenate(references))
+    listed = pd.concat([val.pairs.iloc[asked], train.pairs.iloc[fitted]])
+    right = of_pairs(listed).first(len(asked))
+    return Sample(shape, moment, len(fitted), queries, right, np.concatenate(references))
 
 
 def _describe(
@@ -94,8 +101,7 @@ def ladder(sample: Sample, chosen: Compression | None) -> dict[str, Any]:
         for kind in BYTES if name in ("full", report["chosen"]) else ("float32",):
             size = BYTES[kind] * references.shape[1]
             kept = references.astype(kind, copy=False).astype(np.float32, copy=False)
-            rank = metrics.ranks(queries, kept, np.arange(len(queries)))
-            found = metrics.summary(rank, len(kept))
+            found = metrics.summary(rank(queries, kept, sample.right).rank, sample.right.listed(len(kept)))
             report["choices"][f"{name} {kind}"] = {
                 "bytes_per_tile": size,
                 "gb_per_km2": gb_per_km2(size, SPACING_M),

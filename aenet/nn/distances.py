@@ -78,6 +78,13 @@ def diagonal(d: Float[Tensor, "n n"]) -> Bool[Tensor, "n n"]:
     return torch.eye(d.shape[0], dtype=torch.bool, device=d.device)
 
 
-def mean_over_negatives(terms: Float[Tensor, "n n"]) -> Float[Tensor, " n"]:
-    """Mean of each row without its diagonal."""
-    return terms.masked_fill(diagonal(terms), 0.0).sum(1) / (terms.shape[0] - 1)
+def not_negatives(d: Float[Tensor, "n n"], ignore: Bool[Tensor, "n n"] | None = None) -> Bool[Tensor, "n n"]:
+    """True at the positives of a distance matrix, and at what is no negative either."""
+    return diagonal(d) if ignore is None else diagonal(d) | ignore
+
+
+def mean_over_negatives(terms: Float[Tensor, "n n"], ignore: Bool[Tensor, "n n"] | None = None) -> Float[Tensor, " n"]:
+    """Mean of each row without its diagonal and what is to be ignored; 0 where nothing is left."""
+    left_out = not_negatives(terms, ignore)
+    count = terms.shape[0] - 1 if ignore is None else (~left_out).sum(1).clamp_min(1)
+    return terms.masked_fill(left_out, 0.0).sum(1) / count

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from aenet.errors import AenetError
@@ -44,7 +44,8 @@ __all__ = [
     "pairwise_distance",
 ]
 
-_Formula = Callable[[Tensor, Tensor, int], Tensor]  # of ground, aerial and the columns that strangers are turned by
+# Of ground, aerial, the columns that strangers are turned by, and who is no stranger.
+_Formula = Callable[[Tensor, Tensor, int, Tensor | None], Tensor]
 
 
 class BatchLoss(nn.Module):
@@ -62,8 +63,13 @@ class BatchLoss(nn.Module):
         self.formula = formula  # a module's own parameters become this module's
         self.unit, self.columns = unit, columns
 
-    def forward(self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
+    def forward(
+        self, ground: Float[Tensor, "n d"], aerial: Float[Tensor, "m d"], ignore: Bool[Tensor, "n m"] | None = None
+    ) -> Float[Tensor, ""]:
         """Return the batch's loss.
+
+        Args:
+            ignore: true where a tile is no negative of a panorama although it is not its match in the batch.
 
         Raises:
             AenetError: the two differ in shape, or there is no second pair to tell the first from.
@@ -73,8 +79,8 @@ class BatchLoss(nn.Module):
                 f"a loss needs at least two matching pairs, got ground {tuple(ground.shape)} and aerial "
                 f"{tuple(aerial.shape)}: use a batch_size of 2 or more"
             )
-        value = self.formula(ground, aerial, 1)
-        return value if self.columns == 1 else (value + self.formula(ground, aerial, self.columns)) / 2
+        value = self.formula(ground, aerial, 1, ignore)
+        return value if self.columns == 1 else (value + self.formula(ground, aerial, self.columns, ignore)) / 2
 
 
 def build_loss(config: LossConfig, columns: int = 1) -> BatchLoss:
@@ -111,34 +117,36 @@ def _formula(config: LossConfig, unit: bool) -> _Formula:  # noqa: PLR0911  # on
             return _ranking(partial(wsmr_all, alpha=1.0), config.distance, config.anchors, unit)
         case Dbl():
             distance = partial(pairwise_distance, kind=config.distance, unit=unit)
-            return lambda g, a, columns: logistic_pairs(distance(g, a, columns=columns), config.margin)
+            return lambda g, a, columns, ignore: logistic_pairs(distance(g, a, columns=columns), config.margin, ignore)
         case Hertl():
             return _ranking(partial(hertl, margin=config.margin), "squared", "ground", unit)
         case Contrastive():
             distance = partial(pairwise_distance, kind="euclidean")
-            return lambda g, a, columns: contrastive(distance(g, a, columns=columns), config.margin)
+            return lambda g, a, columns, ignore: contrastive(distance(g, a, columns=columns), config.margin, ignore)
         case InfoNCE():
             both = config.anchors == "both"
             return InfoNCELoss(config.temperature, config.max_scale, config.smoothing, config.learn_scale, both)
     assert_never(config)
 
 
-def _ranking(
-    per_anchor: Callable[[Tensor], Tensor], distance: Distance, anchors: Anchors, unit: bool = True
-) -> _Formula:
-    def formula(ground: Tensor, aerial: Tensor, columns: int) -> Tensor:
+def _ranking(per_anchor: Callable[..., Tensor], distance: Distance, anchors: Anchors, unit: bool = True) -> _Formula:
+    def formula(ground: Tensor, aerial: Tensor, columns: int, ignore: Tensor | None) -> Tensor:
         d = pairwise_distance(ground, aerial, distance, unit, columns)
-        value = per_anchor(d).mean()
-        return (value + per_anchor(d.T).mean()) / 2 if anchors == "both" else value
+        value = per_anchor(d, ignore=ignore).mean()
+        if anchors == "ground":
+            return value
+        return (value + per_anchor(d.T, ignore=None if ignore is None else ignore.T).mean()) / 2
 
     return formula
 
 
-def _soft_trihard(config: SoftTriHard, ground: Tensor, aerial: Tensor, columns: int) -> Tensor:
-    def one_way(anchors: Tensor, references: Tensor) -> Tensor:
+def _soft_trihard(config: SoftTriHard, ground: Tensor, aerial: Tensor, columns: int, ignore: Tensor | None) -> Tensor:
+    def one_way(anchors: Tensor, references: Tensor, ignore: Tensor | None) -> Tensor:
         distance = partial(pairwise_distance, kind=config.distance, columns=columns)
         within = distance(anchors, anchors) if config.negatives == "both_views" else None
-        return soft_trihard(distance(anchors, references), config.alpha, within).mean()
+        return soft_trihard(distance(anchors, references), config.alpha, within, ignore).mean()
 
-    value = one_way(ground, aerial)
-    return (value + one_way(aerial, ground)) / 2 if config.anchors == "both" else value
+    value = one_way(ground, aerial, ignore)
+    if config.anchors == "ground":
+        return value
+    return (value + one_way(aerial, ground, None if ignore is None else ignore.T)) / 2

@@ -13,7 +13,7 @@ from aenet.data.views import Views
 from aenet.geodesy import distance_m
 from aenet.params import Config
 from aenet.retrieval import metrics
-from aenet.retrieval.positives import Positives, identity, within
+from aenet.retrieval.positives import Positives, of_pairs, within
 from aenet.retrieval.ranking import rank
 from aenet.retrieval.tally import Tally
 
@@ -73,8 +73,8 @@ def score(
 
 
 def right_answers(views: Views, within_m: float | None) -> Positives:
-    """Return each query's own reference, or all within so many metres (`aenet.retrieval.positives.within`)."""
-    return identity(np.arange(len(views))) if within_m is None else within(views.pairs, within_m)
+    """Return each query's own reference, or all within so many metres (`aenet.retrieval.positives`)."""
+    return of_pairs(views.pairs) if within_m is None else within(views.pairs, within_m)
 
 
 def protocol(within_m: float | None) -> str:
@@ -91,8 +91,9 @@ def evaluate(tally: Tally, views: Views) -> Evaluation:
         pairs["aerial_latitude"].to_numpy()[first],
         pairs["aerial_longitude"].to_numpy()[first],
     )
-    chance = 100 * len(tally.positives.rows) / len(views) ** 2  # 100 / places where each has one right answer
-    values = metrics.summary(tally.rank, len(views)) | {"chance_at_1": chance, "places": float(len(views))}
+    tiles = tally.positives.listed(len(views))
+    chance = 100 * len(tally.positives.rows) / (len(views) * tiles)  # 100 / places where each has one right answer
+    values = metrics.summary(tally.rank, tiles) | {"chance_at_1": chance, "places": float(tiles)}
     if np.isfinite(error_m).all():
         values |= metrics.error_summary(error_m)
     return Evaluation(values, tally.rank, tally.best.top, tally.best.similarity, error_m)

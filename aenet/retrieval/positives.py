@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from aenet.data.sharing import sharing
 from aenet.errors import AenetError
 from aenet.geodesy import distance_m
 from aenet.retrieval.rowblocks import slices
@@ -20,10 +21,14 @@ class Positives:
     """The right answers of all queries: those of query i are `rows[start[i]:start[i + 1]]`, at least one.
 
     A query is found at the rank of its best positive, and its other positives stand in nobody's way.
+
+    Attributes:
+        repeated: references whose tile stands in a row before: nobody's answer and in nobody's way. None: no one is.
     """
 
     start: Int[np.ndarray, " q1"]
     rows: Int[np.ndarray, " p"]
+    repeated: Bool[np.ndarray, " r"] | None = None
 
     def __post_init__(self) -> None:
         if (empty := int((np.diff(self.start) < 1).sum())) > 0:
@@ -31,6 +36,14 @@ class Positives:
 
     def __len__(self) -> int:
         return len(self.start) - 1
+
+    def listed(self, references: int) -> int:
+        """Return how many of so many references are tiles of their own."""
+        return references - (0 if self.repeated is None else int(self.repeated.sum()))
+
+    def first(self, queries: int) -> "Positives":
+        """Return those of the first so many queries."""
+        return Positives(self.start[: queries + 1], self.rows[: self.start[queries]], self.repeated)
 
     def pairs(self, queries: slice) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
         """Return (query, reference) of every right answer of a block of queries, queries in order."""
@@ -46,6 +59,33 @@ class Positives:
 def identity(truth: Int[np.ndarray, " q"]) -> Positives:
     """Return one right answer each: row `truth[i]` for query i."""
     return Positives(np.arange(len(truth) + 1), truth)
+
+
+def of_pairs(pairs: pd.DataFrame) -> Positives:
+    """Return each query's own reference, and those of all rows that show its panorama or that tile.
+
+    A tile that stands in several rows counts once, in its first.
+    """
+    return _listed_once(pairs, np.arange(len(pairs))[:, None].repeat(2, axis=1))
+
+
+def _listed_once(pairs: pd.DataFrame, answers: Int[np.ndarray, "p 2"]) -> Positives:
+    """Return positives of (query, reference) rows, with what shared tiles and panoramas add to them."""
+    shared, rows = sharing(pairs), len(pairs)
+    if shared.any:
+        first = np.unique(shared.tile, return_index=True)[1]
+        panorama, tile = np.divmod(shared.matches, rows)
+        start = np.searchsorted(panorama, np.arange(rows + 1))
+        counts = np.diff(start)[shared.panorama]
+        query = np.repeat(np.arange(rows), counts)
+        place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        more = np.stack([query, tile[start[shared.panorama[query]] + place]], axis=1)
+        answers = np.concatenate([np.stack([answers[:, 0], shared.tile[answers[:, 1]]], axis=1), more])
+        answers[:, 1] = first[answers[:, 1]]
+    answers = np.unique(answers, axis=0)
+    counts = np.bincount(answers[:, 0], minlength=rows)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    return Positives(start, answers[:, 1], shared.repeated if shared.any else None)
 
 
 def within(pairs: pd.DataFrame, metres: float) -> Positives:
@@ -67,9 +107,7 @@ def within(pairs: pd.DataFrame, metres: float) -> Positives:
     for query, reference in _candidates(own, other, metres):
         near = distance_m(own[query, 0], own[query, 1], other[reference, 0], other[reference, 1]) <= metres
         found.append(np.stack([query[near], reference[near]], axis=1))
-    both = np.unique(np.concatenate(found), axis=0)
-    counts = np.bincount(both[:, 0], minlength=len(pairs))
-    return Positives(np.concatenate([[0], np.cumsum(counts)]), both[:, 1])
+    return _listed_once(pairs, np.concatenate(found))
 
 
 def _candidates(

@@ -74,7 +74,9 @@ def rank(
     low, high = int(positives.rows.min()), int(positives.rows.max())
     if low < 0 or high >= len(reference):
         raise AenetError(f"right answers are rows {low} to {high}, and there are {len(reference)} references")
-    tally = Tally(positives, min(k, len(reference)))
+    if positives.repeated is not None and len(positives.repeated) != len(reference):
+        raise AenetError(f"{len(reference)} references, but {len(positives.repeated)} that may be repeated")
+    tally = Tally(positives, min(k, positives.listed(len(reference))))
     for queries, block, longest in _query_blocks(query):
         tally.expect(queries, _pair_similarity(block, queries, reference, positives))
         for tile in _tiles(block, queries.start, reference, longest):

@@ -80,6 +80,8 @@ class Tally:
 
     def add(self, rows: slice, columns: slice, similarity: Float[np.ndarray, "q r"], exact: Exact) -> None:
         """Count one tile; its array is used up."""
+        if self.positives.repeated is not None:
+            similarity[:, self.positives.repeated[columns]] = -np.inf
         if self._k:
             self.best.add(rows, columns, similarity)
         query, reference = self.positives.pairs(rows)

@@ -226,15 +226,11 @@ class _Trial:
     def fit(self) -> float:
         """Return the sharpness at which the mean confidence is the share of photos placed within `NEAR_M`.
 
-        One more photo is taken to be placed elsewhere, for q right answers in a row prove no certainty.
-
-        Raises:
-            AenetError: no sharpness is so low.
+        Half a photo more is taken to be right, and one wrong: q right answers in a row prove no certainty, nor q wrong
+        ones that no photo is ever right.
         """
-        photos = self._near.shape[1]
-        target, low, high = self._right / (photos + 1), np.log(_BLUNTEST), np.log(_SHARPEST)
-        if self._confidence(_BLUNTEST) >= target:
-            raise AenetError(_NOTHING.format(photos))
+        target = (self._right + 0.5) / (self._near.shape[1] + 1.5)
+        low, high = np.log(_BLUNTEST), np.log(_SHARPEST)
         for _ in range(20):
             middle = (low + high) / 2
             low, high = (middle, high) if self._confidence(float(np.exp(middle))) < target else (low, middle)

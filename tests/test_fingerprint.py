@@ -57,7 +57,7 @@ def test_nothing_changed_nothing_changes(project: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("params.yaml", "epochs: 7", "epochs: 8"),
+        ("params.yaml", "batch_size: ", "batch_size: 1"),
         ("aenet/nn/losses.py", "import", "import  "),
         ("aenet/training.py", "import", "import  "),
     ],

@@ -98,11 +98,12 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
 
 
 def _around(photos: pd.DataFrame) -> str:
-    """Return the photos' bounding box, 30 m wider on every side, as `--area` takes it."""
-    north = 30 / 111_000
-    east = north / np.cos(np.radians(photos["latitude"].mean()))
-    west, south = photos["longitude"].min() - east, photos["latitude"].min() - north
-    return f"{west},{south},{photos['longitude'].max() + east},{photos['latitude'].max() + north}"
+    """Return the photos' bounding box as `--area` takes it.
+
+    Confidence takes a photo to be anywhere in the searched area alike, so the area is the one they were drawn from.
+    """
+    east, north = photos["longitude"], photos["latitude"]
+    return f"{east.min()},{north.min()},{east.max()},{north.max()}"
 
 
 def _row(places: pd.DataFrame) -> list[str]:

@@ -82,7 +82,7 @@ def _run_all(given: argparse.Namespace) -> None:
     )
     runs = [_run(project, given, *point) for point in itertools.product(*axes)]
     result = {
-        "command": shlex.join(["python", "benchmarks/seeds.py", *sys.argv[1:]]),
+        "command": _said(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "hardware": processor(),
         "instructions": _capability() | chosen,
@@ -93,6 +93,13 @@ def _run_all(given: argparse.Namespace) -> None:
     text = markdown(result)
     file.with_suffix(".md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
+
+
+def _said() -> str:
+    """Return this command as another machine repeats it: without the folder that the runs are kept in."""
+    words = iter(sys.argv[1:])
+    kept = [word for word in words if not (word.startswith("--work=") or (word == "--work" and next(words)))]
+    return shlex.join(["python", "benchmarks/seeds.py", *kept])
 
 
 def _project(folder: Path) -> Path:
@@ -152,7 +159,8 @@ def _place(paths: Paths, photos: Path, placement: Placement) -> dict[str, Any]:
     build_gallery(paths.raw / "town.tif", gallery, paths.onnx, placement.options)
     words = ["locate", photos, "--gallery", gallery, "-m", paths.onnx, "-o", out, "--heading", placement.heading]
     _command(paths.root, "-m", "aenet", *map(str, words), "--overwrite")
-    return dict(json.loads((out / SUMMARY).read_bytes()))
+    summary = dict(json.loads((out / SUMMARY).read_bytes()))
+    return {name: value for name, value in summary.items() if name != "out"}  # a folder of this machine
 
 
 def _dvc(project: Path, stage: str) -> None:

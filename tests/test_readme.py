@@ -121,8 +121,6 @@ def test_the_study_is_the_committed_one(line: str, variant: str) -> None:
 @pytest.mark.parametrize(
     ("label", "found"),
     [
-        ("[1,000 photos", r"within 25 m \| ([0-9.]+)%"),
-        ("[the same](benchmarks", r"within 25 m \| ([0-9.]+)%"),
         ("[a million descriptors]", r"Build: ([0-9.]+) s"),
         ("photos placed, of what", r"\(2 threads\) \| 8 \|.* ([0-9]+)[0-9.]*% \| [0-9.]+% \|\n"),
     ],
@@ -133,6 +131,21 @@ def test_the_benchmarks_are_the_committed_ones(label: str, found: str) -> None:
     (promised,) = re.findall(r"\| ([0-9.]+) (?:%|s) \|$", row)
     measured = re.findall(found, (ROOT / file).read_text(encoding="utf-8"))
     assert promised == measured[-1 if "photos placed" in label else 0]
+
+
+def test_how_sure_it_is_is_as_measured() -> None:
+    """Rows `N m, heading known`: expected and observed share within 25 m, share that the 90 % circle holds."""
+    (file,) = re.findall(r"\]\((benchmarks/results/confidence-[^)]+)\)", README)
+    measured = {
+        (every, heading): [expected, observed, held]
+        for every, heading, _, expected, observed, _, held, *_ in (
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in (ROOT / file).read_text(encoding="utf-8").splitlines()
+            if re.match(r"\| \d+ m \|", line)
+        )
+    }
+    promised = {match.groups(): cells for match, cells in rows(README, r"(\d+ m), heading (\w+)")}
+    assert promised == measured and len(measured) == 8
 
 
 def test_the_demo_takes_the_promised_minutes() -> None:

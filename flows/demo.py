@@ -39,8 +39,11 @@ def main(paths: Paths = Paths()) -> None:
     state = pipeline(list(STAGES), return_state=True)
     if not state.is_completed():
         raise AenetError(f"the pipeline stopped: {state.message}")
-    photos = list_photos(paths)
-    placed = {name: _place(paths, photos, placement) for name, placement in placements(paths).items()}
+    photos, asked = list_photos(paths), placements(paths)
+    for area, options in {placement.area: placement.options for placement in asked.values()}.items():
+        with progress(f"gallery of the {area}") as report:
+            build_gallery(paths.raw / "town.tif", FOLDER / f"gallery-{area}", paths.onnx, options, report)
+    placed = {name: _place(paths, photos, placement) for name, placement in asked.items()}
     _say(paths, placed, time.monotonic() - began)
 
 
@@ -69,11 +72,9 @@ def placements(paths: Paths) -> dict[str, Placement]:
 
 
 def _place(paths: Paths, photos: Path, placement: Placement) -> dict[str, Any]:
-    """Build one gallery, place the photos on it, and return the job's summary."""
+    """Place the photos on one gallery, and return the job's summary."""
     name, heading = placement.area, placement.heading
     gallery, out = FOLDER / f"gallery-{name}", FOLDER / (name if heading == "auto" else f"{name}-{heading}")
-    with progress(f"gallery of the {name}") as report:
-        build_gallery(paths.raw / "town.tif", gallery, paths.onnx, placement.options, report)
     state = localize(
         str(photos),
         str(gallery),

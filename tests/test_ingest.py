@@ -203,7 +203,7 @@ def test_no_share_of_skipped_pairs_allows_an_empty_data_set(tmp_path: Path) -> N
     assert "max_skipped to" not in said
 
 
-@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/hostname", "photos/../../x.jpg", "photos\\000.jpg"])
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/hostname", "photos/../../x.jpg", "..\\secret.jpg"])
 def test_tables_cannot_point_outside(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret.jpg").write_bytes(images.encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
     root = build_own(tmp_path / "mine", change=lambda table: table.assign(ground=[name, *table["ground"][1:]]))

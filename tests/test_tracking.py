@@ -226,9 +226,10 @@ def test_killed_and_resumed(project: Path) -> None:
     again = script(body.format(30, 0))
     _, errors = again.communicate(timeout=300)
     assert again.returncode == 0, errors
+    # A follower that begins late, on a busy machine, sends what is left after the stage has ended.
+    eventually(lambda: [run for run in runs_of(project) if run.info.status == "FINISHED"])
     (run,) = runs_of(project)
     assert run.info.run_id == killed.info.run_id
-    assert run.info.status == "FINISHED"
     steps = [point.step for point in client(project).get_metric_history(run.info.run_id, "loss")]
     assert len(steps) == len(set(steps))
     assert set(range(30)) <= set(steps)

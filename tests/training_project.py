@@ -28,7 +28,8 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch, **changes: object) -> P
             (out / split).mkdir()
             np.save(out / split / "ground.npy", views.ground)
             np.save(out / split / "aerial.npy", views.aerial)
-            table = views.pairs.assign(split=split, ground="ground.jpg", aerial="aerial.jpg")
+            ground, aerial = ([f"{side}/{row}.jpg" for row in range(pairs)] for side in ("ground", "aerial"))
+            table = views.pairs.assign(split=split, ground=ground, aerial=aerial)
             write_pairs(out / split / "pairs.parquet", table)
     for name in ("RANK", "DVC_ROOT", "MLFLOW_TRACKING_URI"):
         patch.delenv(name, raising=False)

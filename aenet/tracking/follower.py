@@ -12,7 +12,7 @@ from aenet.errors import AenetError
 from aenet.tracking.events import STATUS, read_record
 
 SETTING = "AENET_TRACKING"  # live (default): follow the journal; journal: only write it
-FINISH_SECONDS = 20.0  # the longest a stage waits at its end for a store that answers
+FINISH_SECONDS = 60.0  # the longest a stage waits at its end for a store that answers
 UNKNOWN_SECONDS = 3.0  # the longest it waits to learn whether the store answers at all
 
 

@@ -98,7 +98,7 @@ class Run:
             measured_on: digest of the data it was measured on; numbers of different data are not compared.
 
         Returns:
-            the registry's answer, waited for at most 20 s, and only where the store answers.
+            the registry's answer, waited for at most a minute, and only where the store answers.
 
         Raises:
             AenetError: the number champions are compared by is missing.

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.search.compare import Question, compare_all
-from aenet.serving.search.exact import gather
+from aenet.serving.search.exact import gather, rerank
 from aenet.serving.search.galleryindex import GalleryIndex
 from aenet.serving.search.prior import Box, Near, allowed
 from aenet.serving.search.rest import Rest, counted, some_rows
@@ -86,6 +86,10 @@ def _by_all(asked: Sequence[Question], gallery: Gallery, k: int) -> Found:
         counted(mine, score[np.isfinite(score)], where.rows(question.prior))
         for question, mine, score in zip(asked, counts, scores, strict=True)
     ]
+    if kind(asked[0].query) == "whole":
+        # Photo by photo: a product of many rounds otherwise, and no answer may depend on who was searched beside it.
+        queries = np.stack([question.query.maps[0].ravel() for question in asked])
+        scores, rows = rerank(gallery.descriptors, queries, rows, k)
     return scores, rows, rests
 
 

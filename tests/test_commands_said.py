@@ -47,7 +47,7 @@ def commands(text: str) -> Iterator[list[str]]:
     for line in lines(text):
         for part in re.split(r"&&|;|\s\|\s", re.sub(r"\s#.*", "", line)):
             try:
-                words = shlex.split(part.replace("${key}", next(iter(VARIANTS))))
+                words = shlex.split(part.replace("${key}", min(VARIANTS)))
             except ValueError:  # a code span that is no command
                 continue
             if (

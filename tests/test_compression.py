@@ -57,7 +57,7 @@ def _views(split: str, count: int, seed: int) -> Views:
     coarse = generator.integers(0, 256, (count, 4, 16, 3)).repeat(8, axis=1).repeat(8, axis=2)
     ground = np.clip(coarse + 20 * generator.standard_normal(coarse.shape), 0, 255).astype(np.uint8)
     table = pd.DataFrame({column: np.zeros(count) for column in COLUMNS})
-    table["ground"] = table["aerial"] = [f"{row}.jpg" for row in range(count)]
+    table["ground"] = table["aerial"] = [f"{split}-{row}.jpg" for row in range(count)]
     return Views(split, table, ground, coarse.astype(np.uint8), SPEC)
 
 

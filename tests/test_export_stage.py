@@ -43,8 +43,8 @@ def _split(folder: Path, split: str, count: int, seed: int, turned: int) -> None
     np.save(folder / "ground.npy", np.roll(photos, turned, axis=2).astype(np.uint8))
     np.save(folder / "aerial.npy", tiles.astype(np.uint8))
     table = pd.DataFrame({column: np.arange(count) * 1e-3 for column in COLUMNS})
-    names = {"pair_id": [f"{split}{row}" for row in range(count)], "split": split, "ground": "g", "aerial": "a"}
-    write_pairs(folder / "pairs.parquet", table.assign(**names))
+    names = [f"{split}{row}" for row in range(count)]
+    write_pairs(folder / "pairs.parquet", table.assign(pair_id=names, split=split, ground=names, aerial=names))
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,15 @@ talks to nobody. Whatever is set already stands.
 import os
 from pathlib import Path
 
+import aenet  # noqa: F401  (nothing is told to anybody: aenet.quiet)
+
 _HOME = Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".aenet" / "prefect"
 
 _SETTINGS = {
     "PREFECT_HOME": str(_HOME),
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # it needs 17 to 35 s; its own limit is 20
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",  # its shutdown prints tracebacks otherwise
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",  # DVC and the shard files are the only caches
-    "DO_NOT_TRACK": "1",
-    "DVC_NO_ANALYTICS": "1",
 }
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)

@@ -14,6 +14,7 @@ import pytest  # noqa: E402  after the settings above
 from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("aenet", "beartype.beartype")
+import aenet  # noqa: E402, F401  before tests import what it keeps quiet
 
 # Begun first, so that no worker is left with one of them when the other has nothing to do.
 LONGEST = ("test_end_to_end", "test_flow", "test_reproduce", "test_training", "test_calibration", "test_export")

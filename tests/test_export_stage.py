@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from ruamel.yaml import YAML
+from tracer import traced
 
 from aenet.artifacts import atomic_folder
 from aenet.card import ViewSpec, read_card
@@ -76,9 +77,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: tuple[ModelC
     return tmp_path
 
 
-def _export(project: Path, **changes: object) -> Path:
+def _set(project: Path, **changes: object) -> None:
     export = {"threads": 1, "batches": [3], "places": 8, **changes}
     YAML().dump({"export_onnx": export, "evaluate": {"batch_size": 8, "threads": 1}}, project / "params.yaml")
+
+
+def _export(project: Path, **changes: object) -> Path:
+    _set(project, **changes)
     main(Paths(project))
     return project / "models/onnx"
 
@@ -100,6 +105,13 @@ def test_what_is_served_is_what_was_measured(project: Path, capsys: pytest.Captu
     report = json.loads((project / "models/onnx/parity.json").read_text())
     assert report["passed"] and report["compression"]["chosen"] == "pca 8"
     assert report == json.loads((project / "reports/export_onnx/parity.json").read_text())
+
+
+def test_nobody_is_told_by_an_export(project: Path) -> None:
+    _set(project, calibration_queries=0)
+    seen = traced(project, "-m", "stages.export_onnx", PYTHONPATH=str(ROOT))
+    assert (seen.outside, seen.files) == ([], [])
+    assert (project / "models/onnx/manifest.json").exists(), seen.said
 
 
 def _registered(project: Path) -> dict[str, float]:

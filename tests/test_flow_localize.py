@@ -16,6 +16,7 @@ import pytest
 from prefect.artifacts import Artifact
 from prefect_server import server_url
 from serving import world
+from tracer import traced
 from tracking_store import new_project, runs_of
 
 from aenet import tracking
@@ -26,6 +27,7 @@ from aenet.tracking.sync import sync_all
 from flows.drift import chance, distance
 from flows.localize import localize, main
 
+ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = 6
 CPU = {"provider": "cpu", "threads": 1, "decoders": 1}
 
@@ -122,6 +124,18 @@ def test_two_jobs_at_once_never_compute_the_same_shard_and_a_killed_one_holds_no
     once = {f"{event} {shard:05d}": 1 for event in ("start", "done") for shard in range(3)}
     assert lines == {**once, "start 00001": 2}, "only what was being computed when the kill came"
     assert pd.read_csv(project / "out" / "places.csv")["photo"].is_unique
+
+
+def test_nobody_is_told_by_a_flow_and_its_workers(project: Path) -> None:
+    """The flow's process, a Dask cluster of its own, and the sending of its run to MLflow."""
+    words = ["photos", "--gallery", "gallery", "--model", "model", "--out", "out", "--engine", "dask", "--workers", "1"]
+    environment = {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": server_url()}
+    seen = traced(project, "-m", "flows.localize", *words, "--provider", "cpu", **environment)
+    assert "6 of 6 photos placed" in seen.said
+    assert (seen.outside, seen.files) == ([], [])
+    seen = traced(project, "-m", "aenet", "sync", **environment)
+    assert "1 runs sent" in seen.said
+    assert (seen.outside, seen.files) == ([], [])
 
 
 def test_only_new_photos_are_placed(project: Path) -> None:

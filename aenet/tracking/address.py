@@ -1,6 +1,6 @@
 """Where the MLflow store is and whether it answers; light, for MLflow itself takes seconds to import.
 
-Importing this sets MLflow's environment (no telemetry, short patience), so it comes before MLflow does.
+Importing this sets MLflow's environment (short patience), so it comes before MLflow does.
 """
 
 import os
@@ -11,8 +11,6 @@ from pathlib import Path
 import filelock
 
 _SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks one call for four minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",

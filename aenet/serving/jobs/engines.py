@@ -6,7 +6,6 @@ the job's folders under the same paths.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -133,8 +132,6 @@ def _tolerate_lost_workers(dask_scheduler: Any) -> None:
 @contextmanager
 def _ray(address: str | None, workers: int) -> Iterator[Any]:
     need("engine ray", "ray", extra="ray")
-    # Ray says how it is used to its makers unless told otherwise before it is imported.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
     options = {} if address else {"num_cpus": workers or usable_cores(), "include_dashboard": False}

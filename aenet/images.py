@@ -16,10 +16,12 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
 from aenet.errors import UnreadableImage
+from aenet.plainfiles import CannotRead, open_plain, read_plain
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 # Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px, so we keep our own.
 MAX_PIXELS = 300_000_000
+MAX_BYTES = 1_500_000_000  # more than any image of that many pixels holds
 _EXIF_ORIENTATION = 0x0112
 _PNG_SIGNATURE = 8  # bytes before the first chunk
 _LFS_POINTER = b"version https://git-lfs"
@@ -35,11 +37,19 @@ def decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
         UnreadableImage: the file is missing, empty, truncated, not one of FORMATS, or larger than
             MAX_PIXELS.
     """
+    return decode_bytes(read_image(path), str(path))
+
+
+def read_image(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        UnreadableImage: missing, forbidden, no regular file, or of more than MAX_BYTES.
+    """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"{path}: cannot be read ({error.strerror})") from error
-    return decode_bytes(content, str(path))
+        return read_plain(path, MAX_BYTES)
+    except CannotRead as error:
+        raise UnreadableImage(f"{path}: {error.reason}") from error
 
 
 def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -96,7 +106,7 @@ def probe(path: Path) -> tuple[int, int]:
             file passes; only decoding or a digest finds that.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             _check_head(file.read(512), str(path))
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
@@ -104,6 +114,8 @@ def probe(path: Path) -> tuple[int, int]:
                 # Pillow gives a TIFF's size already upright.
                 turned = image.format != "TIFF" and header_exif(image).get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
                 return (image.width, image.height) if turned else (image.height, image.width)
+    except CannotRead as error:
+        raise UnreadableImage(f"{path}: {error.reason}") from error
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises eight kinds for damaged files

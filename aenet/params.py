@@ -14,8 +14,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aenet.errors import AenetError
+from aenet.plainfiles import read_plain
 
 PARAMS_FILE = Path("params.yaml")
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 64  # of a YAML file; ours has some hundred values
 
 
 class Config(BaseModel):
@@ -38,16 +40,59 @@ def read_section(path: Path, section: str, type_: type[C]) -> C:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the top-level mapping of a YAML 1.2 file."""
-    if not path.exists():
-        raise AenetError(f"{path} does not exist: run this from the project's folder, or name the file")
+    """Return the top-level mapping of a YAML 1.2 file.
+
+    Raises:
+        AenetError: no such file, not UTF-8, not YAML, no mapping, or (by its anchors) too large or a circle.
+    """
+    text = read_yaml_text(path)
     try:
-        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise AenetError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except Exception as error:  # what its own constructors raise for impossible dates, numbers and depths
+        raise AenetError(f"{path} is not valid YAML: it holds a value that is none ({type(error).__name__})") from error
     if not isinstance(tree, dict):
         raise AenetError(f"{path} must hold a mapping of sections, found {type(tree).__name__}")
+    _check_size(tree, path)
     return tree
+
+
+def read_yaml_text(path: Path) -> str:
+    """Return a YAML file's text.
+
+    Raises:
+        AenetError: no such file, of more than MAX_BYTES, or not UTF-8.
+    """
+    if not path.exists():
+        raise AenetError(f"{path} does not exist: run this from the project's folder, or name the file")
+    content = read_plain(path, MAX_BYTES)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise AenetError(
+            f"{path}, line {line} is not UTF-8 (byte {content[error.start]:#04x}): save it as UTF-8, in which DVC "
+            "reads it, too"
+        ) from error
+
+
+def _check_size(tree: dict[str, Any], path: Path) -> None:
+    """Anchors let a short file stand for a tree without end; what is written out of it must be small."""
+    waiting: list[tuple[Any, int]] = [(tree, 1)]
+    met = 0
+    while waiting:
+        value, depth = waiting.pop()
+        met += 1
+        if met > MAX_VALUES or depth > MAX_DEPTH:
+            raise AenetError(
+                f"{path} holds more than {MAX_VALUES:,} values or is deeper than {MAX_DEPTH} levels, anchors written "
+                "out: these are no settings"
+            )
+        if isinstance(value, dict):
+            waiting += [(inner, depth + 1) for inner in value.values()]
+        elif isinstance(value, list | tuple | set):
+            waiting += [(inner, depth + 1) for inner in value]
 
 
 def check_sections(path: Path, known: Collection[str]) -> None:

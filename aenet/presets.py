@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from aenet.atomic import write_bytes
 from aenet.errors import AenetError
-from aenet.params import PARAMS_FILE, nearest, read_yaml
+from aenet.params import PARAMS_FILE, nearest, read_yaml, read_yaml_text
 
 FOLDER = Path("presets")
 
@@ -53,7 +53,7 @@ def read_preset(name: str, root: Path = Path(), within: tuple[str, ...] = ()) ->
     if name in within:
         raise AenetError(f"presets are each other's base: {' -> '.join([*within, name])}")
     read_yaml(source)  # which says what is wrong with it in a sentence
-    preset: dict[str, Any] = YAML().load(source.read_text(encoding="utf-8"))
+    preset: dict[str, Any] = YAML().load(read_yaml_text(source))
     if BASE not in preset:
         return preset
     sections = read_preset(str(preset.pop(BASE)), root, (*within, name))
@@ -90,9 +90,10 @@ def _level(tree: dict[str, Any], key: str, source: Path) -> tuple[Any, str]:
 @contextmanager
 def _edited(path: Path) -> Iterator[Any]:
     """Yield the tree of a YAML file and write it back, comments kept, unless the block raises."""
+    read_yaml(path)  # which says what is wrong with it in a sentence
     yaml = YAML()
     yaml.width = 120
-    tree = yaml.load(path.read_text(encoding="utf-8"))
+    tree = yaml.load(read_yaml_text(path))
     yield tree
     text = io.StringIO()
     yaml.dump(tree, text)

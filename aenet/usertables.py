@@ -8,7 +8,7 @@ is not used is named.
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from aenet.errors import AenetError
+from aenet.plainfiles import check_plain
 from aenet.usertext import read_text
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -99,6 +100,7 @@ def read_table(path: Path) -> UserTable:
         AenetError: not readable, without rows, or a row has other than the header's number of cells.
     """
     if path.suffix.lower() == ".parquet":
+        check_plain(path)
         try:
             rows = pd.read_parquet(path)
         except Exception as error:  # pyarrow and pandas raise a dozen kinds for files that are no tables
@@ -109,6 +111,25 @@ def read_table(path: Path) -> UserTable:
     if table.rows.empty:
         raise AenetError(f"{path} has no rows")
     return table
+
+
+def read_rows(path: Path, least: int) -> list[list[str]]:
+    """Return the cells of a CSV table without header, in which every row has as many as the first.
+
+    Args:
+        path: its file.
+        least: cells that a row must have.
+
+    Raises:
+        AenetError: not readable, without rows, or a row has another number of cells.
+    """
+    text = read_text(path)
+    rows = list(_cells(path, text, _separator(text), 0))
+    if not rows:
+        raise AenetError(f"{path} has no rows")
+    if (width := len(rows[0][0])) < least:
+        raise AenetError(f"{path}, line {rows[0][1]} has {width} cells, {least} are needed")
+    return [_row(path, cells, width, line, _separator(text), "the first row") for cells, line in rows]
 
 
 def named(
@@ -179,31 +200,36 @@ def _parse(path: Path, text: str) -> UserTable:
     if directive := _DIRECTIVE.match(text):
         text, skipped = text[directive.end() :], 1
     separator = directive[1] if directive else _separator(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     header: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
+    for cells, line in _cells(path, text, separator, skipped):
+        if not header:
+            header = _trimmed(cells, 0)
+        else:
+            rows.append(_row(path, cells, len(header), line, separator, "the header"))
+            lines.append(line)
+    return UserTable(path, pd.DataFrame(rows, columns=header, dtype=object), tuple(lines))
+
+
+def _cells(path: Path, text: str, separator: str, skipped: int) -> Iterator[tuple[list[str], int]]:
+    """Yield the cells of each row that has any, and the line on which it begins, after so many `skipped` ones."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     before = 0
     try:
         for cells in reader:
             line, before = before + 1 + skipped, reader.line_num
-            if not any(cell.strip() for cell in cells):
-                continue  # spreadsheets leave them
-            if not header:
-                header = _trimmed(cells, 0)
-            else:
-                rows.append(_row(path, cells, len(header), line, separator))
-                lines.append(line)
+            if any(cell.strip() for cell in cells):  # spreadsheets leave empty ones
+                yield cells, line
     except csv.Error as error:
         raise AenetError(f"{path}, line {reader.line_num + skipped} is not readable as a table ({error})") from error
-    return UserTable(path, pd.DataFrame(rows, columns=header, dtype=object), tuple(lines))
 
 
-def _row(path: Path, cells: list[str], width: int, line: int, separator: str) -> list[str]:
+def _row(path: Path, cells: list[str], width: int, line: int, separator: str, like: str) -> list[str]:
     kept = _trimmed(cells, width)
     if len(kept) != width:
         raise AenetError(
-            f"{path}, line {line} has {len(kept)} cells, the header {width}, separated by "
+            f"{path}, line {line} has {len(kept)} cells, {like} {width}, separated by "
             f"{_SEPARATORS.get(separator, repr(separator))}: put cells that hold one in quotes, leave unknown empty"
         )
     return kept

@@ -232,3 +232,21 @@ def test_a_pair_listed_twice_counts_once(tmp_path: Path) -> None:
     assert (pairs["split"] == "test").sum() == 4
     assert "CVUSA lists 1 pairs twice" in said
     assert f"{row.split(',')[1]},listed twice" in (Paths(tmp_path).raw / "skipped.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "sentence"),
+    [
+        ("split_locations/all.csv", "38,-90,38,-90,17.5\n", "line 6 has 5 cells, the first row 6"),
+        ("split_locations/all.csv", "38,-90,38,-90,17.5,90,7\n", "line 6 has 7 cells, the first row 6"),
+        ("split_locations/all.csv", "38,1e308,38,-90,17.5,90\n", "aerial_longitude 1e+308 is outside"),
+        ("splits/train-19zl.csv", "bingmap/19/1.jpg,streetview/panos/1.jpg\n", "line 6 has 2 cells, the first row 3"),
+        ("splits/train-19zl.csv", "bingmap/19/1.jpg,streetview/panos/1.jpg,a,b\n", "line 6 has 4 cells"),
+    ],
+)
+def test_c11_ragged_rows_are_refused_by_their_line(tmp_path: Path, name: str, row: str, sentence: str) -> None:
+    """Cells missing from or added to one row move all behind them, and a position is then another number."""
+    root = build_cvusa(tmp_path / "CVPR_subset", train=8, val=4)
+    lines = (root / name).read_text().splitlines(keepends=True)
+    (root / name).write_text("".join([*lines[:5], row, *lines[6:]]))
+    fails(tmp_path, cvusa(root), sentence)

@@ -7,7 +7,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from aenet.errors import AenetError
-from aenet.params import Config, check_sections, read_section
+from aenet.params import Config, check_sections, read_section, read_yaml
+from aenet.presets import set_values
 
 
 class Adam(Config):
@@ -110,3 +111,32 @@ def test_a_section_nobody_reads_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AenetError, match=r"unknown section 'exprot_onnx' \(did you mean 'export_onnx'\?\)"):
         check_sections(file, ["train", "export_onnx"])
     check_sections(file, ["train", "exprot_onnx", "evaluate"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("engine: {a: 1}\n".encode("utf-16"), "line 1 is not UTF-8"),
+        ("# ok\nengine: {a: \u00fc}\n".encode("latin-1"), "line 2 is not UTF-8 .byte 0xfc.: save the file as UTF-8"),
+        (b"engine: \0\n", "not valid YAML"),
+        (b"engine: 2001-99-99\n", "not valid YAML"),
+        (b"engine: !!int x\n", "not valid YAML"),
+        (b"engine: " + b"[" * 5000 + b"\n", "not valid YAML"),
+        (b"engine: " + b"9" * 5000 + b"\n", "not valid YAML"),
+        (b"engine: &a [*a]\n", "holds more than"),
+        (b"a: &a [1,1,1,1,1,1,1,1,1]\n" + b"".join(b"%c: &%c [" % (n, n) + b",".join([b"*%c" % (n - 1)] * 9) + b"]\n"
+         for n in range(98, 110)), "holds more than 100,000 values"),
+        (b"# " + b"x" * 1_000_001, "1 MB"),
+    ],
+)  # fmt: skip
+def test_c11_a_file_that_is_no_settings_is_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    """UTF-16, latin-1, values that are none, circles, and anchors that a few bytes make a billion values of."""
+    (tmp_path / "params.yaml").write_bytes(content)
+    for read in (read_yaml, lambda path: set_values({"engine.a": 1}, path.parent)):
+        with pytest.raises(AenetError, match=sentence):
+            read(tmp_path / "params.yaml")
+
+
+def test_c11_a_mark_of_utf8_is_no_part_of_a_key(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(b"\xef\xbb\xbfengine: {a: 1}\n")
+    assert read_yaml(tmp_path / "params.yaml") == {"engine": {"a": 1}}

@@ -78,7 +78,7 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
         ("path,lat,lon\n\na.jpg,1,2\nb, c.jpg,1,2\n", "line 4 has 4 cells, the header 3"),
         ('path;lat;lon\n"a\nb.jpg";1;2\nb.jpg;1\n', "line 4 has 2 cells, the header 3, separated by semicolons"),
         ('path,lat,lon\n"a.jpg,1,2\nb.jpg,1,2\n', "line 3 is not readable as a table"),
-        ("path,lat,lon\na.jpg,1,2\0\n", "line 2 holds a NUL byte"),
+        ("path,lat,lon\0\na.jpg,1,2\n", "line 1 holds a NUL byte"),
         (b"path,lat,lon\na.jpg,1,2\nStra\xdfe.jpg,1,2\n", "line 3 is not UTF-8: save the file as UTF-8"),
         ("lat,lon\n1,2\n", "lacks a column for path .*found: lat, lon"),
         ("path,lat\na.jpg,1\n", "has latitude without longitude: add it"),

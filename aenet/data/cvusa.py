@@ -16,6 +16,7 @@ from aenet.data.dataset import Listing
 from aenet.data.layout import Layout, check_required, check_table, find_root
 from aenet.data.published import PublishedConfig, count_departures, hold_out, once
 from aenet.errors import AenetError
+from aenet.usertables import read_rows
 
 ASK = "ask for the CVPR subset at mvrl.cse.wustl.edu/datasets/cvusa"
 LAYOUT = Layout(
@@ -79,21 +80,25 @@ def _check_course_subset(root: Path) -> None:
 
 def _read_split(path: Path, root: Path, split: str) -> pd.DataFrame:
     """The pairs of one split file; annotations and further columns are not used."""
-    try:
-        table = pd.read_csv(path, header=None, dtype=str)
-    except ValueError as error:  # pandas' parser errors and wrong encodings are of this family
-        raise AenetError(f"{path} is not a readable CSV table ({error}); {ASK}") from error
+    table = pd.DataFrame(_rows(path, 2), dtype=object)
     for column, folder in enumerate(("bingmap", "streetview")):
-        values = table[column] if column < table.shape[1] else pd.Series([None])
-        wrong = ~values.fillna("").str.startswith(f"{folder}/")
+        values = table[column].astype(str)
+        wrong = ~values.str.startswith(f"{folder}/")
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise AenetError(
                 f"{path}, row {row + 1}: column {column + 1} must name a file below {folder}/, found "
                 f"{values.iloc[row]!r} (no header; tile, panorama, annotation)"
             )
-    ids = table[1].str.rsplit("/", n=1).str[-1].str.rsplit(".", n=1).str[0]
+    ids = table[1].astype(str).str.rsplit("/", n=1).str[-1].str.rsplit(".", n=1).str[0]
     return pd.DataFrame({"pair_id": ids, "split": split, "ground": table[1], "aerial": table[0]})
+
+
+def _rows(path: Path, least: int) -> list[list[str]]:
+    try:
+        return read_rows(path, least)
+    except AenetError as error:
+        raise AenetError(f"{error}; {ASK}") from error
 
 
 def _located(pairs: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -104,8 +109,7 @@ def _located(pairs: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[str]]:
         return pairs.assign(**dict.fromkeys(_POSITIONS, np.nan)), [unknown]
     check_table(path, root)
     try:
-        columns = pd.read_csv(path, header=None, usecols=range(4))
-        table = columns.to_numpy(dtype=np.float64)
+        table = np.array([row[:4] for row in _rows(path, 4)], dtype=np.float64)
     except ValueError as error:
         raise AenetError(
             f"{path} must hold four columns of numbers without header: latitude and longitude of the tile, then of the "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aenet.errors import AenetError
+from aenet.plainfiles import check_plain
 
 _DEPTH = 2  # levels below the source: an archive's top folder, and one inside it
 _NAMED = 8
@@ -63,12 +64,13 @@ def check_required(root: Path, layout: Layout) -> None:
         there = "; ".join(f"{folder}/ holds {listed(root / folder)}" for folder in sorted(around))
         raise AenetError(f"{root} lacks {said}; {there}; {layout.ask}")
     for path in layout.required:
-        if (root / path).is_file():
+        if not (root / path).is_dir():
             check_table(root / path, root)
 
 
 def check_table(path: Path, root: Path) -> None:
-    """Refuse an empty file or a Git-LFS pointer where a table should be."""
+    """Refuse an empty file, a Git-LFS pointer, or what is no regular file where a table should be."""
+    check_plain(path)
     if not path.stat().st_size:
         raise AenetError(f"{path} is empty: copy the data set again")
     if is_pointer(path):

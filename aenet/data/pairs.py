@@ -8,6 +8,7 @@ import pandas as pd
 from aenet.artifacts import MANIFEST, read_manifest
 from aenet.atomic import write_parquet
 from aenet.errors import AenetError
+from aenet.plainfiles import check_plain
 
 COLUMNS = (
     "pair_id",
@@ -36,6 +37,7 @@ def read_pairs(path: Path) -> pd.DataFrame:
     """Read and check a pair table; `ground` and `aerial` are paths relative to `image_root`."""
     if not path.exists():
         raise AenetError(f"{path} does not exist: run the download stage first")
+    check_plain(path)
     try:
         pairs = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these two families

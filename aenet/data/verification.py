@@ -97,7 +97,7 @@ def _look_at(root: Path, verify: Verify, names: Sequence[str]) -> dict[str, Seen
 def _look(path: Path, verify: Verify) -> Seen:
     try:
         bytes_ = path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # missing, or a name no file system takes
         other = next((path.stem + s for s in _OTHER_SUFFIXES if path.with_suffix(s).exists()), None)
         return Seen(0, problem="missing" if other is None else f"missing ({other} lies there instead)")
     if problem := _problem(path, bytes_):
@@ -114,6 +114,8 @@ def _problem(path: Path, bytes_: int) -> str | None:
         return "no file"
     if bytes_ == 0:
         return "the file is empty"
+    if bytes_ > images.MAX_BYTES:
+        return f"has {bytes_ / 1e6:,.0f} MB, the limit is {images.MAX_BYTES / 1e6:,.0f} MB"
     return POINTER if bytes_ < _LARGEST_POINTER and is_pointer(path) else None
 
 

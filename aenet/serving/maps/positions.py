@@ -25,6 +25,7 @@ _ALIASES = {
     "longitude": LONGITUDE,
     "size_m": ("size", "tile_size", "tile_size_m", "width_m", "side_m"),
 }
+_LARGEST_M = 100_000.0  # of an image's side; what is larger is no size
 _SAME_SIZE = 0.005  # within which two sizes on the ground are one
 
 
@@ -100,7 +101,7 @@ def _read(table: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             row = int(lost.to_numpy().argmax())
             raise AenetError(f"{told.where(row)}: {paths[row]!r} has no {column}, so nothing can be placed by it")
     if "size_m" in told.rows:
-        rows["size_m"] = told.numbers("size_m", 0.0, np.inf, "metres")
+        rows["size_m"] = told.numbers("size_m", 0.0, _LARGEST_M, "metres")
     if (twice := rows["path"].duplicated()).any():
         raise AenetError(f"{table} lists {rows['path'][twice].iloc[0]!r} twice: every tile must stand once")
     return rows, tuple(told.notices())

@@ -36,6 +36,8 @@ def cut_files(files: Sequence[Path], shares: Sequence[float], start: int, spec: 
         if tile.shape[0] != tile.shape[1]:
             return None
         edge = round(tile.shape[0] * (1 - share) / 2)
+        if tile.shape[0] <= 2 * edge:  # its image is of so much ground that a tile has no pixel
+            return None
         tile = np.ascontiguousarray(tile[edge : tile.shape[0] - edge, edge : tile.shape[1] - edge])
         return tile_view(tile, spec), resize(tile, THUMBNAIL_PX, THUMBNAIL_PX)
 

@@ -20,7 +20,7 @@ from PIL import Image
 from pyproj import CRS
 
 from aenet.errors import AenetError, UnreadableImage
-from aenet.images import FORMATS, decode_bytes, probe
+from aenet.images import FORMATS, decode_bytes, probe, read_image
 from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
 from aenet.serving.maps.longitudes import side_by_side
 from aenet.serving.maps.treerows import RESOURCE, check_rows, declared_tms
@@ -170,10 +170,7 @@ def _number(name: str) -> bool:
 
 def _read_tile(file: Path, side: int) -> Pixels:
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise AenetError(f"{file}: cannot be read ({error.strerror})") from error
-    try:
+        content = read_image(file)
         pixels = decode_bytes(content, str(file))
     except UnreadableImage as error:
         raise AenetError(f"{error}: fetch it again, or delete it to have no map there") from error

@@ -91,11 +91,12 @@ def photos_digest(photos: pd.DataFrame) -> str:
 
 def readable(path: Path) -> str:
     """Return a path as text that can be written as UTF-8, whatever bytes the file system holds."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def _of_table(file: Path, table: PhotoTable) -> pd.DataFrame:
-    frame = _frame(table.names, [file.parent / name for name in table.names]).assign(**table.told)
+    shown = [name.replace("\0", "\\x00") for name in table.names]
+    frame = _frame(shown, [file.parent / name for name in table.names]).assign(**table.told)
     frame.attrs["notices"] = list(table.notices)
     return frame
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,9 @@ from pydantic import Field
 
 from aenet.card import NEUTRAL, Unseen, ViewSpec
 from aenet.errors import AenetError
+from aenet.images import MAX_BYTES
 from aenet.params import Config
+from aenet.plainfiles import CannotRead, read_plain
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
 from aenet.serving.photos.decoding import PhotoFile, decode_photo, opened
 from aenet.serving.photos.fisheye import is_dual_fisheye
@@ -22,7 +23,6 @@ from aenet.serving.photos.levelling import level_sphere
 from aenet.serving.photos.placement import Placed, place
 from aenet.serving.photos.pose import Photo, Pose, Tilt, Told, read_account
 
-MAX_BYTES = 1_500_000_000  # more than any image of the pixel limit holds
 Heading = Literal["auto", "north", "unknown"]
 """Which way photos look: as they say, else unknown; as they say, else north; or nothing they say counts."""
 STEEP_DEG = 60.0  # up or down: there, columns of a photo are no azimuths any more
@@ -107,11 +107,11 @@ def read_photo(
         unseen: how the model's view is completed where the photo shows nothing; by default as people are shown it.
     """
     try:
-        content = _content(path, size)
-    except OSError as error:
-        return Reading(name, None, Photo(), reason=f"cannot be read ({error.strerror})")
-    except AenetError as error:
-        return Reading(name, None, Photo(), reason=str(error))
+        content = read_plain(path, MAX_BYTES)
+    except CannotRead as error:
+        return Reading(name, None, Photo(), reason=error.reason)
+    if size not in (-1, len(content)):
+        return Reading(name, None, Photo(), reason=_changed(size, len(content)))
     with opened(content) as file:
         reading = Reading(name, hashlib.sha256(content).hexdigest(), read_account(file, told))
         try:
@@ -179,15 +179,5 @@ def _check(pixels: UInt8[np.ndarray, "h w 3"], covers: Coverage, account: Photo)
         raise AenetError(f"looks steeply {where} (gimbal pitch {tilt.pitch_deg:g} degrees): such photos are not placed")
 
 
-def _content(path: Path, size: int) -> bytes:
-    """Return the bytes of a regular file of sane size: a pipe or a device would be read for ever."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise AenetError("not a regular file")
-    if status.st_size > MAX_BYTES:
-        raise AenetError(f"the file has {status.st_size / 1e6:,.0f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB")
-    if size not in (-1, status.st_size):
-        raise AenetError(
-            f"changed since the job was planned: {size:,} bytes then, {status.st_size:,} now: place it in another job"
-        )
-    return path.read_bytes()
+def _changed(planned: int, now: int) -> str:
+    return f"changed since the job was planned: {planned:,} bytes then, {now:,} now: place it in another job"

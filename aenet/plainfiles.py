@@ -1,0 +1,87 @@
+"""The one door to files that somebody names: in a table, a list, a card, or on the command line.
+
+A pipe or a device is waited for or read for ever, and some of the system's files (/proc) have no end. So a file is
+looked at before it is opened, opened without waiting, looked at again, and read no further than its size.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from aenet.errors import AenetError
+
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what this machine lacks, and no fault of a file
+_WITHOUT_WAITING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class CannotRead(AenetError):
+    """A file that is not there, may not be read, or is no regular file; `reason` is the sentence without its name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.reason = reason
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a regular file (links are followed) to read its bytes; anything else is never opened.
+
+    Raises:
+        CannotRead: missing, forbidden, or a folder, pipe, device or socket.
+        OSError: this machine has no handle or memory left.
+    """
+    try:
+        _check_regular(path, path.stat())
+        stream = os.fdopen(os.open(path, _WITHOUT_WAITING), "rb")
+    except OSError as error:
+        if error.errno in SHORT:
+            raise
+        raise CannotRead(path, f"cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        if isinstance(error, AenetError):
+            raise
+        raise CannotRead(path, "cannot be read (its name holds a NUL byte, so no file has it)") from error
+    try:
+        _check_regular(path, os.fstat(stream.fileno()))  # it may have been exchanged meanwhile
+    except CannotRead:
+        stream.close()
+        raise
+    return stream
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """Return the bytes of a regular file, as many as its size says.
+
+    Raises:
+        CannotRead: as `open_plain`, or it has more than `limit` bytes.
+        OSError: this machine has no handle or memory left.
+    """
+    with open_plain(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
+            raise CannotRead(path, f"has {_mb(size)} MB, the limit is {_mb(limit)} MB")
+        try:
+            return stream.read(size)
+        except OSError as error:
+            if error.errno in SHORT:
+                raise
+            raise CannotRead(path, f"cannot be read ({error.strerror})") from error
+
+
+def check_plain(path: Path) -> None:
+    """Refuse what `open_plain` refuses, for libraries that open a file by its name.
+
+    Raises:
+        CannotRead: missing, forbidden, or a folder, pipe, device or socket.
+    """
+    open_plain(path).close()
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise CannotRead(path, "cannot be read (not a regular file)")
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f}" if size >= 1e6 else f"{size / 1e6:.3g}"

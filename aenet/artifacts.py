@@ -2,15 +2,15 @@
 
 import hashlib
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aenet.atomic import sweep, sync, temporary_prefix, write_json
+from aenet.atomic import sweep, sync, temporary_sibling, write_json
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.nolinks import listed_path, read_listed
 from aenet.params import Config
 
 MANIFEST = "manifest.json"
@@ -45,10 +45,10 @@ def atomic_folder(path: Path, meta: Mapping[str, Any] | None = None) -> Iterator
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
-    temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(path), suffix=".tmp", dir=path.parent))
+    temporary = temporary_sibling(path)
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o755)
         write_manifest(temporary, meta or {})
         if path.exists():
             retired = temporary.with_suffix(".old.tmp")
@@ -91,30 +91,36 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.exists():
         raise AenetError(f"{folder} is not a finished artefact ({MANIFEST} is missing): run the stage before it")
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except ValueError as error:
+        return Manifest.model_validate_json(read_listed(path))
+    except AenetError:
+        raise
+    except (OSError, ValueError) as error:
         raise CorruptArtifact(f"{path} is damaged: delete {folder} and make it again") from error
 
 
-def verify_folder(folder: Path, full: bool = True) -> Manifest:
+def verify_folder(folder: Path, full: bool = True, needed: Collection[str] = ()) -> Manifest:
     """Return the manifest after checking every file's size and, if `full`, its SHA-256.
 
+    Args:
+        folder: a finished one.
+        full: check digests, too.
+        needed: names of files that the caller will open, and that must therefore be listed.
+
     Raises:
-        CorruptArtifact: a file is missing, or its size or digest differs.
+        CorruptArtifact: a file is missing, none of `nolinks.listed_path`, its size or digest differs, or one of
+            those needed is not listed.
     """
     manifest = read_manifest(folder)
+    for name in needed:
+        _entry(folder, manifest, name)
     for name, entry in manifest.files.items():
-        _verify_file(folder / name, entry, full)
+        _verify_file(folder, name, entry, full)
     return manifest
 
 
 def verify_file(folder: Path, name: str) -> Path:
     """Return the path of one listed file after checking its digest."""
-    entry = read_manifest(folder).files.get(name)
-    if entry is None:
-        raise CorruptArtifact(f"{folder}/{MANIFEST} does not list {name}: make {folder} again")
-    _verify_file(folder / name, entry, full=True)
-    return folder / name
+    return _verify_file(folder, name, _entry(folder, read_manifest(folder), name), full=True)
 
 
 def folder_digest(folder: Path) -> str:
@@ -123,11 +129,14 @@ def folder_digest(folder: Path) -> str:
     return sha256_file(folder / MANIFEST)
 
 
-def _verify_file(path: Path, entry: FileEntry, full: bool) -> None:
-    if not path.exists():
-        raise CorruptArtifact(f"{path} is missing although its manifest lists it: make {path.parent} again")
-    size = path.stat().st_size
-    if size != entry.bytes:
-        raise CorruptArtifact(f"{path} has {size} bytes, its manifest says {entry.bytes}: make it again")
+def _entry(folder: Path, manifest: Manifest, name: str) -> FileEntry:
+    if name not in manifest.files:
+        raise CorruptArtifact(f"{folder}/{MANIFEST} does not list {name}: make {folder} again")
+    return manifest.files[name]
+
+
+def _verify_file(folder: Path, name: str, entry: FileEntry, full: bool) -> Path:
+    path = listed_path(folder, name, MANIFEST, entry.bytes)
     if full and (digest := sha256_file(path)) != entry.sha256:
         raise CorruptArtifact(f"{path} has SHA-256 {digest[:12]}, its manifest says {entry.sha256[:12]}: make it again")
+    return path

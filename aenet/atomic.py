@@ -7,8 +7,8 @@ same file sweeps away.
 import glob
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +23,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed onto `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
-    handle, name = tempfile.mkstemp(prefix=temporary_prefix(path), suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = temporary_sibling(path)
+    temporary.touch(exist_ok=False)  # with the rights that the umask leaves; nobody's link is followed
     try:
         yield temporary
-        temporary.chmod(0o644)
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
@@ -53,9 +51,9 @@ def write_parquet(path: Path, frame: "pd.DataFrame") -> None:
         frame.to_parquet(temporary, index=False)
 
 
-def temporary_prefix(path: Path) -> str:
-    """What the names of this process's temporary siblings of `path` begin with; they end in `.tmp`."""
-    return f".{path.name}.{os.getpid()}."
+def temporary_sibling(path: Path) -> Path:
+    """Return a new name beside `path`, which `sweep` finds once this process is dead."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
 def sweep(path: Path) -> None:

@@ -8,9 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from aenet.artifacts import sha256_file
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.nolinks import listed_path, read_listed
 from aenet.params import Config
 
 CARD = "model.json"
+_ONNX_BYTES = 2 << 30  # a protobuf message has no more
 Paint = Literal["edge", "view_mean", "network_mean"]
 """What stands where a photo shows nothing: its nearest column (and in a column its nearest row), the mean of what it
 shows, or the colour that the network's normalisation makes zero."""
@@ -223,20 +225,23 @@ def read_card(folder: Path) -> ModelCard:
 
     Raises:
         AenetError: no card there, or not a valid one.
-        CorruptArtifact: a model file is missing or its digest differs.
+        CorruptArtifact: a model file is missing, none of `nolinks.listed_path`, or its digest differs.
     """
     path = folder / CARD
     if not path.exists():
         raise AenetError(f"{folder} holds no exported model ({CARD} is missing): run the export_onnx stage first")
     try:
-        card = ModelCard.model_validate_json(path.read_bytes())
-    except ValueError as error:
+        card = ModelCard.model_validate_json(read_listed(path))
+    except AenetError:
+        raise
+    except (OSError, ValueError) as error:
         raise CorruptArtifact(f"{path} is not a valid model card: {error}") from error
     for name, expected in card.sha256.items():
-        if not (folder / name).exists():
-            raise CorruptArtifact(f"{folder / name} is missing although {CARD} names it: export the model again")
-        if (digest := sha256_file(folder / name)) != expected:
+        file = listed_path(folder, name, CARD)
+        if file.stat().st_size > _ONNX_BYTES:
+            raise CorruptArtifact(f"{file} is larger than 2 GiB, which no ONNX file can be: export the model again")
+        if (digest := sha256_file(file)) != expected:
             raise CorruptArtifact(
-                f"{folder / name} has SHA-256 {digest[:12]}, its card says {expected[:12]}: export the model again"
+                f"{file} has SHA-256 {digest[:12]}, its card says {expected[:12]}: export the model again"
             )
     return card

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aenet.disk import writing
 from aenet.errors import AenetError
+from aenet.nolinks import open_unlinked
 
 _SIGNATURE_BYTES = 20  # always as many: to sign again takes no new room on the disk
 
@@ -19,6 +20,7 @@ def hold(path: Path, what: str) -> Iterator[None]:
     Raises:
         AenetError: another process, or another thread of this one, holds it; `what` names the thing locked. Or there
             is no room for the lock on the disk.
+        CorruptArtifact: a link or something else that is no file lies there.
     """
     with _opened(path) as handle:
         try:
@@ -38,6 +40,7 @@ def wait_for(path: Path) -> Iterator[None]:
 
     Raises:
         AenetError: there is no room for the lock on the disk.
+        CorruptArtifact: as `hold`.
     """
     with _opened(path) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -49,7 +52,7 @@ def wait_for(path: Path) -> Iterator[None]:
 def _opened(path: Path) -> Iterator[int]:
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = open_unlinked(path, os.O_RDWR | os.O_CREAT)
     try:
         yield handle
     finally:

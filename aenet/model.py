@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -76,17 +77,17 @@ def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedC
         AenetError: the folder is not a finished model.
         CorruptArtifact: its bytes differ from its manifest, or the weights do not fit its card.
     """
-    verify_folder(folder)
+    manifest = verify_folder(folder, needed=(CARD,))
     try:
         card = TrainedCard.model_validate_json((folder / CARD).read_bytes())
     except (OSError, ValueError) as error:
         raise CorruptArtifact(f"{folder / CARD} is not a trained model's card: {error}") from error
-    if not (folder / f"{which}.safetensors").exists():
+    if f"{which}.safetensors" not in manifest.files:
         raise AenetError(f"{folder} holds no '{which}' weights: it was trained without train.ema_decay")
-    network = untrained(card.model)
     try:
+        network = untrained(card.model)
         network.load_state_dict(load_file(folder / f"{which}.safetensors"))
-    except RuntimeError as error:
+    except (SafetensorError, RuntimeError, OSError) as error:
         raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card: {error}") from error
     return network.eval(), card
 

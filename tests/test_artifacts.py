@@ -19,7 +19,7 @@ from aenet.artifacts import (
     verify_file,
     verify_folder,
 )
-from aenet.atomic import atomic_file, write_bytes, write_json, write_parquet
+from aenet.atomic import atomic_file, write_json, write_parquet
 from aenet.errors import AenetError, CorruptArtifact
 
 
@@ -179,14 +179,6 @@ def test_digest_of_a_folder_follows_its_bytes_and_nothing_else(tmp_path: Path) -
     with atomic_folder(second, {"made": "by hand"}) as folder:
         (folder / "b.bin").write_bytes(bytes(101))
     assert folder_digest(first) != folder_digest(second)
-
-
-def test_others_may_read_what_is_written(tmp_path: Path) -> None:
-    """mkstemp makes files for their owner alone; a shared data folder must not stay so."""
-    path = finished(tmp_path / "town")
-    write_bytes(tmp_path / "x", b"x")
-    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o644
-    assert path.stat().st_mode & 0o777 == 0o755
 
 
 def test_nan_is_not_json(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aenet.atomic import write_json
+from aenet.nolinks import open_unlinked
 
 EVENTS = "events.jsonl"
 CURSOR = "cursor.json"
@@ -55,8 +56,8 @@ class EventLog:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / EVENTS
-        torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._handle = open_unlinked(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        torn = path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
         if torn:  # close the torn line, or the next event would be lost with it
             os.write(self._handle, b"\n")
 

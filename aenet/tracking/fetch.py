@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import mlflow.artifacts
 from mlflow.entities.model_registry import ModelVersion
@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from aenet.artifacts import MANIFEST, folder_digest, read_manifest, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.nolinks import listed_path, read_listed
 from aenet.tracking.events import project_root
 from aenet.tracking.registry import CHAMPION, DIGEST
 from aenet.tracking.store import Store, connect
@@ -73,11 +74,8 @@ def _parse(uri: str) -> tuple[str, str, str]:
 def _take_listed(source: Path, target: Path) -> None:
     """Copy only what the manifest lists: the registry's own additions, or anybody's, stay behind."""
     target.mkdir()
-    shutil.copyfile(source / MANIFEST, target / MANIFEST)
-    for name in read_manifest(source).files:
-        inner = PurePosixPath(name)
-        if inner.is_absolute() or ".." in inner.parts:
-            raise CorruptArtifact(f"the manifest names {name}, outside the model's folder")
-        if (source / inner).is_file():
-            (target / inner).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / inner, target / inner)
+    (target / MANIFEST).write_bytes(read_listed(source / MANIFEST))
+    for name, entry in read_manifest(source).files.items():
+        file = listed_path(source, name, MANIFEST, entry.bytes)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target / name)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from aenet.errors import AenetError
+from aenet.nolinks import open_unlinked
 from aenet.tracking.events import STATUS, read_record
 
 SETTING = "AENET_TRACKING"  # live (default): follow the journal; journal: only write it
@@ -41,7 +42,8 @@ class Follower:
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        with (folder / "sync.log").open("ab") as log:
+        said = open_unlinked(folder / "sync.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(said, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "aenet.tracking.follow", str(folder),
                  "--session", session, "--stage-pid", str(os.getpid())],

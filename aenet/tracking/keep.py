@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aenet.artifacts import sha256_file
 from aenet.errors import AenetError
+from aenet.nolinks import check_tree
 
 COPY_BELOW_BYTES = 1_000_000
 
@@ -19,6 +20,7 @@ def keep(source: Path, target: Path) -> str:
 
     Raises:
         AenetError: `source` does not exist.
+        CorruptArtifact: it is a folder that holds a link, a pipe or a device.
     """
     if not source.exists():
         raise AenetError(f"{source} cannot be tracked because it does not exist")
@@ -27,6 +29,7 @@ def keep(source: Path, target: Path) -> str:
     if source.is_file():
         _keep_file(source, target)
         return sha256_file(target)
+    check_tree(source)  # what a link leads to is not the folder's to give away
     lines = []
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         name = file.relative_to(source)

@@ -10,8 +10,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunI
 from mlflow.exceptions import MlflowException
 
 from aenet.atomic import write_json
+from aenet.errors import CorruptArtifact
+from aenet.nolinks import listed_tree
 from aenet.tracking import registry, runs
-from aenet.tracking.events import Cursor, Event, last_session, read_cursor, read_events, write_cursor
+from aenet.tracking.events import EVENTS, Cursor, Event, last_session, read_cursor, read_events, write_cursor
 from aenet.tracking.keep import remove
 from aenet.tracking.store import Store
 
@@ -74,7 +76,7 @@ class Sender:
     def _send(self, event: Event) -> None:
         try:
             getattr(self, f"_on_{event['event']}", self._skip)(event)
-        except (MlflowException, FileNotFoundError) as error:
+        except (MlflowException, CorruptArtifact) as error:  # the second: a file it names is gone, or is none to send
             if isinstance(error, MlflowException) and error.error_code not in _OUR_FAULT:
                 raise
             # One event the store will never take must not block those behind it.
@@ -98,7 +100,7 @@ class Sender:
         """Already in the batch."""
 
     def _on_artifact(self, event: Event) -> None:
-        file = self.folder / event["file"]
+        file = listed_tree(self.folder, event["file"], EVENTS)
         target = self._target(event)
         if file.is_dir():
             self.store.client.log_artifacts(target, str(file), event["folder"] or None)
@@ -124,9 +126,11 @@ class Sender:
         self.store.client.log_inputs(self.run_id, [DatasetInput(data, tags)])
 
     def _on_register(self, event: Event) -> None:
-        folder = self.folder / event["file"]
+        folder, number = listed_tree(self.folder, event["file"], EVENTS), str(event["id"])
+        if not number.isalnum():
+            raise CorruptArtifact(f"{self.folder / EVENTS} names the answer {number[:80]!r}, which is no number")
         answer = registry.register(self.store, self.run_id, folder, event)
-        write_json(self.folder / "answers" / f"{event['id']}.json", answer)
+        write_json(self.folder / "answers" / f"{number}.json", answer)
         remove(folder)
 
     def _on_end(self, event: Event) -> None:

@@ -1,5 +1,6 @@
 """The picture of a gallery's area that reports draw on."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,23 +10,35 @@ from rasterio.transform import from_bounds
 from rasterio.warp import Resampling, reproject, transform_bounds
 
 from aenet.atomic import write_bytes
-from aenet.images import decode, encode_jpeg
-from aenet.serving.galleries.manifest import BACKDROP, Backdrop
+from aenet.errors import CorruptArtifact
+from aenet.images import decode_bytes, encode_jpeg
+from aenet.nolinks import listed_path, read_listed
+from aenet.serving.galleries.manifest import BACKDROP, MANIFEST, Backdrop
 from aenet.serving.maps.longitudes import onto, turn_of
 from aenet.serving.maps.overview import Overview
 
 MAX_PX = 2048
+_JPEG = b"\xff\xd8\xff"
 
 
 def write_backdrop(picture: Overview | None, folder: Path, file: str = BACKDROP) -> Backdrop | None:
     """Write a picture into a gallery; None for None."""
     if picture is None:
         return None
-    write_bytes(folder / file, encode_jpeg(picture.pixels, quality=85))
+    content = encode_jpeg(picture.pixels, quality=85)
+    write_bytes(folder / file, content)
     left, bottom, right, top = picture.edges
     height, width = picture.pixels.shape[:2]
     return Backdrop(
-        file=file, crs=picture.crs, left=left, bottom=bottom, right=right, top=top, width_px=width, height_px=height
+        file=file,
+        sha256=hashlib.sha256(content).hexdigest(),
+        crs=picture.crs,
+        left=left,
+        bottom=bottom,
+        right=right,
+        top=top,
+        width_px=width,
+        height_px=height,
     )
 
 
@@ -51,9 +64,24 @@ def extend_backdrop(
 
 
 def read_backdrop(folder: Path, backdrop: Backdrop) -> Overview:
-    """Return a gallery's picture."""
+    """Return a gallery's picture; errors as `backdrop_bytes`."""
     edges = (backdrop.left, backdrop.bottom, backdrop.right, backdrop.top)
-    return Overview(decode(folder / backdrop.file), edges, backdrop.crs)
+    content = backdrop_bytes(folder, backdrop)
+    return Overview(decode_bytes(content, str(folder / backdrop.file)), edges, backdrop.crs)
+
+
+def backdrop_bytes(folder: Path, backdrop: Backdrop) -> bytes:
+    """Return the JPEG file of a gallery's picture.
+
+    Raises:
+        CorruptArtifact: it is none of the gallery's own plain files, no JPEG, or not the one that was written.
+    """
+    path = listed_path(folder, backdrop.file, MANIFEST)
+    content = read_listed(path)
+    known = backdrop.sha256 in (None, hashlib.sha256(content).hexdigest())
+    if not known or not content.startswith(_JPEG):
+        raise CorruptArtifact(f"{path} is not the picture that {MANIFEST} names: build the gallery again")
+    return content
 
 
 def join(first: Overview, other: Overview) -> Overview:

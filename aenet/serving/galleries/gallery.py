@@ -20,7 +20,11 @@ import pandas as pd
 from aenet.artifacts import folder_digest, sha256_file, verify_folder
 from aenet.card import ModelCard
 from aenet.errors import CorruptArtifact
+from aenet.nolinks import listed_folder
+from aenet.serving.galleries.backdrop import backdrop_bytes
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_model, read_gallery
+
+FILES = ("tiles.parquet", "descriptors.npy", "thumbnails.bin")  # of a shard
 
 __all__ = ["MANIFEST", "Gallery", "GalleryManifest", "read_gallery", "read_tiles"]
 
@@ -49,7 +53,9 @@ class Gallery:
         """
         manifest = read_gallery(folder)
         check_model(folder, manifest, card)
-        shards = [_open_shard(folder / name, digest, full) for name, digest in manifest.shards.items()]
+        if full and manifest.backdrop is not None:
+            backdrop_bytes(folder, manifest.backdrop)
+        shards = [open_shard(folder, name, digest, full) for name, digest in manifest.shards.items()]
         tiles = pd.concat([tiles.assign(shard=i) for i, (tiles, _) in enumerate(shards)], ignore_index=True)
         return cls(folder, manifest, tiles, tuple(descriptors for _, descriptors in shards))
 
@@ -72,10 +78,12 @@ class Gallery:
             return stream.read(int(tile["thumbnail_bytes"]))
 
 
-def _open_shard(folder: Path, digest: str, full: bool) -> tuple[pd.DataFrame, np.ndarray]:
+def open_shard(gallery: Path, name: str, digest: str, full: bool = False) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the tiles and the memory-mapped descriptors of a gallery's shard; see `Gallery.open`."""
+    folder = listed_folder(gallery, name, MANIFEST)
     if folder_digest(folder) != digest:
         raise CorruptArtifact(f"{folder} is not the shard the gallery's manifest names: build the gallery again")
-    verify_folder(folder, full=full)
+    verify_folder(folder, full, needed=FILES)
     tiles = read_tiles(folder)
     descriptors = np.load(folder / "descriptors.npy", mmap_mode="r", allow_pickle=False)
     if len(tiles) != len(descriptors):

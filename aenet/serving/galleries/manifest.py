@@ -1,22 +1,31 @@
 """What a gallery's manifest holds, and reading it."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from aenet.card import ModelCard, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.nolinks import read_listed
 from aenet.params import Config
 from aenet.serving.galleries.floor import Floor
 from aenet.serving.galleries.storage import Storage
 from aenet.serving.views import model_digest
 
 MANIFEST = "manifest.json"
+ShardName = Annotated[str, Field(pattern=r"^shard-\d{5,9}$")]
 BACKDROP = "backdrop.jpg"
 
 
 class Backdrop(Config):
-    """The picture `file` of the gallery, and its edges in the coordinate system `crs` (WKT)."""
+    """The picture `file` of the gallery, and its edges in the coordinate system `crs` (WKT).
 
-    file: str = BACKDROP
+    `sha256` is that of the file; None in galleries of earlier versions.
+    """
+
+    file: str = Field(default=BACKDROP, pattern=r"^backdrop(-\d{5,9})?\.jpg$")
+    sha256: str | None = None
     crs: str
     left: float
     bottom: float
@@ -54,7 +63,7 @@ class SourceRecord(Config):
     duplicates: int
     attribution: str | None
     licence: str | None
-    shards: tuple[str, ...]
+    shards: tuple[ShardName, ...]
     metres_known: bool = True
     notes: tuple[str, ...] = ()
 
@@ -93,7 +102,7 @@ class GalleryManifest(Config):
     backdrop: Backdrop | None
     embedded_on: str
     sources: tuple[SourceRecord, ...]
-    shards: dict[str, str]
+    shards: dict[ShardName, str]
 
     @property
     def source(self) -> str:
@@ -127,8 +136,10 @@ def read_gallery(folder: Path) -> GalleryManifest:
         way_out = "finish it by running the same" if started else "make one with"
         raise AenetError(f"{folder} is not a finished gallery ({MANIFEST} is missing): {way_out} `aenet gallery build`")
     try:
-        return GalleryManifest.model_validate_json(path.read_bytes())
-    except ValueError as error:
+        return GalleryManifest.model_validate_json(read_listed(path))
+    except AenetError:
+        raise
+    except (OSError, ValueError) as error:
         raise CorruptArtifact(
             f"{path} is not a gallery's manifest, or of an older version, or damaged: build the gallery again"
         ) from error

@@ -20,6 +20,7 @@ from aenet.card import CARD
 from aenet.disk import writing
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.locks import hold
+from aenet.nolinks import open_unlinked
 from aenet.serving.galleries.gallery import MANIFEST, Gallery
 from aenet.serving.jobs.files import LOG, PHOTOS, SHARDS
 from aenet.serving.jobs.job import Job
@@ -137,7 +138,8 @@ def _publish(job: Job, result: ShardResult, rows: list[dict[str, Any]]) -> None:
 def _log(job: Job, event: str, shard: int) -> None:
     """Append one line, whole or not at all: what was computed can be counted afterwards."""
     line = f"{event} {shard:05d} {os.getpid()} {time.time():.3f}\n".encode()
-    with writing(job.out), (job.out / SHARDS / LOG).open("ab", buffering=0) as log:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with writing(job.out), os.fdopen(open_unlinked(job.out / SHARDS / LOG, flags), "ab", buffering=0) as log:
         fcntl.flock(log, fcntl.LOCK_EX)  # nobody else's line comes behind one that has to be taken back
         end = os.fstat(log.fileno()).st_size
         if log.write(line) < len(line):  # the disk is full

@@ -19,6 +19,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from aenet.atomic import write_bytes
+from aenet.serving.galleries.backdrop import backdrop_bytes
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M, Summary
@@ -100,7 +101,7 @@ def _headings(rows: pd.DataFrame, photos: pd.DataFrame, errors: Float[np.ndarray
 
 def _backdrop(gallery: Gallery) -> str:
     backdrop = gallery.manifest.backdrop
-    return data_uri((gallery.folder / backdrop.file).read_bytes()) if backdrop else "data:,"
+    return data_uri(backdrop_bytes(gallery.folder, backdrop)) if backdrop else "data:,"
 
 
 def _template(name: str) -> str:

@@ -16,9 +16,11 @@ from aenet.artifacts import atomic_folder, folder_digest, read_manifest, verify_
 from aenet.disk import writing
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.locks import hold
+from aenet.nolinks import listed_folder
 from aenet.params import Config
-from aenet.serving.galleries.manifest import read_gallery
-from aenet.serving.search.codes import Codes, write_codes
+from aenet.serving.galleries.gallery import open_shard
+from aenet.serving.galleries.manifest import MANIFEST, read_gallery
+from aenet.serving.search.codes import CODES, QUANTIZER, ROTATION, Codes, write_codes
 from aenet.serving.search.tuning import IndexOptions, Rung, choose, measure
 
 __all__ = [
@@ -117,8 +119,7 @@ def build_gallery_index(
         found = _found(gallery)
         if found is not None and (found.shards, found.asked) == (digests, options):
             return found
-        files = [gallery / name / "descriptors.npy" for name in manifest.shards]
-        shards = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+        shards = [open_shard(gallery, name, digest)[1] for name, digest in manifest.shards.items()]
         return build_index(shards, digests, gallery / INDEX_FOLDER, options, threads, on_progress)
 
 
@@ -139,11 +140,11 @@ def index_meta(gallery: Path, full: bool = True) -> IndexMeta | None:
     Raises:
         CorruptArtifact: something lies there that is no finished index, or its bytes are not those written.
     """
-    folder = gallery / INDEX_FOLDER
-    if not folder.exists():
+    if not (gallery / INDEX_FOLDER).exists():
         return None
+    folder = listed_folder(gallery, INDEX_FOLDER, MANIFEST)
     try:
-        verify_folder(folder, full=full)
+        verify_folder(folder, full, needed=(CODES, QUANTIZER, ROTATION))
         return IndexMeta.model_validate_json(json.dumps(read_manifest(folder).meta))
     except CorruptArtifact:
         raise
@@ -159,9 +160,9 @@ def index_digest(gallery: Path) -> str | None:
     Raises:
         CorruptArtifact: something lies there that is no finished index.
     """
-    folder = gallery / INDEX_FOLDER
-    if not folder.exists():
+    if not (gallery / INDEX_FOLDER).exists():
         return None
+    folder = listed_folder(gallery, INDEX_FOLDER, MANIFEST)
     try:
         return folder_digest(folder)
     except (AenetError, OSError) as error:

@@ -1,0 +1,70 @@
+"""A journal that came with a copied project sends nothing but its own files, and removes nothing else."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aenet.tracking import registry, send
+from aenet.tracking.events import EVENTS
+
+WORDS = "a secret of this machine"
+
+
+class _Client:
+    """Stands for MLflow's client; keeps what it is called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: self.calls.append((name, arguments))
+
+
+@pytest.fixture
+def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A sender of a journal, without MLflow; the registry takes every model."""
+    (tmp_path / "journal" / "pending").mkdir(parents=True)
+    (tmp_path / "secret").write_text(WORDS)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "work").write_text("years of work")
+    made: Any = object.__new__(send.Sender)
+    made.folder, made.run_id, made.store = tmp_path / "journal", "run", SimpleNamespace(client=_Client())
+    monkeypatch.setattr(registry, "register", lambda store, run, folder, event: {"version": 1})
+    return made
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["artifact", "register"])
+@pytest.mark.parametrize(
+    "name", ["../secret", "/dev/zero", "pending/link", "pending/pipe", "pending/tree", "../precious"]
+)
+def test_a_journal_names_files_of_its_own(sender: Any, kind: str, name: str) -> None:
+    held = sender.folder / "pending"
+    (held / "link").symlink_to("../../secret")
+    (held / "tree").mkdir()
+    (held / "tree" / "inner").symlink_to("../../../secret")
+    os.mkfifo(held / "pipe")
+    sender._send({"event": kind, "file": name, "folder": "", "name": "x", "id": "0" * 32, "parent": False})
+    (call,) = sender.store.client.calls
+    assert call[0] == "set_tag" and call[1][1] == "aenet.not_sent" and WORDS not in str(call)
+    root = sender.folder.parent
+    assert (root / "secret").exists() and (root / "precious" / "work").exists()
+
+
+def test_an_answer_is_written_into_the_journal_alone(sender: Any) -> None:
+    (sender.folder / "pending" / "model").mkdir()
+    sender._send({"event": "register", "file": "pending/model", "id": "../../precious/work"})
+    assert sender.store.client.calls[0][1][1] == "aenet.not_sent"
+    assert not (sender.folder.parent / "precious" / "work.json").exists()
+
+
+def test_its_own_files_are_sent_and_then_removed(sender: Any) -> None:
+    file = sender.folder / "pending" / "one" / "report.md"
+    file.parent.mkdir()
+    file.write_text("ours")
+    sender._send({"event": "artifact", "file": "pending/one/report.md", "folder": "", "parent": False})
+    assert sender.store.client.calls == [("log_artifact", ("run", str(file), None))]
+    assert not file.parent.exists() and not (sender.folder / EVENTS).exists()

@@ -1,8 +1,16 @@
 """Errors meant for people: one sentence that says what, where, and the way out."""
 
+from aenet.redaction import without_secrets
+
 
 class AenetError(ValueError):
-    """Bad input or a missing prerequisite; shown without a traceback, exit status 2."""
+    """Bad input or a missing prerequisite; shown without a traceback, exit status 2.
+
+    Secrets are taken out of the sentence when it is made: it ends in terminals, logs, journals and databases.
+    """
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(without_secrets(str(part)) for part in said))
 
 
 class CorruptArtifact(AenetError):

@@ -5,6 +5,7 @@ YAML is read as DVC reads it (YAML 1.2 through ruamel.yaml: `1e-4` is a number, 
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -15,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from aenet.errors import AenetError
 from aenet.plainfiles import read_plain
+from aenet.redaction import excerpt
 
 PARAMS_FILE = Path("params.yaml")
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 64  # of a YAML file; ours has some hundred values
@@ -49,7 +51,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise AenetError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise AenetError(f"{path} is not valid YAML: {yaml_fault(error)}") from error
     except Exception as error:  # what its own constructors raise for impossible dates, numbers and depths
         raise AenetError(f"{path} is not valid YAML: it holds a value that is none ({type(error).__name__})") from error
     if not isinstance(tree, dict):
@@ -93,6 +95,14 @@ def _check_size(tree: dict[str, Any], path: Path) -> None:
             waiting += [(inner, depth + 1) for inner in value.values()]
         elif isinstance(value, list | tuple | set):
             waiting += [(inner, depth + 1) for inner in value]
+
+
+def yaml_fault(error: YAMLError) -> str:
+    """Return what is wrong and where, without the line or the value itself: they need not be for everybody's eyes."""
+    problem = str(getattr(error, "problem", None) or "it holds a character that YAML does not know")
+    mark = getattr(error, "problem_mark", None)
+    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return re.sub(r" with value .*|(?<=alias) '.*'", "", " ".join(problem.split())) + where
 
 
 def check_sections(path: Path, known: Collection[str]) -> None:
@@ -143,7 +153,7 @@ def _sentence(error: ValidationError, type_: type[BaseModel], section: str, sour
             problems.append(f"missing key '{where}'")
         else:
             # Of a whole mapping only the message: its values need not all be for everybody's eyes.
-            found = "" if isinstance(detail["input"], dict) else f" (found {detail['input']!r})"
+            found = "" if isinstance(detail["input"], dict) else f" (found {excerpt(detail['input'])})"
             problems.append(f"'{where}': {detail['msg']}{found}")
     return f"{source}: " + "; ".join(problems)
 

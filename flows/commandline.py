@@ -12,6 +12,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 
 from aenet.errors import AenetError
+from aenet.redaction import without_secrets
 from flows.models import CHAMPION
 from flows.options import from_words
 
@@ -38,7 +39,7 @@ def run(flow: Callable[..., State], given: dict[str, Any], **options: Any) -> in
     arguments = {name: value for name, value in given.items() if name != "set"}
     state = flow(**arguments, options=chosen, return_state=True)
     if not state.is_completed():
-        sys.stderr.write(f"error: {state.message}\n")
+        sys.stderr.write(f"error: {without_secrets(str(state.message))}\n")
         return 1
     sys.stdout.write(f"{state.message}\n")
     return 3 if state.name == "Partial" else 0

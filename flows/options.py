@@ -7,6 +7,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aenet.errors import AenetError
+from aenet.params import yaml_fault
+from aenet.redaction import excerpt
 
 
 def from_words(words: Iterable[str]) -> dict[str, Any]:
@@ -19,9 +21,9 @@ def from_words(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise AenetError(f"--set {word}: expected KEY=VALUE, for example --set top_k=10")
+            raise AenetError(f"--set {excerpt(word)}: expected KEY=VALUE, for example --set top_k=10")
         try:
             found[key] = YAML(typ="safe", pure=True).load(value)
         except YAMLError as error:
-            raise AenetError(f"--set {word}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+            raise AenetError(f"--set {key}: the value is not valid YAML: {yaml_fault(error)}") from error
     return found

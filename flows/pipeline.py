@@ -24,6 +24,7 @@ from prefect.tasks import Task
 
 from aenet.errors import AenetError
 from aenet.params import PARAMS_FILE, check_sections, read_yaml
+from aenet.redaction import without_secrets
 from aenet.tracking.address import store_uri
 from aenet.tracking.events import project_root
 from flows import lockfile
@@ -121,7 +122,7 @@ def _may_retry(processes: StageProcesses, outcomes: dict[str, Outcome], run: Tas
 
 def _publish(outcomes: dict[str, Outcome]) -> None:
     parts = [stages_table(outcomes), metrics_table(), reports_list()]
-    uri = store_uri(project_root())
+    uri = without_secrets(store_uri(project_root()))  # it ends in Prefect's database
     if uri.startswith("http"):
         create_link_artifact(key="mlflow", link=uri, link_text="MLflow", description="runs, curves and models")
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from aenet.redaction import without_secrets
 from flows.graph import dvc
 from flows.watchdog import Watchdog, end_groups
 
@@ -61,7 +62,7 @@ class StageProcesses:
         try:
             assert process.stdout is not None  # noqa: S101 (it was opened as a pipe)
             for line in process.stdout:
-                text = line.rstrip()
+                text = without_secrets(line.rstrip())  # lines end in Prefect's database
                 if text and not text.strip().startswith(_HINTS):
                     say(text)
                     lines.append(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from aenet.data.archive.config import refuse_credentials
 from aenet.errors import AenetError
 from aenet.params import nearest
 from aenet.presets import set_values, use_preset
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     values = from_words(given.set)
     if given.source is not None:
         values["download.source"] = given.source
+    refuse_credentials(str(values.get("download.source", "")))  # before params.yaml holds them
     use_preset(given.preset)
     set_values(values)
     stage = f"ablate@{given.row}"

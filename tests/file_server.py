@@ -26,6 +26,7 @@ class FileServer:
     go_on: threading.Event = field(default_factory=threading.Event)
     served: list[int] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     authorized: list[str | None] = field(default_factory=list)  # Authorization headers, one a request
     url: str = ""
 
@@ -36,6 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         spec: FileServer = self.server.spec  # type: ignore[attr-defined]  # set by `serving`
+        spec.paths.append(self.path)
         spec.asked.append(self.headers.get("Range"))
         spec.authorized.append(self.headers.get("Authorization"))
         spec.served.append(0)

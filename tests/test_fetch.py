@@ -25,7 +25,7 @@ OTHER = np.random.default_rng(2).bytes(1_400_000)
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name in ("USER", "PASSWORD", "TOKEN"):
+    for name in ("USER", "PASSWORD", "TOKEN", "QUERY"):
         monkeypatch.delenv(f"AENET_DOWNLOAD_{name}", raising=False)
 
 
@@ -321,6 +321,19 @@ def test_credentials_that_cannot_be_right_are_not_sent(
         monkeypatch.setenv(f"AENET_DOWNLOAD_{name}", "s3cret")
     with pytest.raises(AenetError, match=sentence) as caught:
         fetch(archive("http://example.org/set.zip"), tmp_path)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_signed_address_is_asked_for_with_the_query_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AENET_DOWNLOAD_QUERY", "?sig=s3cret&se=1")
+    with serving(FileServer(CONTENT)) as server:
+        fetch(archive(server.url), tmp_path)
+        fetch(archive(server.url + "?v=2"), tmp_path / "other")
+    assert server.paths == ["/set.zip?sig=s3cret&se=1", "/set.zip?v=2&sig=s3cret&se=1"]
+    with pytest.raises(AenetError, match="unencrypted over http") as caught:
+        fetch(archive("http://example.org/set.zip"), tmp_path / "third")
     assert "s3cret" not in str(caught.value)
 
 

@@ -231,7 +231,7 @@ def test_bad_input_is_one_sentence(
     [
         ("topk=3", 1, "unknown key 'options.topk' (did you mean 'top_k'?)"),
         ("top_k=many", 1, "'options.top_k'"),
-        ("top_k", 2, "--set top_k: expected KEY=VALUE"),
+        ("top_k", 2, "--set 'top_k': expected KEY=VALUE"),
     ],
 )
 def test_bad_options_are_one_sentence(

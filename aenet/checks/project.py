@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aenet.checks.finding import INSTALL, Finding, installed
 from aenet.extras import install
+from aenet.redaction import without_secrets
 
 _PIPELINE = ("torch", "timm", "accelerate", "onnx", "dvc", "mlflow", "prefect")
 
@@ -66,7 +67,7 @@ def check_stores(root: Path) -> Iterator[Finding]:
     else:
         writable = os.access(root, os.W_OK)
         mend = "" if writable else "run as a user who may write here"
-        where = uri or str(root.absolute() / "mlflow.db")
+        where = without_secrets(uri) or str(root.absolute() / "mlflow.db")
         yield Finding("ok" if writable else "broken", "mlflow", f"store {where}", mend)
     cache = root / ".dvc"
     if cache.is_dir() and os.access(cache, os.W_OK):

@@ -13,7 +13,7 @@ HOST, PORT = "127.0.0.1", 5000
 
 def command(root: Path, port: int = PORT) -> list[str]:
     """Return the server's command line; it listens on the loopback address and nowhere else."""
-    store = ["--backend-store-uri", store_uri(root), "--artifacts-destination", str(root / ARTIFACTS)]
+    store = ["--artifacts-destination", str(root / ARTIFACTS)]
     return [sys.executable, "-m", "mlflow", "server", *store, "--host", HOST, "--port", str(port), "--workers", "1"]
 
 
@@ -24,6 +24,8 @@ def main() -> None:
     port: int = parser.parse_args().port
     # Without it MLflow keeps ten processes instead of two.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    # Not a word of its command line: everybody on the machine can read those, and it may hold a password.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store_uri(project_root().absolute())
     sys.stdout.write(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     os.execv(sys.executable, command(project_root().absolute(), port))  # noqa: S606 (no shell is wanted)

@@ -1,12 +1,21 @@
 """Where a data set comes from and how large it may be: the settings shared by download, unpack and fetch."""
 
+import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field
 
+from aenet.data.archive.credentials import PASSWORD, QUERY, USER
 from aenet.errors import AenetError
 from aenet.params import Config
+from aenet.redaction import without_secrets
+
+# Of Amazon, Google, Azure, CloudFront, and what else servers call a key: whole words, or within one.
+_SECRET_NAME = re.compile(
+    r"(?i)(?:^|[-_.])(?:sig|key|auth|pass|pwd|code|hash|policy|jwt|session|expires)(?:$|[-_.])|"
+    "signature|token|secret|passw|credential|access_?key|api_?key|authkey|rlkey|key-pair"
+)
 
 # (done, total, what): bytes for "download" and "unpack", files for "check"; total is 0 where nobody knows it.
 Progress = Callable[[int, int, str], None]
@@ -42,24 +51,56 @@ class SourceConfig(Config):
     @property
     def shown(self) -> str:
         """The source as errors, manifests and journals may show it: a signed URL's query is a credential."""
-        return self.source.partition("?")[0] + "?..." if self.is_remote and "?" in self.source else self.source
+        return without_secrets(self.source)
+
+
+def refuse_credentials(source: str) -> None:
+    """Refuse a URL that holds credentials: params.yaml and dvc.lock are in everybody's git.
+
+    Raises:
+        AenetError: names the host and the parameter, never its value, and where credentials belong.
+    """
+    try:
+        parts = urlsplit(source)
+    except ValueError as error:
+        raise AenetError(f"download.source is no address ({error})") from error
+    if "@" in parts.netloc:
+        raise AenetError(
+            f"download.source names a user or password for {parts.hostname}: params.yaml is no place for them; "
+            f"set {USER} and {PASSWORD} in the environment"
+        )
+    if parts.scheme.lower() not in ("http", "https"):
+        return
+    if not parts.hostname:
+        raise AenetError("download.source is an address without a host: write https://HOST/PATH")
+    for name, value in parse_qsl(f"{parts.query}&{parts.fragment}", keep_blank_values=True):
+        if _is_secret(name, value):
+            which = f"'{name}'" if value and len(name) <= 40 else "without a name"
+            raise AenetError(
+                f"download.source has a credential behind the '?' of its address on {parts.hostname} ({which}): "
+                "params.yaml and dvc.lock are no place for it; leave the '?' and what follows out and set it as "
+                f"{QUERY} in the environment, or fetch the file yourself and set download.source to its path"
+            )
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Judge one parameter of a query by its name, and by a value that looks made by a machine."""
+    runs = re.findall(r"[\w+/=]{20,}", f"{name} {value}")
+    looks_made = any(re.search(r"\d", run) and re.search("[A-Za-z]", run) for run in runs)
+    return looks_made or _SECRET_NAME.search(name) is not None
 
 
 def check_source(config: SourceConfig) -> None:
     """Refuse a source that cannot work, before anything of it is recorded.
 
-    Not a validator of the configuration: its message would quote the value, password and all.
+    Not a validator of the configuration: its message would quote the value.
 
     Raises:
-        AenetError: the scheme is unknown, the URL holds a user or password, or a URL comes without digest.
+        AenetError: the scheme is unknown, the URL holds a user, a password or a signature, or comes without digest.
     """
+    refuse_credentials(config.source)
     parts = urlsplit(config.source)
     if parts.scheme not in ("", "http", "https", "file"):
         raise AenetError(f"download.source: scheme '{parts.scheme}' is not supported: use http, https or a local path")
-    if "@" in parts.netloc:
-        raise AenetError(
-            f"download.source names a user or password for {parts.hostname}: params.yaml is no place for them; "
-            "set AENET_DOWNLOAD_USER and AENET_DOWNLOAD_PASSWORD in the environment"
-        )
     if config.is_remote and config.sha256 is None:
         raise AenetError(f"{config.shown} is fetched over a network: set download.sha256 to the archive's digest")

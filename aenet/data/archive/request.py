@@ -6,7 +6,7 @@ import urllib.request
 from typing import Any, cast
 
 from aenet.data.archive.config import SourceConfig
-from aenet.data.archive.credentials import authorization, same_host
+from aenet.data.archive.credentials import authorization, same_host, signed
 
 
 def open_request(config: SourceConfig, size: int, validator: str | None) -> http.client.HTTPResponse:
@@ -31,7 +31,8 @@ def open_request(config: SourceConfig, size: int, validator: str | None) -> http
         _HttpRedirects(),
     ):
         opener.add_handler(handler)
-    request = urllib.request.Request(config.source, headers=headers)  # noqa: S310  the scheme is checked by the config
+    url = signed(config.source)
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  the scheme is checked by the config
     if (credentials := authorization(config.source)) is not None:
         request.add_unredirected_header("Authorization", credentials)
     response = opener.open(request, timeout=config.timeout_s)

@@ -1,0 +1,115 @@
+"""Secrets are taken out of what is said and stored, by one function, whichever door it leaves through."""
+
+import copy
+import io
+from pathlib import Path
+
+import pytest
+from test_params import read
+
+from aenet.data.archive.config import SourceConfig, check_source
+from aenet.errors import AenetError
+from aenet.redaction import Redacted, clean, without_secrets
+from flows.options import from_words
+from flows.reproduce import main as reproduce
+
+DIGEST = "0" * 64
+SIGNED = [
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F20261128&X-Amz-Signature=s3cret9f",
+    "X-Goog-Signature=s3cret9f",
+    "sv=2024-05-04&se=2027-01-01&sig=s3cret9f%2B",
+    "Expires=1790000000&Signature=s3cret9f&Key-Pair-Id=K1",
+    "token=s3cret9f",
+    "access_token=s3cret9f",
+    "api_key=s3cret9f",
+    "rlkey=s3cret9f&dl=1",
+    "auth=s3cret9f",
+    "h=s3cret9f0123456789abcdef",
+    "s3cret9f0123456789abcdef",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http://me:pa55word@host:5000/x failed", "http://***@host:5000/x failed"),
+        ("postgresql://me:p@ss@db/mlflow", "postgresql://***@db/mlflow"),
+        ("https://host/set.zip?X-Amz-Signature=abc: the server", "https://host/set.zip?...: the server"),
+        ("(https://host/a?token=x)", "(https://host/a?...)"),
+        ("https://host/a#access_token=x y", "https://host/a?... y"),
+        ("--password=hunter2 --top 3", "--password=*** --top 3"),
+        ('{"api_key": "abc def", "n": 1}', '{"api_key": ***, "n": 1}'),
+        ("Authorization: Bearer abcdef", "Authorization: ***"),
+        ("models:/aenet@champion", "models:/aenet@champion"),
+        ("file:///data/a@b.tif?x sqlite:////data/mlflow.db", "file:///data/a@b.tif?x sqlite:////data/mlflow.db"),
+        ("http://127.0.0.1:5000/#/experiments/1", "http://127.0.0.1:5000/#/experiments/1"),
+        ("AENET_DOWNLOAD_TOKEN is set and the user", "AENET_DOWNLOAD_TOKEN is set and the user"),
+    ],
+)  # fmt: skip
+def test_what_is_secret_in_a_text_is_masked_and_nothing_else(text: str, said: str) -> None:
+    assert without_secrets(text) == said
+    assert without_secrets(said) == said
+
+
+def test_secrets_of_the_environment_are_masked_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:p%40ss/w#rd@host:5000")
+    monkeypatch.setenv("SOME_SERVICE_TOKEN", "abcd1234")
+    text = "401 for p%40ss/w#rd, p@ss/w#rd and abcd1234; abcd12345 is another word"
+    assert without_secrets(text) == "401 for ***, *** and ***; abcd12345 is another word"
+    assert clean({"abcd1234": ["x abcd1234", 3, None]}) == {"***": ["x ***", 3, None]}
+    stream = io.StringIO()
+    print("Traceback abcd1234", file=Redacted(stream))
+    assert stream.getvalue() == "Traceback ***\n"
+
+
+def test_a_sentence_holds_no_secret_however_it_travels() -> None:
+    error = AenetError("http://me:pa55word@host does not answer")
+    assert str(error) == str(copy.copy(error)) == "http://***@host does not answer"
+
+
+@pytest.mark.parametrize("query", SIGNED)
+def test_a_signed_address_is_refused_and_not_repeated(query: str) -> None:
+    config = SourceConfig.model_validate({"source": f"https://host/set.zip?{query}", "sha256": DIGEST})
+    with pytest.raises(
+        AenetError, match="AENET_DOWNLOAD_QUERY in the environment, or fetch the file yourself"
+    ) as caught:
+        check_source(config)
+    assert "s3cret9f" not in str(caught.value)
+
+
+@pytest.mark.parametrize("query", ["", "?download=1", "?file=CVUSA-subset-2019-version-2.tar.gz&id=12", "?design=a"])
+def test_a_plain_query_is_accepted(query: str) -> None:
+    check_source(SourceConfig.model_validate({"source": f"https://host/set.zip{query}", "sha256": DIGEST}))
+
+
+def test_a_row_is_not_reproduced_from_a_signed_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before params.yaml holds it."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AenetError, match="AENET_DOWNLOAD_QUERY"):
+        reproduce(["paper-cvusa", "ta_mhnw", "--source", f"https://host/x?{SIGNED[0]}"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: {epochs: s3cret9f-token}",
+        "train: {epochs: 1, size: [https://me:s3cret9f@host/x, 2]}",
+        "train: https://host/x?sig=s3cret9f",
+        "train: {epochs: 1, flip: 'https://host/x?sig=s3cret9f'}",
+        "train: {epochs: 1\nsource: s3cret9f",
+        "train: {epochs: s3cret9f, epochs: s3cret9f}",
+        "train: {epochs: *s3cret9f}",
+    ],
+)
+def test_a_mistyped_value_is_not_repeated_whole(tmp_path: Path, text: str) -> None:
+    with pytest.raises(AenetError, match=r"params\.yaml") as caught:
+        read(tmp_path, text)
+    assert "s3cret9f" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["s3cret9f-without-equals", "source=[s3cret9f"])
+def test_a_mistyped_word_of_a_command_is_not_repeated_whole(word: str) -> None:
+    with pytest.raises(AenetError, match="--set") as caught:
+        from_words([word])
+    assert "s3cret9f" not in str(caught.value)

@@ -12,7 +12,7 @@ from aenet.nolinks import listed_path, read_listed
 from aenet.params import Config
 
 CARD = "model.json"
-_ONNX_BYTES = 2 << 30  # a protobuf message has no more
+ONNX_BYTES = 2 << 30  # a protobuf message has no more
 Paint = Literal["edge", "view_mean", "network_mean"]
 """What stands where a photo shows nothing: its nearest column (and in a column its nearest row), the mean of what it
 shows, or the colour that the network's normalisation makes zero."""
@@ -238,7 +238,7 @@ def read_card(folder: Path) -> ModelCard:
         raise CorruptArtifact(f"{path} is not a valid model card: {error}") from error
     for name, expected in card.sha256.items():
         file = listed_path(folder, name, CARD)
-        if file.stat().st_size > _ONNX_BYTES:
+        if file.stat().st_size > ONNX_BYTES:
             raise CorruptArtifact(f"{file} is larger than 2 GiB, which no ONNX file can be: export the model again")
         if (digest := sha256_file(file)) != expected:
             raise CorruptArtifact(

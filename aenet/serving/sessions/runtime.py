@@ -12,16 +12,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnxruntime
 
-from aenet.card import HALF, ModelCard
+from aenet.card import CARD, HALF, ONNX_BYTES, ModelCard
 from aenet.cores import usable_cores
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.nolinks import listed_path, read_listed
 from aenet.serving.sessions.cuda import CudaDevice, cuda_device
 from aenet.serving.sessions.cudaoptions import CPU, CUDA, SILENT, TENSORRT, CudaOptions, open_cuda
+from aenet.serving.sessions.graph import check_graph
 
 Provider = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "fp16"]
-# Every tensor kept outside its file carries the string entry key "location": {1: "location", 2: ...}.
-_EXTERNAL_DATA = b"\x0a\x08location\x12"
 
 
 def read_checked(path: Path, card: ModelCard) -> bytes:
@@ -29,13 +29,10 @@ def read_checked(path: Path, card: ModelCard) -> bytes:
     expected = card.sha256.get(path.name)
     if expected is None:
         raise CorruptArtifact(f"{path.parent}: the card names no digest for {path.name}: export the model again")
-    content = path.read_bytes()
+    content = read_listed(listed_path(path.parent, path.name, CARD), ONNX_BYTES)
     if hashlib.sha256(content).hexdigest() != expected:
         raise CorruptArtifact(f"{path} changed while it was being read: export the model again")
-    if _EXTERNAL_DATA in content:
-        raise CorruptArtifact(
-            f"{path} keeps weights outside its file, where no digest covers them: export it self-contained"
-        )
+    check_graph(content, path)
     return content
 
 

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 
 from aenet.errors import AenetError
 from aenet.redaction import without_secrets
+from flows import endings  # noqa: F401  (a run that outlives the processes beside it)
 from flows.models import CHAMPION
 from flows.options import from_words
 

@@ -10,6 +10,7 @@ import flows.settings  # noqa: F401  (Prefect reads its environment when it is i
 
 # isort: on
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from aenet.errors import AenetError
 from aenet.params import PARAMS_FILE, check_sections, read_yaml
 from aenet.redaction import without_secrets
 from aenet.tracking.address import store_uri
-from aenet.tracking.events import project_root
-from flows import lockfile
+from aenet.tracking.events import dvc_root, project_root
+from flows import endings, lockfile  # noqa: F401  (endings: a run that outlives the processes beside it)
 from flows.graph import Graph, read_graph
 from flows.processes import Outcome, StageProcesses
 from flows.tables import failure, metrics_table, reports_list, stages_table
@@ -138,6 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="run stages even if nothing changed")
     parser.add_argument("--retries", type=int, default=1, help="further attempts of a failed stage (default 1)")
     given = parser.parse_args(arguments)
+    os.chdir(dvc_root())  # from a sub folder, too: paths and state belong to the project
     try:
         _graph(given.stages)  # before a server is started for nothing
     except AenetError as error:

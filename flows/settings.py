@@ -7,9 +7,9 @@ talks to nobody. Whatever is set already stands.
 import os
 from pathlib import Path
 
-import aenet  # noqa: F401  (nothing is told to anybody: aenet.quiet)
+from aenet.tracking.events import project_root  # nothing is told to anybody: aenet.quiet, imported with it
 
-_HOME = Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".aenet" / "prefect"
+_HOME = project_root() / ".aenet" / "prefect"
 
 _SETTINGS = {
     "PREFECT_HOME": str(_HOME),

@@ -1,4 +1,4 @@
-"""End the stages of a flow that was killed: `kill -9` leaves it no moment to do so itself.
+"""End what a flow that was killed leaves running: `kill -9` leaves it no moment to do so itself.
 
 The flow starts this module as a process of its own and holds the only writing end of the pipe that is its standard
 input. A line `+123` there says that process group 123 runs, `-123` that it is done. When the flow is gone, however
@@ -23,9 +23,14 @@ _SHELLS = {"sh", "bash", "dash", "zsh"}
 
 
 class Watchdog:
-    """The flow's end of the pipe. Starts its process with the first group; calls must not overlap."""
+    """The flow's end of the pipe. Starts its process with the first group; calls must not overlap.
 
-    def __init__(self) -> None:
+    Args:
+        grace: see `end_groups`.
+    """
+
+    def __init__(self, grace: float = GRACE_SECONDS) -> None:
+        self._grace = grace
         self._process: subprocess.Popen[str] | None = None
 
     def watch(self, group: int) -> None:
@@ -33,8 +38,9 @@ class Watchdog:
         if self._process is None:
             # A session of its own: what ends the flow's whole group must not end its watchdog.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__], stdin=subprocess.PIPE, text=True, start_new_session=True
-            )
+                [sys.executable, "-P", __file__, str(self._grace)],
+                stdin=subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
         self._say(f"+{group}")
 
     def forget(self, group: int) -> None:
@@ -90,16 +96,16 @@ def _runs(process: int) -> bool:
     return False
 
 
-def main(lines: TextIO) -> None:
+def main(lines: TextIO, grace: float = GRACE_SECONDS) -> None:
     """Follow the flow's lines until it is gone, then end what it left."""
     groups: set[int] = set()
     for line in lines:
         if line.endswith("\n"):  # a line cut short by a kill names no whole number
             (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-    end_groups(groups)
+    end_groups(groups, grace)
 
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with the flow, not before
-    main(sys.stdin)
+    main(sys.stdin, float(sys.argv[1]))

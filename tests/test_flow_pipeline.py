@@ -275,3 +275,28 @@ def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, numb
     if number != signal.SIGINT:  # the end of the story is the same
         assert pipeline(return_state=True).is_completed()
         assert (project / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
+
+
+def test_a_run_by_hand_that_is_told_to_stop_ends_at_once_and_leaves_no_server(project: Path) -> None:
+    """Started in a sub folder, with a server inside; SIGTERM reaches its whole process group, as Ctrl-C would."""
+    environment = {**os.environ, "SLEEP": "a", "PYTHONPATH": str(Path(flows.pipeline.__file__).parents[1])}
+    for name in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"):  # this session's
+        environment.pop(name, None)
+    (project / "below").mkdir()
+    flow = subprocess.Popen(
+        [sys.executable, "-m", "flows.pipeline", "a"], cwd=project / "below", env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 600
+    while not starts(project, "a"):
+        assert time.monotonic() < end
+        assert flow.poll() is None
+        time.sleep(0.1)
+    family = psutil.Process(flow.pid).children(recursive=True)
+    assert any("uvicorn" in " ".join(process.cmdline()) for process in family)
+    os.killpg(flow.pid, signal.SIGTERM)
+    assert flow.wait(60) != 0
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert alive == []
+    assert list((project / "below").iterdir()) == []
+    assert (project / ".aenet" / "prefect" / "prefect.db").exists()

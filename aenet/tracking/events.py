@@ -36,8 +36,15 @@ class Cursor(NamedTuple):
 
 
 def project_root() -> Path:
-    """Return the project's root: `$DVC_ROOT` (also inside DVC's temporary experiments) or the current folder."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    """Return the project's root: `$DVC_ROOT` (also inside DVC's temporary experiments), or `dvc_root()`."""
+    given = os.environ.get("DVC_ROOT")
+    return Path(given).resolve() if given else dvc_root()
+
+
+def dvc_root() -> Path:
+    """Return the DVC project that the current folder is in, as DVC finds it; the current folder if it is in none."""
+    here = Path.cwd().resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
 
 
 def journals(root: Path) -> Path:

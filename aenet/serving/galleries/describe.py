@@ -9,9 +9,9 @@ import pandas as pd
 from aenet.artifacts import folder_digest
 from aenet.card import ModelCard
 from aenet.errors import AenetError
+from aenet.serving.galleries.checking import read_tiles
 from aenet.serving.galleries.floor import grid_floor
-from aenet.serving.galleries.gallery import read_tiles
-from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, SourceRecord
+from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, Numbers, SourceRecord
 from aenet.serving.galleries.options import SourceOptions
 from aenet.serving.galleries.sources import TileSource
 from aenet.serving.galleries.storage import storage_of
@@ -28,7 +28,7 @@ class Made:
     card: ModelCard
     tile_size_m: float
     spacing_m: float | None
-    dtype: str
+    dtype: Numbers
     runs_on: str
 
 

@@ -17,16 +17,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from aenet.arrays import open_array
 from aenet.artifacts import folder_digest, sha256_file, verify_folder
 from aenet.card import ModelCard
 from aenet.errors import CorruptArtifact
 from aenet.nolinks import listed_folder
 from aenet.serving.galleries.backdrop import backdrop_bytes
+from aenet.serving.galleries.checking import (
+    check_all,
+    check_backdrop,
+    check_descriptors,
+    check_thumbnails,
+    read_tiles,
+)
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_model, read_gallery
 
 FILES = ("tiles.parquet", "descriptors.npy", "thumbnails.bin")  # of a shard
 
-__all__ = ["MANIFEST", "Gallery", "GalleryManifest", "read_gallery", "read_tiles"]
+__all__ = ["MANIFEST", "Gallery", "GalleryManifest", "open_shard", "read_gallery"]
 
 
 @dataclass(frozen=True)
@@ -45,18 +53,21 @@ class Gallery:
         Args:
             folder: the gallery.
             card: the model that embeds the photos.
-            full: check every file's SHA-256, not only its size.
+            full: check every file's SHA-256, not only its size, and every descriptor's length.
 
         Raises:
             AenetError: not a finished gallery, or made with another model.
-            CorruptArtifact: a shard's bytes are not what was written.
+            CorruptArtifact: a shard's bytes are not what was written, or no gallery's: see `checking`.
         """
         manifest = read_gallery(folder)
         check_model(folder, manifest, card)
-        if full and manifest.backdrop is not None:
-            backdrop_bytes(folder, manifest.backdrop)
-        shards = [open_shard(folder, name, digest, full) for name, digest in manifest.shards.items()]
+        if manifest.backdrop is not None:
+            check_backdrop(folder, manifest.backdrop)
+            if full:
+                backdrop_bytes(folder, manifest.backdrop)
+        shards = [open_shard(folder, name, manifest, full) for name in manifest.shards]
         tiles = pd.concat([tiles.assign(shard=i) for i, (tiles, _) in enumerate(shards)], ignore_index=True)
+        check_all(folder, tiles, manifest.tiles, manifest.coverage)
         return cls(folder, manifest, tiles, tuple(descriptors for _, descriptors in shards))
 
     @cached_property
@@ -78,19 +89,18 @@ class Gallery:
             return stream.read(int(tile["thumbnail_bytes"]))
 
 
-def open_shard(gallery: Path, name: str, digest: str, full: bool = False) -> tuple[pd.DataFrame, np.ndarray]:
+def open_shard(
+    gallery: Path, name: str, manifest: GalleryManifest, full: bool = False
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the tiles and the memory-mapped descriptors of a gallery's shard; see `Gallery.open`."""
     folder = listed_folder(gallery, name, MANIFEST)
-    if folder_digest(folder) != digest:
+    if folder_digest(folder) != manifest.shards[name]:
         raise CorruptArtifact(f"{folder} is not the shard the gallery's manifest names: build the gallery again")
     verify_folder(folder, full, needed=FILES)
     tiles = read_tiles(folder)
-    descriptors = np.load(folder / "descriptors.npy", mmap_mode="r", allow_pickle=False)
-    if len(tiles) != len(descriptors):
-        raise CorruptArtifact(f"{folder} has {len(tiles)} tiles and {len(descriptors)} descriptors: build it again")
+    check_thumbnails(folder, tiles)
+    shape = len(tiles), manifest.descriptor_dim
+    descriptors = open_array(folder / "descriptors.npy", (manifest.dtype,), shape)
+    if full:
+        check_descriptors(folder / "descriptors.npy", descriptors, tiles)
     return tiles, descriptors
-
-
-def read_tiles(shard: Path) -> pd.DataFrame:
-    """Return the tiles of a finished shard, without geometry."""
-    return pd.read_parquet(shard / "tiles.parquet").drop(columns="geometry")

@@ -1,9 +1,9 @@
 """What a gallery's manifest holds, and reading it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aenet.card import ModelCard, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
@@ -14,6 +14,11 @@ from aenet.serving.galleries.storage import Storage
 from aenet.serving.views import model_digest
 
 MANIFEST = "manifest.json"
+Numbers = Literal["float32", "float16"]
+Count = Annotated[int, Field(ge=0, le=1 << 40)]
+Pixels = Annotated[int, Field(ge=1, le=1 << 16)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
 ShardName = Annotated[str, Field(pattern=r"^shard-\d{5,9}$")]
 BACKDROP = "backdrop.jpg"
 
@@ -31,8 +36,14 @@ class Backdrop(Config):
     bottom: float
     right: float
     top: float
-    width_px: int
-    height_px: int
+    width_px: Pixels
+    height_px: Pixels
+
+    @model_validator(mode="after")
+    def _has_an_area(self) -> "Backdrop":
+        if not (self.left < self.right and self.bottom < self.top):
+            raise ValueError(f"a picture from {self.left} to {self.right} and {self.bottom} to {self.top} has no area")
+        return self
 
 
 class SourceRecord(Config):
@@ -57,10 +68,10 @@ class SourceRecord(Config):
     digest: str
     kind: str
     crs: str
-    tile_px: int
-    tiles: int
-    dropped: int
-    duplicates: int
+    tile_px: Count
+    tiles: Count
+    dropped: Count
+    duplicates: Count
     attribution: str | None
     licence: str | None
     shards: tuple[ShardName, ...]
@@ -88,17 +99,17 @@ class GalleryManifest(Config):
     key: str
     model: str
     view: ViewSpec
-    tile_size_m: float
-    spacing_m: float | None
+    tile_size_m: float = Field(gt=0)
+    spacing_m: float | None = Field(gt=0)
     floor: Floor | None
-    tiles: int
-    dropped: int
-    duplicates: int
-    descriptor_dim: int
-    dtype: str
+    tiles: Count
+    dropped: Count
+    duplicates: Count
+    descriptor_dim: int = Field(ge=1, le=1 << 24)
+    dtype: Numbers
     storage: Storage
     area_km2: float | None
-    coverage: tuple[float, float, float, float]
+    coverage: tuple[Longitude, Latitude, Longitude, Latitude]
     backdrop: Backdrop | None
     embedded_on: str
     sources: tuple[SourceRecord, ...]
@@ -155,6 +166,11 @@ def check_model(folder: Path, manifest: GalleryManifest, card: ModelCard) -> Non
         raise AenetError(
             f"{folder} was made of views ({manifest.view}), the model given takes ({card.view}): "
             "build the gallery again with this model"
+        )
+    if card.descriptor_dim != manifest.descriptor_dim:
+        raise AenetError(
+            f"{folder} has descriptors of {manifest.descriptor_dim:,} numbers, the model given makes "
+            f"{card.descriptor_dim:,}: build the gallery again with this model"
         )
     if (digest := model_digest(card)) != manifest.model:
         raise AenetError(

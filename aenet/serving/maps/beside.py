@@ -18,6 +18,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from aenet.errors import AenetError
+from aenet.serving.maps.systems import system_of
 
 _WORLD = (".tfw", ".tifw", ".tiffw", ".wld")
 _WORLD_BYTES, _TEXT_BYTES, _AUX_BYTES = 4096, 1 << 16, 1 << 20
@@ -56,9 +57,7 @@ def system_file(path: Path) -> tuple[Path, CRS] | None:
         return None
     text = _text(file, _TEXT_BYTES).strip()
     try:
-        if "grids" in text.lower():
-            raise AenetError(f"{file} names a file of grid shifts, which is not opened: assign an EPSG code instead")
-        return file, CRS.from_wkt(text)
+        return file, system_of(text, file)
     except CRSError as error:
         raise AenetError(f"{file} names no system in WKT: assign one with `gdal_edit.py -a_srs EPSG:...`") from error
 

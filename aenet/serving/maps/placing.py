@@ -12,6 +12,7 @@ from pyproj.exceptions import CRSError
 from aenet.errors import AenetError
 from aenet.serving.maps.beside import system_file, unread, world_file
 from aenet.serving.maps.canvas import Frame, check_corners
+from aenet.serving.maps.systems import system_of
 
 _EARTH_M = (6.3e6, 6.4e6)  # every ellipsoid and sphere ever used for the Earth has its radius in here
 _TURNED_PX = 0.01  # by which rotation may move a pixel over the whole map: less is rounding
@@ -57,7 +58,7 @@ def _own_system(dataset: Any, path: Path) -> CRS | None:
     if dataset.crs is None:
         return None
     try:
-        return CRS.from_wkt(dataset.crs.to_wkt())
+        return system_of(dataset.crs.to_wkt(), path)
     except CRSError as error:
         raise AenetError(
             f"{path} has a coordinate system that is not understood: assign one with `gdal_edit.py -a_srs EPSG:...`"

@@ -119,7 +119,7 @@ def build_gallery_index(
         found = _found(gallery)
         if found is not None and (found.shards, found.asked) == (digests, options):
             return found
-        shards = [open_shard(gallery, name, digest)[1] for name, digest in manifest.shards.items()]
+        shards = [open_shard(gallery, name, manifest, full=True)[1] for name in manifest.shards]
         return build_index(shards, digests, gallery / INDEX_FOLDER, options, threads, on_progress)
 
 

@@ -4,7 +4,7 @@ Training, evaluation, export and serving all come through here, so that they res
 """
 
 import io
-import re
+import os
 from pathlib import Path
 from typing import IO
 
@@ -14,19 +14,29 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from aenet.errors import UnreadableImage
-from aenet.plainfiles import CannotRead, open_plain, read_plain
+from aenet.imagebounds import (
+    MAX_BYTES,
+    check_head,
+    check_pixels,
+    check_scans,
+    check_tiles,
+    kind_of,
+    what_else,
+)
+from aenet.plainfiles import CannotRead, open_plain, read_opened, size_within
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
-# Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px, so we keep our own.
-MAX_PIXELS = 300_000_000
-MAX_BYTES = 1_500_000_000  # more than any image of that many pixels holds
-_EXIF_ORIENTATION = 0x0112
+_EXIF_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 _PNG_SIGNATURE = 8  # bytes before the first chunk
+_WORTH_A_LOOK = 64 << 20  # bytes: before so many are read, their head is
+_HEIC = b"ftyp"
 _LFS_POINTER = b"version https://git-lfs"
-_ADDRESS = re.compile(r" ?<\S+ object at 0x[0-9a-f]+>")
+_HEAD, _PIXELS = "its head is damaged or cut short", "its pixels are damaged or cut short"
 
+# Pillow's own bomb guard refuses real 2:1 panoramas wider than 18,918 px: the bounds are those of `imagebounds`.
 Image.MAX_IMAGE_PIXELS = None
 
 
@@ -34,8 +44,7 @@ def decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Return the RGB pixels of an image file, turned upright as its EXIF orientation says.
 
     Raises:
-        UnreadableImage: the file is missing, empty, truncated, not one of FORMATS, or larger than
-            MAX_PIXELS.
+        UnreadableImage: the file is missing, empty, truncated, not one of FORMATS, or beyond `imagebounds`.
     """
     return decode_bytes(read_image(path), str(path))
 
@@ -44,12 +53,24 @@ def read_image(path: Path) -> bytes:
     """Return the bytes of an image file.
 
     Raises:
-        UnreadableImage: missing, forbidden, no regular file, or of more than MAX_BYTES.
+        UnreadableImage: missing, forbidden, no regular file, of more than MAX_BYTES, or of many more than its pixels.
     """
     try:
-        return read_plain(path, MAX_BYTES)
+        with open_plain(path) as file:
+            size = size_within(path, file, MAX_BYTES)
+            if size > _WORTH_A_LOOK:
+                _look(file, size, str(path))
+            return read_opened(path, file, size)
     except CannotRead as error:
         raise UnreadableImage(f"{path}: {error.reason}") from error
+
+
+def _look(file: io.BufferedReader, size: int, name: str) -> None:
+    """Refuse a large file by its head; its position is kept."""
+    if file.read(12)[4:8] != _HEIC:
+        file.seek(0)
+        _opened(file, size, name).close()
+    file.seek(0)
 
 
 def decode_bytes(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -64,13 +85,23 @@ def open_bytes(content: bytes, name: str) -> Image.Image:
     Raises:
         UnreadableImage: empty, a Git-LFS pointer, not one of FORMATS, damaged or too large.
     """
-    _check_head(content[:512], name)
+    return _opened(io.BytesIO(content), len(content), name)
+
+
+def _opened(file: io.BytesIO | io.BufferedReader, size: int, name: str) -> Image.Image:
+    """Open an image of `size` bytes; see `open_bytes`."""
+    head = file.read(512)
+    file.seek(0)
+    _check_kind(head, name)
+    check_head(file, name)
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow raises eight kinds for damaged files
-        raise _unreadable(name, error) from error
+        raise _unreadable(name, _HEAD) from error
     try:
-        check_size(image, name)
+        check_size(image, size, name)
     except UnreadableImage:
         image.close()
         raise
@@ -80,13 +111,18 @@ def open_bytes(content: bytes, name: str) -> Image.Image:
 def decode_opened(image: Image.Image, content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """Decode what `open_bytes` opened of `content`. See `decode`."""
     try:
+        if image.format in ("JPEG", "MPO"):
+            check_scans(content, image.width, image.height)
+    except UnreadableImage as error:
+        raise UnreadableImage(f"{name}: {error}") from error
+    try:
         if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
             return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
         return _rgb(ImageOps.exif_transpose(image), name)
-    except UnreadableImage:
+    except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
-        raise _unreadable(name, error) from error
+        raise _unreadable(name, _PIXELS) from error
 
 
 def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -106,20 +142,16 @@ def probe(path: Path) -> tuple[int, int]:
             file passes; only decoding or a digest finds that.
     """
     try:
-        with open_plain(path) as file:
-            _check_head(file.read(512), str(path))
-            file.seek(0)
-            with Image.open(file, formats=FORMATS) as image:
-                check_size(image, str(path))
-                # Pillow gives a TIFF's size already upright.
-                turned = image.format != "TIFF" and header_exif(image).get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-                return (image.width, image.height) if turned else (image.height, image.width)
+        with open_plain(path) as file, _opened(file, os.fstat(file.fileno()).st_size, str(path)) as image:
+            # Pillow gives a TIFF's size already upright.
+            turned = image.format != "TIFF" and header_exif(image).get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if turned else (image.height, image.width)
     except CannotRead as error:
         raise UnreadableImage(f"{path}: {error.reason}") from error
-    except UnreadableImage:
+    except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow raises eight kinds for damaged files
-        raise _unreadable(str(path), error) from error
+        raise _unreadable(str(path), _HEAD) from error
 
 
 def header_exif(image: Image.Image) -> Image.Exif:
@@ -147,30 +179,27 @@ def _late_exif(file: IO[bytes] | io.BytesIO) -> bytes | None:
         file.seek(before)
 
 
-def said_by(error: Exception) -> str:
-    """Return a library's words on one line, less addresses in memory: those would make equal reasons differ."""
-    return " ".join(_ADDRESS.sub("", str(error)).split())
+def _unreadable(name: str, why: str) -> UnreadableImage:
+    return UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({why})")
 
 
-def _unreadable(name: str, error: Exception) -> UnreadableImage:
-    return UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({said_by(error)})")
-
-
-def _check_head(head: bytes, name: str) -> None:
+def _check_kind(head: bytes, name: str) -> None:
     if not head:
         raise UnreadableImage(f"{name}: the file is empty")
     if head.startswith(_LFS_POINTER):
         raise UnreadableImage(f"{name}: a Git-LFS pointer, not the image: run `git lfs pull` where it comes from")
+    if kind_of(head) is None:
+        raise _unreadable(name, what_else(head))
 
 
-def check_size(image: Image.Image, name: str) -> None:
-    """Raise UnreadableImage for an image of more than MAX_PIXELS; `name` stands for it."""
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise UnreadableImage(
-            f"{name}: {image.width} x {image.height} is {pixels / 1e6:.0f} Mpx, "
-            f"the limit is {MAX_PIXELS / 1e6:.0f} Mpx: make it smaller first"
-        )
+def check_size(image: Image.Image, size: int, name: str) -> None:
+    """Raise UnreadableImage for an image of `size` bytes that is beyond `imagebounds`; `name` stands for it."""
+    try:
+        check_pixels(image.width, image.height, size)
+        if isinstance(image, TiffImageFile):
+            check_tiles(image.width, image.height, (image.tag_v2.get(_TILE_WIDTH), image.tag_v2.get(_TILE_LENGTH)))
+    except UnreadableImage as error:
+        raise UnreadableImage(f"{name}: {error}") from error
 
 
 def _is_plain_rgb_jpeg(image: Image.Image) -> bool:

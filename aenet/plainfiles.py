@@ -5,10 +5,10 @@ looked at before it is opened, opened without waiting, looked at again, and read
 """
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from aenet.errors import AenetError
 
@@ -24,7 +24,7 @@ class CannotRead(AenetError):
         self.reason = reason
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedReader:
     """Open a regular file (links are followed) to read its bytes; anything else is never opened.
 
     Raises:
@@ -58,15 +58,34 @@ def read_plain(path: Path, limit: int) -> bytes:
         OSError: this machine has no handle or memory left.
     """
     with open_plain(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > limit:
-            raise CannotRead(path, f"has {_mb(size)} MB, the limit is {_mb(limit)} MB")
-        try:
-            return stream.read(size)
-        except OSError as error:
-            if error.errno in SHORT:
-                raise
-            raise CannotRead(path, f"cannot be read ({error.strerror})") from error
+        return read_opened(path, stream, size_within(path, stream, limit))
+
+
+def size_within(path: Path, stream: io.BufferedReader, limit: int) -> int:
+    """Return the bytes of an opened file.
+
+    Raises:
+        CannotRead: more than `limit`.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    if size > limit:
+        raise CannotRead(path, f"has {_mb(size)} MB, the limit is {_mb(limit)} MB")
+    return size
+
+
+def read_opened(path: Path, stream: io.BufferedReader, size: int) -> bytes:
+    """Return the next `size` bytes of an opened file.
+
+    Raises:
+        CannotRead: the disk does not give them.
+        OSError: this machine has no memory left.
+    """
+    try:
+        return stream.read(size)
+    except OSError as error:
+        if error.errno in SHORT:
+            raise
+        raise CannotRead(path, f"cannot be read ({error.strerror})") from error
 
 
 def check_plain(path: Path) -> None:

@@ -14,6 +14,7 @@ from aenet import images
 from aenet.data.archive.config import Progress
 from aenet.data.layout import is_pointer
 from aenet.errors import AenetError, UnreadableImage
+from aenet.imagebounds import MAX_BYTES
 
 Verify = Literal["headers", "decode", "none"]
 POINTER = "a Git-LFS pointer"
@@ -114,8 +115,8 @@ def _problem(path: Path, bytes_: int) -> str | None:
         return "no file"
     if bytes_ == 0:
         return "the file is empty"
-    if bytes_ > images.MAX_BYTES:
-        return f"has {bytes_ / 1e6:,.0f} MB, the limit is {images.MAX_BYTES / 1e6:,.0f} MB"
+    if bytes_ > MAX_BYTES:
+        return f"has {bytes_ / 1e6:,.0f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB"
     return POINTER if bytes_ < _LARGEST_POINTER and is_pointer(path) else None
 
 

@@ -18,10 +18,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from aenet.errors import UnreadableImage
-from aenet.images import check_size, decode_bytes, decode_opened, header_exif, open_bytes, said_by
+from aenet.imagebounds import LARGE_PIXELS, check_scans
+from aenet.images import check_size, decode_bytes, decode_opened, header_exif, open_bytes
 
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-LARGE_PIXELS = 50_000_000  # 150 MB decoded
 _BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _ORIENTATION = 0x0112
 _one_large = threading.Lock()
@@ -75,6 +75,8 @@ def decode_photo(file: PhotoFile, min_width: int = 0, min_height: int = 0) -> UI
         raise image
     if image.format == "HEIF":
         return _decode_heic(image)
+    if image.format == "JPEG":
+        check_scans(file.content, image.width, image.height)
     plain = image.mode in ("RGB", "L")
     jpeg = plain and image.format == "JPEG"
     orientation = _orientation(image) if jpeg else 1
@@ -89,6 +91,8 @@ def decode_photo(file: PhotoFile, min_width: int = 0, min_height: int = 0) -> UI
                 return _upright(np.asarray(small), orientation)
             if factor > 1 and plain and image.width * image.height > LARGE_PIXELS:
                 return np.asarray(ImageOps.exif_transpose(image.reduce(factor)).convert("RGB"))
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001  many kinds; damaged: the door's own sentence says how
             return decode_bytes(file.content, "")
         return decode_opened(image, file.content, "")
@@ -120,10 +124,12 @@ def _open_heic(content: bytes) -> Image.Image:
     _need_heic()
     try:
         image = Image.open(io.BytesIO(content), formats=("HEIF",))
+    except MemoryError:
+        raise
     except Exception as error:  # libheif's and Pillow's many kinds
-        raise _unreadable_heic(error) from error
+        raise _unreadable_heic("its head is damaged or cut short") from error
     try:
-        check_size(image, "")
+        check_size(image, len(content), "")
     except UnreadableImage:
         image.close()
         raise
@@ -134,12 +140,14 @@ def _decode_heic(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     try:
         with _bound(image.width * image.height, False):
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except MemoryError:
+        raise
     except Exception as error:  # libheif's and Pillow's many kinds
-        raise _unreadable_heic(error) from error
+        raise _unreadable_heic("its pixels are damaged or cut short") from error
 
 
-def _unreadable_heic(error: Exception) -> UnreadableImage:
-    return UnreadableImage(f"not a readable HEIC image ({said_by(error)})")
+def _unreadable_heic(why: str) -> UnreadableImage:
+    return UnreadableImage(f"not a readable HEIC image ({why})")
 
 
 def _need_heic() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from PIL import Image
 
 from aenet.errors import UnreadableImage
+from aenet.imagebounds import check_exif
 from aenet.images import header_exif
 from aenet.serving.photos.decoding import PhotoFile
 from aenet.serving.photos.xmp import find_packet
@@ -43,9 +44,14 @@ def read_header(file: PhotoFile) -> Header:
 def _tags(image: Image.Image) -> tuple[dict[int, Any], dict[int, Any], str | None]:
     try:
         exif = header_exif(image)
+        check_exif(image.info.get("exif"))
         return dict(exif) | dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD)), None
-    except Exception as error:  # noqa: BLE001  Pillow raises eight kinds
-        return {}, {}, f"EXIF is damaged ({type(error).__name__})"
+    except UnreadableImage as error:
+        return {}, {}, f"EXIF {error}: left aside"
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  Pillow raises eight kinds
+        return {}, {}, "EXIF is damaged: left aside"
 
 
 def _packet(image: Image.Image, content: bytes) -> bytes | None:

@@ -11,10 +11,9 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 
 from aenet.card import NEUTRAL, Unseen, ViewSpec
-from aenet.errors import AenetError
-from aenet.images import MAX_BYTES
+from aenet.errors import AenetError, UnreadableImage
+from aenet.images import read_image
 from aenet.params import Config
-from aenet.plainfiles import CannotRead, read_plain
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
 from aenet.serving.photos.decoding import PhotoFile, decode_photo, opened
 from aenet.serving.photos.fisheye import is_dual_fisheye
@@ -107,9 +106,9 @@ def read_photo(
         unseen: how the model's view is completed where the photo shows nothing; by default as people are shown it.
     """
     try:
-        content = read_plain(path, MAX_BYTES)
-    except CannotRead as error:
-        return Reading(name, None, Photo(), reason=error.reason)
+        content = read_image(path)
+    except UnreadableImage as error:
+        return Reading(name, None, Photo(), reason=str(error).removeprefix(f"{path}: "))
     if size not in (-1, len(content)):
         return Reading(name, None, Photo(), reason=_changed(size, len(content)))
     with opened(content) as file:

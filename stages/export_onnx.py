@@ -1,6 +1,5 @@
 """Stage `export_onnx`: both branches as ONNX, compressed as chosen, proven equal to torch, registered in MLflow."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,6 @@ from stages.running import console, run, tracked
 def main(paths: Paths = Paths()) -> None:
     """Write models/onnx, or nothing where the exported model does not agree with torch."""
     config = read_section(paths.params, "export_onnx", ExportConfig)
-    metrics_file = paths.reports / "evaluate" / "metrics.json"
-    if not metrics_file.exists():
-        raise AenetError(f"{metrics_file} does not exist: run the evaluate stage first")
     trained_network, trained = load_model(paths.model)
     views = open_views(paths.views, "test")
     check_view(trained.view, views.spec, str(paths.views))
@@ -43,9 +39,7 @@ def main(paths: Paths = Paths()) -> None:
             write_json(report_file, report)
             _refuse_failures(report, config)
             write_json(folder / "parity.json", report)
-            recall = float(json.loads(metrics_file.read_bytes())["aenet"]["recall_at_1"])
-            if compression is not None:  # what was evaluated is not what is served
-                recall = _recall(network, views, paths)
+            recall = _recall(network, views, paths)
             shape = compression.shape if compression is not None else map_shape(network.ground, views.ground[0])
             card = _card(trained, recall, folder, shape, _unseen(trained, network)).model_copy(
                 update={"compression": compression}

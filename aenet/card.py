@@ -82,10 +82,12 @@ class Acuity(Config):
     Attributes:
         mean: cosine of photos with tiles of other places, on average.
         rise: by how much more a tile centred on the photo has.
-        reach_m: distance at which half of that is left.
+        reach_m: distance at which 1 / sqrt 2 of that is left; at seven times that a seventh.
         spacings_m, sharpness: by how much the logarithm of the odds rises with the cosine, for grids of these spacings
             (ascending): neighbours on a dense grid tell more.
         centred: the same for tiles centred on their photos, that have no neighbours.
+        circle: for each of `spacings_m`, the share of the probability that a circle must hold for 90 % of the photos
+            to lie in it.
     """
 
     mean: float = Field(ge=-1, le=1)
@@ -95,11 +97,14 @@ class Acuity(Config):
     spacings_m: tuple[float, ...] = Field(default=(), strict=False)
     sharpness: tuple[float, ...] = Field(default=(), strict=False)
     centred: float = Field(gt=0)
+    circle: tuple[float, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
-    def _a_sharpness_each(self) -> "Acuity":
-        if len(self.spacings_m) != len(self.sharpness) or list(self.spacings_m) != sorted(self.spacings_m):
-            raise ValueError("spacings_m must ascend, and have one sharpness each")
+    def _one_each(self) -> "Acuity":
+        if list(self.spacings_m) != sorted(self.spacings_m):
+            raise ValueError("spacings_m must ascend")
+        if not len(self.spacings_m) == len(self.sharpness) == len(self.circle):
+            raise ValueError("spacings_m must have one sharpness and one circle each")
         return self
 
     def sharpness_at(self, spacing_m: float | None) -> float:
@@ -109,13 +114,23 @@ class Acuity(Config):
         """
         if spacing_m is None or not self.spacings_m:
             return self.centred
-        at, values = [math.log(spacing) for spacing in self.spacings_m], [math.log(value) for value in self.sharpness]
-        place = min(max(math.log(spacing_m), at[0]), at[-1] + math.log(2))
+        return math.exp(self._between([math.log(value) for value in self.sharpness], spacing_m, 2.0))
+
+    def circle_at(self, spacing_m: float | None) -> float:
+        """Return the share of the probability that a circle must hold to hold 90 % of the photos; see `sharpness_at`."""
+        if spacing_m is None or not self.spacings_m:
+            return 0.9
+        return self._between(list(self.circle), spacing_m, 1.0)
+
+    def _between(self, values: list[float], spacing_m: float, beyond: float) -> float:
+        """Return what is linear in the logarithm of the spacing, up to `beyond` times the coarsest."""
+        at = [math.log(spacing) for spacing in self.spacings_m]
         if len(at) == 1:
-            return self.sharpness[0]
+            return values[0]
+        place = min(max(math.log(spacing_m), at[0]), at[-1] + math.log(beyond))
         lower = max(number for number, value in enumerate(at[:-1]) if value <= place)
         share = (place - at[lower]) / (at[lower + 1] - at[lower])
-        return math.exp((1 - share) * values[lower] + share * values[lower + 1])
+        return (1 - share) * values[lower] + share * values[lower + 1]
 
 
 class Calibration(Config):
@@ -179,8 +194,7 @@ class ModelCard(Config):
         map_shape: (C, h, w) of a descriptor that is a map in C order, its w columns around the horizon as the view's
             are (`aenet.retrieval.azimuth`); None where it is no map, or was not recorded.
         compression: None where descriptors are as the network was trained to give them.
-        calibration: None where it was not fitted, or by a version that fitted one number for one spacing of tiles
-            (`_of_this_version`): then answers have no confidence, and their rows say why.
+        calibration: None where it was not fitted, or by a version that fitted fewer numbers (`_of_this_version`): then answers have no confidence, and their rows say why.
         unseen: how photos of part of the horizon are completed; None where an earlier version exported the model,
             which painted `NEUTRAL` (see `completion`).
         initial: what its training began with; None where it was not recorded.
@@ -205,7 +219,8 @@ class ModelCard(Config):
     @field_validator("calibration", mode="before")
     @classmethod
     def _of_this_version(cls, calibration: object) -> object:
-        old = isinstance(calibration, dict) and isinstance(calibration.get("known"), int | float)
+        known = calibration.get("known") if isinstance(calibration, dict) else None
+        old = isinstance(known, int | float) or (isinstance(known, dict) and "circle" not in known)
         return None if old else calibration
 
     @model_validator(mode="after")

@@ -13,7 +13,8 @@ from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
 from aenet.export.branches import ExportConfig
-from aenet.export.calibration import _offset, _profile, _Trial, calibrate, displace
+from aenet.export.calibration import calibrate, displace, lay_grid, positions
+from aenet.export.trial import Trial
 from aenet.polar import polar_transform
 
 
@@ -47,22 +48,23 @@ def _views(split: str, count: int, noise: float, seed: int) -> Views:
     aerial = coarse.astype(np.uint8)
     assert ground.shape == aerial.shape == shape
     spec = read_card_spec()
-    return Views(split, pd.DataFrame({name: np.zeros(count) for name in COLUMNS}), ground, aerial, spec)
+    return Views(split, pd.DataFrame({name: np.full(count, np.nan) for name in COLUMNS}), ground, aerial, spec)
 
 
 def read_card_spec() -> world.ViewSpec:
     return world.ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
 
 
-def test_every_way_and_spacing_has_a_sharpness_of_its_own(model: Path) -> None:
+def test_every_way_has_numbers_of_its_own(model: Path) -> None:
     card, config = read_card(model), ExportConfig(threads=1, calibration_queries=60)
     val, train = _views("val", 80, 1500.0, 1), _views("train", 200, 1500.0, 2)
     fitted = calibrate(model, card, val, train, config)
     assert fitted is not None and fitted.unknown is not None
     assert (fitted.queries, fitted.references) == (60, 260)
     for acuity in (fitted.known, fitted.unknown):
-        assert len(acuity.sharpness) == len(acuity.spacings_m) == 3
-        assert acuity.spacings_m[0] == pytest.approx(world.TILE_M / 14)
+        # Places that stand alone: at 4 / 7 of a tile's side most of a cell is farther than views are displaced.
+        assert acuity.spacings_m == pytest.approx([world.TILE_M / 14, world.TILE_M / 7, 2 * world.TILE_M / 7])
+        assert len(acuity.sharpness) == len(acuity.circle) == 3
     assert fitted.unknown.mean > fitted.known.mean + 0.05  # the best of all azimuths
     assert calibrate(model, card, val, train, config) == fitted
     assert calibrate(model, card, val, train, config.model_copy(update={"calibration_queries": 0})) is None
@@ -70,48 +72,64 @@ def test_every_way_and_spacing_has_a_sharpness_of_its_own(model: Path) -> None:
 
 def test_sharpness_between_and_beyond_the_spacings_it_was_fitted_for() -> None:
     """80 at 5 m, 40 at 20 m: 56.6 half way in the logarithm; 28.3 at 40 m and coarser; no more than 80 below 5 m."""
-    acuity = Acuity(mean=0.0, rise=0.5, reach_m=9.0, spacings_m=(5.0, 20.0), sharpness=(80.0, 40.0), centred=30.0)
-    said = [acuity.sharpness_at(spacing) for spacing in (2.0, 5.0, 10.0, 20.0, 40.0, 400.0, None)]
+    acuity = Acuity(
+        mean=0.0, rise=0.5, reach_m=9.0, spacings_m=(5.0, 20.0), sharpness=(80.0, 40.0), centred=30.0, circle=(0.9, 0.8)
+    )
+    asked = 2.0, 5.0, 10.0, 20.0, 40.0, 400.0, None
+    said = [acuity.sharpness_at(spacing) for spacing in asked]
     assert said == pytest.approx([80.0, 80.0, 56.57, 40.0, 28.28, 28.28, 30.0], rel=1e-3)
+    assert [acuity.circle_at(spacing) for spacing in asked] == pytest.approx([0.9, 0.9, 0.85, 0.8, 0.8, 0.8, 0.9])
 
 
-def test_a_profile_is_found_again() -> None:
-    """0.5 / (1 + (d / 12)^2) with noise: 12 m within 5 %."""
-    generator = np.random.default_rng(0)
-    away = generator.uniform(0, 14, 4000)
-    rise, reach = _profile(0.5 / (1 + (away / 12) ** 2) + 0.05 * generator.standard_normal(4000), away, 70.0)
-    assert rise == pytest.approx(0.5, rel=0.02) and reach == pytest.approx(12.0, rel=0.05)
-
-
-def test_offsets_are_metres_east_and_north() -> None:
+def test_positions_are_metres_east_and_north() -> None:
     """A ten-thousandth of a degree at 60 degrees north is 11.14 m of latitude and 5.58 m of longitude."""
     pairs = pd.DataFrame(
-        {"latitude": [60.0, 60.0], "longitude": [10.0, 10.0], "aerial_latitude": [60.0001, np.nan],
-         "aerial_longitude": [9.9999, np.nan]}
+        {"latitude": [60.0, 60.0, np.nan, np.nan], "longitude": [10.0, 10.0, np.nan, np.nan],
+         "aerial_latitude": [60.0001, np.nan, np.nan, np.nan], "aerial_longitude": [9.9999, np.nan, np.nan, np.nan]}
     )  # fmt: skip
-    assert _offset(pairs) == pytest.approx(np.array([[-5.58, 11.14], [0.0, 0.0]]), abs=0.01)
+    cameras, centres = positions(pairs)
+    assert (centres - cameras)[:2] == pytest.approx(np.array([[-5.58, 11.14], [0.0, 0.0]]), abs=0.01)
+    assert np.array_equal(cameras[2:], centres[2:])
+    assert np.hypot(*(cameras[2] - cameras[3])) > 1e5 and np.hypot(*(cameras[2] - cameras[0])) > 1e5
 
 
-def _known_world(photos: int, spacing: float) -> tuple[np.ndarray, ...]:
-    """Scores of a world in which photos stand out by 0.45 and all fields have spread 0.1 and reach 9 m."""
-    generator = np.random.default_rng(5)
-    phase = generator.uniform(-0.5, 0.5, (1, photos, 2)) * spacing
-    around = np.array([(east, north) for east in (-1, 0, 1) for north in (-1, 0, 1)]) * spacing
-    centres = around[:, None] + phase
-    apart = np.hypot(*np.moveaxis(around[:, None] - around, -1, 0))
-    root = np.linalg.cholesky(0.01 / (1 + (apart / 9) ** 2))
-    away = np.hypot(centres[..., 0], centres[..., 1])
-    near = 0.45 / (1 + (away / 9) ** 2) + root @ generator.standard_normal((9, photos))
-    return near, centres
+def test_a_grid_is_made_from_the_nearest_places() -> None:
+    """Two places 10 m apart: 5 m between tiles, none farther than 14 m from a place, each from the nearer one."""
+    centres = np.array([[100.0, 50.0], [110.0, 50.0]])
+    grid = lay_grid(centres, 70.0, np.random.default_rng(3))
+    assert grid.at == pytest.approx(grid.origin + 5.0 * grid.index)
+    assert grid.at == pytest.approx(centres[grid.place] + grid.moved)
+    away = np.hypot(*np.moveaxis(grid.at[:, None] - centres, -1, 0))
+    assert np.array_equal(away.argmin(1), grid.place) and away.min(1).max() <= 14.0
+    lattice = grid.origin + 5.0 * np.stack(np.meshgrid(np.arange(10, 30), np.arange(0, 20)), -1).reshape(-1, 2)
+    near = np.hypot(*np.moveaxis(lattice[:, None] - centres, -1, 0)).min(1) <= 14.0
+    assert len(grid.at) == near.sum() == len({tuple(index) for index in grid.index})
 
 
-def test_a_world_where_one_sharpness_is_right_gives_it_back() -> None:
-    """Where fields and profile have one reach, b is rise / variance = 45, and the trial finds it."""
+def _known_world(spacing: float, side: int, photos: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Scores of a world in which photos stand out by 0.45 and all fields have spread 0.1 and the profile's own kappa."""
+    generator = np.random.default_rng(seed)
+    along = np.minimum(np.arange(side), side - np.arange(side)) * spacing
+    kappa = 1 / np.sqrt(1 + (np.hypot(along[:, None], along) / 9) ** 2)
+    root = np.sqrt(np.maximum(np.fft.fft2(kappa).real, 0))
+    noise = np.fft.fft2(generator.standard_normal((photos, side, side)))
+    fields = 0.1 * np.fft.ifft2(noise * root).real.reshape(photos, -1)
+    tiles = spacing * np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(-1, 2)
+    stand = generator.uniform(0, side * spacing, (photos, 2))
+    span = side * spacing
+    off = (tiles[None] - stand[:, None] + span / 2) % span - span / 2
+    return fields + 0.45 / np.sqrt(1 + (np.hypot(off[..., 0], off[..., 1]) / 9) ** 2), stand, tiles
+
+
+@pytest.mark.parametrize("spacing", [10.0, 20.0])
+def test_a_world_where_one_sharpness_is_right_gives_it_back(spacing: float) -> None:
+    """Where fields and profile fall off alike b is rise / variance = 45, and a circle of 90 % holds 90 %."""
     acuity = Acuity(mean=0.0, rise=0.45, reach_m=9.0, centred=1.0)
-    for spacing in (10.0, 20.0):
-        near, centres = _known_world(1200, spacing)
-        far = np.zeros(1200), np.full(1200, 0.1)
-        assert _Trial(acuity, spacing, near, centres, far, 9.0).fit() == pytest.approx(45.0, rel=0.2)
+    trial = Trial(acuity, spacing)
+    scores, photos, tiles = _known_world(spacing, 40, 300, 5)
+    trial.seek(scores.astype(np.float32), photos, tiles, np.ones(300))
+    sharpness, circle = trial.fit()
+    assert sharpness == pytest.approx(45.0, rel=0.25) and circle == pytest.approx(0.9, abs=0.05)
 
 
 def test_similarity_that_knows_nothing_gives_no_calibration(model: Path) -> None:

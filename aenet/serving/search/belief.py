@@ -11,7 +11,6 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.search.confidence import NEAR_M, Cell, cell_of, error_radius_m, probabilities, spread_m, within
 from aenet.serving.search.search import Match
 
-_HELD_OUT = 0.05  # probability that the larger circle may leave outside, to be sure that it is larger
 _AROUND = 1.5  # spacings: the best tile's neighbours on the grid, the diagonal ones too
 Place = tuple[float, float]
 
@@ -60,23 +59,25 @@ def believe(
         distance = _from(place, latitude, longitude)
     spread = spread_m(probability[:top_k], distance[:top_k])
     far = _from(place, *_centres(gallery, rest.rows))
-    held = _spread_out(points, distance, cell)
+    share = acuity.circle_at(spacing_m)
+    held = _spread_out(points, distance, cell, share)
     # What no listed tile holds lies anywhere that was searched.
     unlisted = np.full(len(far), max(0.0, 1 - float(probability.sum())) / max(1, len(far)))
-    radius = error_radius_m(np.concatenate([held[0], unlisted]), np.concatenate([held[1], far]))
+    radius = error_radius_m(np.concatenate([held[0], unlisted]), np.concatenate([held[1], far]), share)
     return Belief(*place, within(*held), radius, spread)
 
 
 def _spread_out(
-    points: Float[np.ndarray, "k p"], distance: Float[np.ndarray, " k"], cell: Cell
+    points: Float[np.ndarray, "k p"], distance: Float[np.ndarray, " k"], cell: Cell, share: float
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return probabilities and distances from the answer of the cells' points.
 
-    Cells that neither circle's edge can cross stay whole, for most listed tiles are far away.
+    Cells that neither circle's edge can cross stay whole, for most listed tiles are far away. The larger circle is
+    taken to hold more than `share`, to be sure that it is larger.
     """
     probability = points.sum(1)
     order = np.argsort(distance)
-    reached = int(np.searchsorted(np.cumsum(probability[order]), 1 - _HELD_OUT))
+    reached = int(np.searchsorted(np.cumsum(probability[order]), (1 + share) / 2))
     edge = max(NEAR_M, float(distance[order[min(reached, len(order) - 1)]])) + 2 * cell.radius_m
     near = distance <= edge + cell.radius_m
     out = points[near].ravel(), cell.distance_m(distance[near]).ravel()

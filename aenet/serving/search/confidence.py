@@ -1,8 +1,8 @@
 """How much an answer is to be believed: a probability for every place, from how alike photo and tiles are.
 
 **Model.** A tile centred d metres from the photo has a cosine of mean + rise kappa(d) on average, where kappa(d) =
-1 / (1 + (d / reach)^2) is the share of its scene that is still there; tiles of other places have the same, without the
-rise. For normal scores of one variance the logarithm of the odds that the photo was taken d metres from the centre of a
+1 / sqrt(1 + (d / reach)^2) is the share of its scene that is still there: most of what is near, and of the street and
+the district long after; tiles of other places have the same, without the rise. For normal scores of one variance the logarithm of the odds that the photo was taken d metres from the centre of a
 tile of score s, against anywhere else, is
 
     b kappa(d) (s - mean - rise kappa(d) / 2)
@@ -11,7 +11,7 @@ A tile of a grid stands for its cell, the ground nearer to it than to any other,
 place is as likely as any other. So a cell's weight is the integral of the odds over its area: with twice as many tiles
 each has half the area, a coarse grid, whose tiles lie farther from the photo, says less, and tiles that a search does
 not list take their share, too (`rest`). From the probabilities follow the confidence (within `NEAR_M` of the answer),
-the error radius (smallest circle around it that holds 90 %) and the spread of the best tiles.
+the error radius (the smallest circle around it that holds 90 % of such photos: `Acuity.circle`) and the spread of the best tiles.
 
 Were scores of neighbouring tiles to vary together exactly as kappa has it, the value at the place itself would tell all
 (the matched filter), and one sharpness b would do for every spacing. They vary together over longer distances, and so
@@ -36,7 +36,7 @@ _POINTS = 64  # in a cell
 
 def resemblance(distance_m: Float[np.ndarray, "*n"], reach_m: float) -> Float[np.ndarray, "*n"]:
     """Return kappa, in 0..1."""
-    return np.asarray(1 / (1 + (distance_m / reach_m) ** 2))
+    return np.asarray(1 / np.sqrt(1 + (distance_m / reach_m) ** 2))
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,13 @@ def within(probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, "
     return float(probability[distance_m <= metres].sum())
 
 
-def error_radius_m(probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, " n"]) -> float:
-    """Return the radius in metres around the answer that holds 90 % of the probability, which sums to 1."""
+def error_radius_m(
+    probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, " n"], share: float = RADIUS_SHARE
+) -> float:
+    """Return the radius in metres around the answer that holds `share` of the probability, which sums to 1."""
     order = np.argsort(distance_m, kind="stable")
     held = np.cumsum(probability[order])
-    return float(distance_m[order][min(int(np.searchsorted(held, RADIUS_SHARE * held[-1])), len(order) - 1)])
+    return float(distance_m[order][min(int(np.searchsorted(held, share * held[-1])), len(order) - 1)])
 
 
 def spread_m(probability: Float[np.ndarray, " k"], distance_m: Float[np.ndarray, " k"]) -> float:

@@ -1,0 +1,111 @@
+"""Photos sought in grids whose answers are known, and the numbers with which confidences and circles keep their word.
+
+Confidence grows with the sharpness: the one is right at which its mean is the share of photos placed within
+`NEAR_M`. Of the probability, the share that lies nearer to the answer than the truth does is then measured for every
+photo; the circle that is to hold 90 % of the photos has to hold the 90 % quantile of it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+from scipy.special import logsumexp
+
+from aenet.card import Acuity
+from aenet.serving.search.confidence import NEAR_M, RADIUS_SHARE, cell_of, evidence
+
+_SCORES = np.linspace(-1, 1, 4001)
+_BLUNTEST, _SHARPEST = 0.05, 5000.0
+_HALVINGS = 18
+_FINE_M = 100.0  # farther away a cell lies within a circle or outside
+
+
+class _Search(NamedTuple):
+    """What seeking some photos in one grid gave."""
+
+    scores: Float32[np.ndarray, "q n"]
+    best: Int[np.ndarray, " q"]
+    away: Float32[np.ndarray, "q n"]  # metres of each tile from the answer
+    error: Float[np.ndarray, " q"]
+    weight: Float[np.ndarray, " q"]
+
+
+class Trial:
+    """Searches in grids of one spacing."""
+
+    def __init__(self, acuity: Acuity, spacing_m: float) -> None:
+        self._cell, self._acuity = cell_of(spacing_m), acuity
+        self._evidence = evidence(_SCORES, self._cell, acuity)
+        self._searches: list[_Search] = []
+
+    def seek(
+        self,
+        scores: Float32[np.ndarray, "q n"],
+        photos: Float[np.ndarray, "q 2"],
+        tiles: Float[np.ndarray, "n 2"],
+        weight: Float[np.ndarray, " q"],
+    ) -> None:
+        """Seek photos in a grid.
+
+        Args:
+            scores: cosines.
+            photos, tiles: metres on a plane.
+            weight: how much each photo counts.
+        """
+        best = scores.argmax(1)
+        answer = tiles[best]
+        away = np.hypot(*(tiles[None, :, axis] - answer[:, None, axis] for axis in (0, 1))).astype(np.float32)
+        self._searches.append(_Search(scores, best, away, np.hypot(*(answer - photos).T), weight))
+
+    def fit(self) -> tuple[float, float]:
+        """Return the sharpness, and the share of the probability that a circle must hold to hold 90 % of the photos.
+
+        Half a photo more is taken to be right, and one wrong: q right answers in a row prove no certainty, nor q wrong
+        ones that no photo is ever right.
+        """
+        weight, error = (np.concatenate([getattr(search, name) for search in self._searches]) for name in _OF_PHOTOS)
+        photos = len(weight)
+        right = float((weight * (error <= NEAR_M)).sum() / weight.sum())
+        target = (right * photos + 0.5) / (photos + 1.5)
+        low, high = np.log(_BLUNTEST), np.log(_SHARPEST)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            held = self._held(float(np.exp(middle)), None)
+            low, high = (middle, high) if float((weight * held).sum() / weight.sum()) < target else (low, middle)
+        sharpness = float(np.exp(low))
+        nearer = self._held(sharpness, error)
+        order = np.argsort(nearer)
+        reached = np.cumsum(weight[order]) / weight.sum()
+        return sharpness, float(nearer[order][np.searchsorted(reached, RADIUS_SHARE)])
+
+    def _held(self, sharpness: float, reach_m: Float[np.ndarray, " p"] | None) -> Float[np.ndarray, " p"]:
+        """Return the probability within `reach_m` of each photo's answer, `NEAR_M` of all where it is None."""
+        log_weight = logsumexp(sharpness * self._evidence, axis=1)
+        held, first = [], 0
+        for search in self._searches:
+            last = first + len(search.best)
+            reach = np.full(last - first, NEAR_M) if reach_m is None else reach_m[first:last]
+            held.append(self._within(search, sharpness, log_weight, reach))
+            first = last
+        return np.concatenate(held)
+
+    def _within(
+        self,
+        search: _Search,
+        sharpness: float,
+        log_weight: Float[np.ndarray, " s"],
+        reach: Float[np.ndarray, " q"],
+    ) -> Float[np.ndarray, " q"]:
+        top = np.interp(search.scores[np.arange(len(search.best)), search.best], _SCORES, log_weight)
+        weight = np.exp(np.interp(search.scores, _SCORES, log_weight) - top[:, None])
+        rim = np.where(reach <= _FINE_M, self._cell.radius_m, 0.0)[:, None]
+        whole = search.away + rim <= reach[:, None]
+        photo, tile = np.nonzero(~whole & (search.away - rim < reach[:, None]))
+        said = evidence(search.scores[photo, tile], self._cell, self._acuity)
+        points = np.exp(sharpness * said - top[photo, None])
+        points *= self._cell.distance_m(search.away[photo, tile].astype(np.float64)) <= reach[photo, None]
+        inside = (weight * whole).sum(1) + np.bincount(photo, points.sum(1), len(reach))
+        return np.asarray(np.minimum(1.0, inside / weight.sum(1)))
+
+
+_OF_PHOTOS = "weight", "error"

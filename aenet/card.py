@@ -117,7 +117,7 @@ class Acuity(Config):
         return math.exp(self._between([math.log(value) for value in self.sharpness], spacing_m, 2.0))
 
     def circle_at(self, spacing_m: float | None) -> float:
-        """Return the share of the probability that a circle must hold to hold 90 % of the photos; see `sharpness_at`."""
+        """Return the share of the probability that a circle must hold for 90 % of the photos to lie in it."""
         if spacing_m is None or not self.spacings_m:
             return 0.9
         return self._between(list(self.circle), spacing_m, 1.0)
@@ -194,7 +194,8 @@ class ModelCard(Config):
         map_shape: (C, h, w) of a descriptor that is a map in C order, its w columns around the horizon as the view's
             are (`aenet.retrieval.azimuth`); None where it is no map, or was not recorded.
         compression: None where descriptors are as the network was trained to give them.
-        calibration: None where it was not fitted, or by a version that fitted fewer numbers (`_of_this_version`): then answers have no confidence, and their rows say why.
+        calibration: None where it was not fitted, or by a version that fitted fewer numbers (`_of_this_version`):
+            then answers have no confidence, and their rows say why.
         unseen: how photos of part of the horizon are completed; None where an earlier version exported the model,
             which painted `NEUTRAL` (see `completion`).
         initial: what its training began with; None where it was not recorded.

@@ -119,7 +119,7 @@ def _run(project: Path, given: argparse.Namespace, places: int, epochs: int, see
     sys.stderr.write(f"seed {seed}, {epochs} epochs, {places} training places\n")
     _dvc(project, "polar_transform")
     minutes = _train(project)
-    _dvc(project, "export_onnx")
+    _dvc(project, "evaluate", "export_onnx")
     lock = read_yaml(project / "dvc.lock")["stages"]
     key = f"{places}-{epochs}-{seed}" + ("-unplaced" if given.no_placing else "")
     record = project / ".aenet" / "records" / f"{key}.json"
@@ -163,8 +163,8 @@ def _place(paths: Paths, photos: Path, placement: Placement) -> dict[str, Any]:
     return {name: value for name, value in summary.items() if name != "out"}  # a folder of this machine
 
 
-def _dvc(project: Path, stage: str) -> None:
-    _command(project, "-m", "dvc", "repro", "--quiet", stage)
+def _dvc(project: Path, *stages: str) -> None:
+    _command(project, "-m", "dvc", "repro", "--quiet", *stages)
 
 
 def _command(project: Path, *words: str) -> None:

@@ -107,7 +107,7 @@ def test_a_grid_is_made_from_the_nearest_places() -> None:
 
 
 def _known_world(spacing: float, side: int, photos: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Scores of a world in which photos stand out by 0.45 and all fields have spread 0.1 and the profile's own kappa."""
+    """Scores of a world in which photos stand out by 0.45; all fields have spread 0.1 and the profile's own kappa."""
     generator = np.random.default_rng(seed)
     along = np.minimum(np.arange(side), side - np.arange(side)) * spacing
     kappa = 1 / np.sqrt(1 + (np.hypot(along[:, None], along) / 9) ** 2)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from pyproj import Proj
 
 from aenet.card import Acuity, Calibration, ModelCard
@@ -36,9 +36,10 @@ _REFERENCE_BYTES = 512 << 20
 _BLOCK = 512
 _SEED = 0
 _FINEST = 14  # tiles of the densest grid along a tile's side: every 5 m for tiles of 70 m
-_STRIDES = {1: 1, 2: 4, 4: 8, 8: 16}  # coarser grids take every so manieth tile; from so many beginnings
+_STRIDES = {1: 1, 2: 4, 4: 9, 8: 16}  # coarser grids take every so manieth tile; from so many beginnings
 _DISPLACED = 0.2
 _TILES = 8192  # of the densest grid: of so many places at most
+_R2 = np.array([0.7548776662466927, 0.5698402909980532])
 _APART_M = 1e6  # places whose positions are not known have no neighbours
 _RINGS, _FEW = 4, 8  # of a cell, of equal area; photos that each ring must have
 _NOTHING = "no calibration for {} validation queries: similarity says nothing of their places"
@@ -101,7 +102,9 @@ def positions(pairs: pd.DataFrame) -> tuple[Float[np.ndarray, "n 2"], Float[np.n
     """
     camera, centre = (pairs[[f"{view}longitude", f"{view}latitude"]].to_numpy(np.float64) for view in ("", "aerial_"))
     known = np.isfinite(camera).all(1)
-    alone = np.column_stack([_APART_M * (1 + np.arange(len(pairs))), np.full(len(pairs), 1e9)])
+    number = 1 + np.arange(len(pairs))
+    # Far from any map's plane and from each other, and anywhere alike in the cells of a grid (the R2 sequence).
+    alone = 1e9 + np.column_stack([_APART_M * number, 0 * number]) + 1e3 * (number[:, None] * _R2 % 1)
     if not known.any():
         return alone, alone
     middle = np.median(camera[known], axis=0)
@@ -190,30 +193,25 @@ def _trial(
     """Seek photos in grids of every `stride`-th tile, or return None where too few of their own cells are there."""
     spacing, taken = stride * grid.step_m, []
     side = max(1, round(_STRIDES[stride] ** 0.5))
+    there = {tuple(index): row for row, index in enumerate(grid.index.tolist())}
     for phase in np.ndindex(side, side):
         first = np.array(phase) * stride // side
         tiles = np.flatnonzero(((grid.index - first) % stride == 0).all(1))
-        own = np.rint((photos - grid.origin - first * grid.step_m) / spacing) * spacing
-        own += grid.origin + first * grid.step_m
-        there = np.flatnonzero(_among(own, grid.at[tiles], grid.step_m))
-        taken.append((tiles, there, np.hypot(*(own - photos)[there].T)))
+        nearest = first + stride * np.rint(((photos - grid.origin) / grid.step_m - first) / stride).astype(np.int64)
+        own = np.array([there.get(tuple(index), -1) for index in nearest.tolist()])
+        some = np.flatnonzero(own >= 0)
+        taken.append((tiles, some, np.hypot(*(grid.at[own[some]] - photos[some]).T)))
     off = np.concatenate([part[2] for part in taken])
     edges = spacing / np.pi**0.5 * np.sqrt(np.arange(1, _RINGS) / _RINGS)
     found = np.bincount(np.searchsorted(edges, off), minlength=_RINGS)
     if found.min() < _FEW:
         return None
     trial = Trial(acuity, spacing)
-    for tiles, there, mine in taken:
+    for tiles, some, mine in taken:
         # As if photos stood anywhere in their cells alike.
         weight = 1 / found[np.searchsorted(edges, mine)]
-        trial.seek(scores[np.ix_(there, tiles)], photos[there], grid.at[tiles], weight)
+        trial.seek(scores[np.ix_(some, tiles)], photos[some], grid.at[tiles], weight)
     return trial
-
-
-def _among(asked: Float[np.ndarray, "q 2"], points: Float[np.ndarray, "n 2"], step: float) -> Bool[np.ndarray, " q"]:
-    """Return which of the asked points of a lattice are there."""
-    keys = {tuple(key) for key in np.rint(points / step * 2).astype(np.int64)}
-    return np.array([tuple(key) in keys for key in np.rint(asked / step * 2).astype(np.int64)], bool)
 
 
 def _profile(above: Float[np.ndarray, "q n"], away_m: Float[np.ndarray, "q n"], tile_m: float) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """How much an answer is to be believed: a probability for every place, from how alike photo and tiles are.
 
 **Model.** A tile centred d metres from the photo has a cosine of mean + rise kappa(d) on average, where kappa(d) =
-1 / sqrt(1 + (d / reach)^2) is the share of its scene that is still there: most of what is near, and of the street and
-the district long after; tiles of other places have the same, without the rise. For normal scores of one variance the logarithm of the odds that the photo was taken d metres from the centre of a
-tile of score s, against anywhere else, is
+1 / sqrt(1 + (d / reach)^2) is the share of its scene that is still there: half of it is gone soon, and something of the
+street and the quarter stays for long. Tiles of other places have the same, without the rise. For normal scores of one
+variance the logarithm of the odds that the photo was taken d metres from the centre of a tile of score s, against
+anywhere else, is
 
     b kappa(d) (s - mean - rise kappa(d) / 2)
 
@@ -11,12 +12,12 @@ A tile of a grid stands for its cell, the ground nearer to it than to any other,
 place is as likely as any other. So a cell's weight is the integral of the odds over its area: with twice as many tiles
 each has half the area, a coarse grid, whose tiles lie farther from the photo, says less, and tiles that a search does
 not list take their share, too (`rest`). From the probabilities follow the confidence (within `NEAR_M` of the answer),
-the error radius (the smallest circle around it that holds 90 % of such photos: `Acuity.circle`) and the spread of the best tiles.
+the error radius and the spread of the best tiles.
 
-Were scores of neighbouring tiles to vary together exactly as kappa has it, the value at the place itself would tell all
-(the matched filter), and one sharpness b would do for every spacing. They vary together over longer distances, and so
-the differences between neighbours of a dense grid tell more than one tile alone: b is fitted for several spacings
-(`aenet.export.calibration`).
+Were scores of neighbouring tiles to vary together exactly as kappa has it, and to keep nothing of it elsewhere, the
+value at the place itself would tell all (the matched filter), one sharpness b would do for every spacing, and a circle
+that holds 90 % of the probability would hold 90 % of the photos. They do not quite: b, and the share that a circle has
+to hold, are fitted for several spacings (`aenet.export.calibration`).
 """
 
 from dataclasses import dataclass

@@ -97,13 +97,13 @@ def test_a_grid_is_made_from_the_nearest_places() -> None:
     """Two places 10 m apart: 5 m between tiles, none farther than 14 m from a place, each from the nearer one."""
     centres = np.array([[100.0, 50.0], [110.0, 50.0]])
     grid = lay_grid(centres, 70.0, np.random.default_rng(3))
-    assert grid.at == pytest.approx(grid.origin + 5.0 * grid.index)
+    assert grid.at == pytest.approx(grid.origin + 5.0 * grid.axes)
     assert grid.at == pytest.approx(centres[grid.place] + grid.moved)
     away = np.hypot(*np.moveaxis(grid.at[:, None] - centres, -1, 0))
     assert np.array_equal(away.argmin(1), grid.place) and away.min(1).max() <= 14.0
     lattice = grid.origin + 5.0 * np.stack(np.meshgrid(np.arange(10, 30), np.arange(0, 20)), -1).reshape(-1, 2)
     near = np.hypot(*np.moveaxis(lattice[:, None] - centres, -1, 0)).min(1) <= 14.0
-    assert len(grid.at) == near.sum() == len({tuple(index) for index in grid.index})
+    assert len(grid.at) == near.sum() == len({tuple(index) for index in grid.axes})
 
 
 def _known_world(spacing: float, side: int, photos: int, seed: int) -> tuple[np.ndarray, ...]:

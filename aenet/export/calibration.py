@@ -49,14 +49,14 @@ class Grid(NamedTuple):
     """Tiles of a grid: which they are, where, from which place's own tile each is made, and how far it is moved.
 
     Attributes:
-        index: along the grid's two axes.
+        axes: which tile along each of the grid's two axes.
         at: metres on a plane.
         place: a row of `centres`.
         moved: metres east and north.
         step_m, origin: tile (i, j) is centred at origin + step (i, j).
     """
 
-    index: Int[np.ndarray, "n 2"]
+    axes: Int[np.ndarray, "n 2"]
     at: Float[np.ndarray, "n 2"]
     place: Int[np.ndarray, " n"]
     moved: Float[np.ndarray, "n 2"]
@@ -193,10 +193,10 @@ def _trial(
     """Seek photos in grids of every `stride`-th tile, or return None where too few of their own cells are there."""
     spacing, taken = stride * grid.step_m, []
     side = max(1, round(_STRIDES[stride] ** 0.5))
-    there = {tuple(index): row for row, index in enumerate(grid.index.tolist())}
+    there = {tuple(index): row for row, index in enumerate(grid.axes.tolist())}
     for phase in np.ndindex(side, side):
         first = np.array(phase) * stride // side
-        tiles = np.flatnonzero(((grid.index - first) % stride == 0).all(1))
+        tiles = np.flatnonzero(((grid.axes - first) % stride == 0).all(1))
         nearest = first + stride * np.rint(((photos - grid.origin) / grid.step_m - first) / stride).astype(np.int64)
         own = np.array([there.get(tuple(index), -1) for index in nearest.tolist()])
         some = np.flatnonzero(own >= 0)

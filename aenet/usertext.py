@@ -3,12 +3,14 @@
 import codecs
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from aenet.errors import AenetError
 from aenet.plainfiles import read_plain
 
 MAX_BYTES = 1_000_000_000
+_FORMULA = frozenset("=+-@|;\N{MINUS SIGN}")  # what a spreadsheet takes for the beginning of one, or of another cell
 _NULS = 16  # or a hundredth of the characters: more of them are no slips
 _MARKS = (  # a longer one first: UTF-32's begins as UTF-16's
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -85,3 +87,15 @@ def _decoded(path: Path, content: bytes, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise AenetError(f"{path}, line {line} is not {encoding.upper()}: save the file as UTF-8") from error
+
+
+def safe_cell(text: str) -> str:
+    """Return text that no spreadsheet runs as a formula: with an apostrophe before it where one might.
+
+    Some strip white space and invisible characters before they look, begin a new cell at a semicolon, or take the wide
+    and small forms of East Asian type for the signs themselves.
+    """
+    if not text:
+        return text
+    hidden = text[0].isspace() or unicodedata.category(text[0]) in ("Cc", "Cf")
+    return f"'{text}" if hidden or unicodedata.normalize("NFKC", text[0])[0] in _FORMULA else text

@@ -18,6 +18,7 @@ from aenet.data.pairs import check_pairs, write_pairs
 from aenet.data.sharing import IDS, sharing
 from aenet.data.verification import POINTER, Seen, inspect, listing_digest, same_contents
 from aenet.errors import AenetError
+from aenet.usertext import safe_cell
 
 SKIPPED = "skipped.csv"
 _SAME_SHAPE = 0.01  # of the ratio of sides
@@ -65,7 +66,8 @@ def write_dataset(
     }
     with atomic_folder(out, meta) as folder:
         write_pairs(folder / "pairs.parquet", kept)
-        skipped.to_csv(folder / SKIPPED, index=False)
+        safe = skipped.map(lambda cell: safe_cell(cell) if isinstance(cell, str) else cell)
+        safe.to_csv(folder / SKIPPED, index=False)
     return notices
 
 

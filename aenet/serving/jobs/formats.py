@@ -1,5 +1,6 @@
 """The table of places in the formats of geographic information systems: GeoJSON, GeoPackage and KML."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -11,6 +12,8 @@ from aenet.atomic import write_bytes
 
 Format = Literal["geojson", "gpkg", "kml"]
 _LISTS = ("tiles", "scores")  # none of the three has a type for them
+# https://www.w3.org/TR/xml/#charsets
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
@@ -44,6 +47,12 @@ def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
 
 
 def _placemarks(table: Any) -> Any:
-    """Rows with a place, under the two names KML has for text."""
-    placed = table[table["latitude"].notna()]
+    """Rows with a place, under the two names KML has for text; characters that XML has not as Python writes them."""
+    placed = table[table["latitude"].notna()].copy()
+    for column in (name for name, kind in placed.dtypes.items() if kind in ("object", "str")):
+        placed[column] = [_for_xml(cell) if isinstance(cell, str) else None for cell in placed[column]]
     return placed.assign(Name=placed["photo"], Description=placed["status"])
+
+
+def _for_xml(text: str) -> str:
+    return _NO_XML.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

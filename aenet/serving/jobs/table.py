@@ -8,9 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from aenet.atomic import atomic_file, write_bytes
-
-# What a spreadsheet would run as a formula, or strip away to find one behind.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|")
+from aenet.usertext import safe_cell
 
 
 def write_geoparquet(path: Path, places: pa.Table) -> None:
@@ -28,8 +26,8 @@ def write_geoparquet(path: Path, places: pa.Table) -> None:
 def write_csv(path: Path, places: pa.Table) -> None:
     """Write the places as UTF-8 CSV, wholly or not at all.
 
-    Lists become words separated by spaces. Text that a spreadsheet would take for a formula (it begins with
-    = + - @ | or white space) gets a leading apostrophe; newlines and other characters stand as they are.
+    Lists become words separated by spaces. Text that a spreadsheet would take for a formula gets a leading apostrophe
+    (see `usertext.safe_cell`); newlines and other characters stand as they are.
     """
     frame = places.to_pandas()
     frame["tiles"] = [" ".join(tiles) if tiles is not None else "" for tiles in frame["tiles"]]
@@ -42,11 +40,6 @@ def write_csv(path: Path, places: pa.Table) -> None:
     frame.to_csv(text, index=False, lineterminator="\n")
     # Through bytes of known length: to_csv on a full disk leaves a short file without an error.
     write_bytes(path, text.getvalue().encode())
-
-
-def safe_cell(text: str) -> str:
-    """Return text that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def read_places(path: Path) -> pd.DataFrame:

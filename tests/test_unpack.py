@@ -1,6 +1,7 @@
 """Archives from strangers: whatever they hold, only plain files arrive, only inside, or nothing does."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -10,6 +11,7 @@ import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,3 +211,127 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         unpack(archive, tmp_path / "out", caps(), interrupt)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+# --- What an archive may cost
+
+
+def entries(count: int, beside: int = 0) -> bytes:
+    """A zip of empty members with a directory of so many entries, each with so many bytes of extra field."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for number in range(count):
+            info = zipfile.ZipInfo(f"{number:06d}")
+            info.extra = struct.pack("<HH", 0x7777, beside - 4) + bytes(beside - 4) if beside else b""
+            packed.writestr(info, b"")
+    return file.getvalue()
+
+
+def lying(content: bytes) -> bytes:
+    """The same zip, which says at its end that it has one member."""
+    at = content.rindex(b"PK\5\6")
+    return content[: at + 8] + struct.pack("<HH", 1, 1) + content[at + 12 :]
+
+
+def larger(content: bytes) -> bytes:
+    """The same zip, its end written in 64 bits, too."""
+    at = content.rindex(b"PK\5\6")
+    count, _, size, start = struct.unpack_from("<HHII", content, at + 8)
+    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, at, 1)
+    return content[:at] + end + locator + content[at : at + 12] + b"\xff" * 8 + content[at + 20 :]
+
+
+@pytest.mark.parametrize("told", [bytes, lying, larger, lambda content: content + b"behind it: 21 bytes.."])
+def test_b8_members_are_counted_before_a_directory_is_taken_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Callable[[bytes], bytes]
+) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(told(entries(200)))
+    if told is larger:
+        (tmp_path / "ok").mkdir()
+        unpack(archive, tmp_path / "ok", caps(max_members=200))
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    refused(tmp_path, archive, caps(max_members=199), "more than max_members = 199 members .200 so far.: refused")
+
+
+def test_b8_a_directory_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.zip").write_bytes(entries(20, beside=60_000))
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    refused(tmp_path, tmp_path / "a.zip", caps(), r"a directory of 1,201,\d+ bytes for 20 members: refused")
+
+
+def test_b8_a_dictionary_of_a_gibibyte_is_refused(tmp_path: Path) -> None:
+    """By the format: (2 | 1) << 29 for the byte 37, at the fifth place of the block's head, which a CRC-32 ends."""
+    content = bytearray(lzma.compress(pack(tmp_path / "a.tar", TREE).read_bytes()))
+    head = 12, 12 + 4 * (content[12] + 1) - 4
+    content[16] = 37
+    content[head[1] : head[1] + 4] = zlib.crc32(content[head[0] : head[1]]).to_bytes(4, "little")
+    (tmp_path / "a.tar.xz").write_bytes(content)
+    refused(tmp_path, tmp_path / "a.tar.xz", caps(), "dictionary needs more than 160 MiB: pack with `xz -9` or less")
+
+
+@pytest.mark.parametrize("squeeze", [gzip.compress, bz2.compress, lzma.compress, lambda c: lzma.compress(c, preset=9)])
+def test_b8_streams_one_after_another_are_one(tmp_path: Path, squeeze: Callable[[bytes], bytes]) -> None:
+    plain = pack(tmp_path / "a.tar", TREE).read_bytes()
+    parts = [squeeze(plain[at : at + 20_000]) for at in range(0, len(plain), 20_000)]
+    (tmp_path / "a.tar.x").write_bytes(squeeze(b"").join(parts) + bytes(512))
+    (tmp_path / "out").mkdir()
+    unpack(tmp_path / "a.tar.x", tmp_path / "out", caps())
+    assert tree_of(tmp_path / "out") == TREE
+
+
+@pytest.mark.parametrize("squeeze", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("at", [0, 20_000])
+def test_b8_streams_with_nothing_in_them_have_an_end(
+    tmp_path: Path, squeeze: Callable[[bytes], bytes], at: int
+) -> None:
+    plain = pack(tmp_path / "a.tar", TREE).read_bytes()
+    (tmp_path / "a.tar.x").write_bytes(squeeze(plain[:at]) + squeeze(b"") * 100 + squeeze(plain[at:]))
+    refused(tmp_path, tmp_path / "a.tar.x", caps(), "more than 64 empty compressed streams in a row")
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": "9"},
+        {"GNU.sparse.map": "0,1,2,3", "GNU.sparse.size": "9"},
+        {"GNU.sparse.size": "9", "GNU.sparse.numblocks": "1"},
+    ],
+)
+def test_b8_sparse_files_are_refused_by_their_header(tmp_path: Path, records: dict[str, str]) -> None:
+    """The map of 999,999,999 pieces that the body promises is not read."""
+    info = tarfile.TarInfo("a")
+    body = b"999999999\n" + b"1\n2\n" * 2000
+    info.size, info.pax_headers = len(body), records
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as packed:
+        packed.addfile(info, io.BytesIO(body))
+    refused(tmp_path, tmp_path / "a.tar", caps(), "a.tar: .*link, a device or a sparse file: refused")
+
+
+@pytest.mark.parametrize("name", ["a/" * 40 + "b", "x" * 2000])
+@pytest.mark.parametrize("format_", ["zip", "tar"])
+def test_b8_names_without_end_are_refused(tmp_path: Path, format_: str, name: str) -> None:
+    refused(tmp_path, pack(tmp_path / f"a.{format_}", {name: b""}), caps(), "the limits are 1,024 and 32: refused")
+
+
+def test_b8_notes_upon_notes_are_refused(tmp_path: Path) -> None:
+    """Each is read before the next, one call within another."""
+    note = tarfile.TarInfo.create_pax_global_header({"comment": "x"})
+    (tmp_path / "a.tar").write_bytes(note * 2000 + pack(tmp_path / "b.tar", TREE).read_bytes())
+    refused(tmp_path, tmp_path / "a.tar", caps(), "a.tar cannot be unpacked: it is damaged or cut short")
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "No space left"), (errno.EACCES, "Permission denied")])
+def test_b8_what_the_disk_refuses_is_not_the_archives_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    archive = pack(tmp_path / "a.zip", TREE)
+    monkeypatch.setattr(Path, "mkdir", fail) if number == errno.EACCES else monkeypatch.setattr(Path, "joinpath", fail)
+    folder = tmp_path / "out"
+    os.makedirs(folder)  # noqa: PTH103  not by what fails
+    with pytest.raises(AenetError, match=rf"cannot be unpacked into .* \({said}.*nothing of it is kept"):
+        unpack(archive, folder, caps())

@@ -3,6 +3,8 @@
 `benchmarks/full_disk.py` does it on thirty real disks of all sizes.
 """
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,27 @@ def test_disks_of_three_sizes() -> None:
     if ran.stdout.startswith("skipped"):
         pytest.skip(ran.stdout.strip())
     assert "locate: 3 disks" in ran.stdout and "nothing torn" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "No space left on device; .* MB free on its disk.: .*make room and run"),
+        (errno.EACCES, "Permission denied.: what is finished is kept; give yourself the right to write"),
+        (errno.EROFS, "Read-only file system.: what is finished is kept; give yourself the right to write"),
+        (errno.EIO, "Input/output error.: what is finished is kept; mend that and run"),
+        (None, "1000 requested and 0 written; .*make room"),
+    ],
+)
+def test_c13_a_full_disk_is_blamed_for_what_a_full_disk_does(tmp_path: Path, number: int | None, sentence: str) -> None:
+    words = (number, os.strerror(number)) if number else ("1000 requested and 0 written",)
+    with pytest.raises(AenetError, match=f"cannot be written .*{sentence}"), writing(tmp_path):
+        raise OSError(*words)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ECONNRESET, errno.EPIPE, None])
+def test_c13_what_is_no_matter_of_the_disk_passes(tmp_path: Path, number: int | None) -> None:
+    words = (number, os.strerror(number)) if number else ("a library's own error",)
+    with pytest.raises(OSError) as caught, writing(tmp_path):
+        raise OSError(*words)
+    assert caught.value.errno == number

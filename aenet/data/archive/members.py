@@ -1,21 +1,22 @@
 """Read the members of an archive one by one, each in bounded memory; refuse what is not a plain file or folder."""
 
-import bz2
-import gzip
 import io
-import lzma
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Protocol, cast, runtime_checkable
 
 from aenet.data.archive.config import SourceConfig
+from aenet.data.archive.inflating import Inflated, decoder_of
+from aenet.data.archive.zipdirectory import check_directory
 from aenet.errors import AenetError
+from aenet.plainfiles import open_plain
 
 _TAR_HEADERS = 4096  # bytes of headers and padding allowed a tar member
-_LONGEST_HEADER = 1024 * 1024
+_LONGEST_HEADER = 16 * 1024
 _TAR_NOTES = (b"x", b"g", b"X", b"L", b"K")  # pax, pax global, Solaris pax, GNU long name, GNU long link
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -35,40 +36,36 @@ def members(archive: Path, config: SourceConfig) -> Iterator[Member]:
     """Yield the members in order; a stream is to be read before the next member is asked for.
 
     Raises:
-        AenetError: another format, an encrypted member, a link, a device, or more bytes than `config` allows.
+        AenetError: another format, an encrypted member, a link, a device, or more bytes or members than
+            `config` allows.
     """
-    with archive.open("rb") as file:
+    with open_plain(archive) as file:
         head = file.read(512)
-    if head.startswith((b"PK\3\4", b"PK\5\6")):
-        yield from _zip_members(archive)
-        return
-    with _decompressed(archive, head) as plain:
-        yield from _tar_members(archive.name, plain, config)
+        file.seek(0)
+        if head.startswith((b"PK\3\4", b"PK\5\6")):
+            check_directory(file, archive.name, config)
+            yield from _zip_members(archive.name, file)
+        elif (make := decoder_of(head)) is not None:
+            yield from _tar_members(archive.name, Inflated(file, make), config)
+        elif head[257:262] == b"ustar":
+            yield from _tar_members(archive.name, file, config)
+        else:
+            raise AenetError(
+                f"{archive.name} is neither zip nor tar (plain, .gz, .bz2 or .xz): pack it as one of these"
+            )
 
 
-def _decompressed(archive: Path, head: bytes) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | IO[bytes]:
-    if head.startswith(b"\x1f\x8b"):
-        return gzip.open(archive)
-    if head.startswith(b"BZh"):
-        return bz2.open(archive)
-    if head.startswith(b"\xfd7zXZ\0"):
-        return lzma.open(archive)
-    if head[257:262] == b"ustar":
-        return archive.open("rb")
-    raise AenetError(f"{archive.name} is neither zip nor tar (plain, .gz, .bz2 or .xz): pack it as one of these")
-
-
-def _zip_members(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as packed:
+def _zip_members(name: str, file: BufferedReader) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as packed:
         for info in packed.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             if info.flag_bits & 1:
-                raise AenetError(f"{archive.name}: {info.filename!r} is encrypted: pack it without a password")
+                raise AenetError(f"{name}: {info.filename!r} is encrypted: pack it without a password")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise AenetError(f"{archive.name}: {info.filename!r} is a link or a device: refused")
+                raise AenetError(f"{name}: {info.filename!r} is a link or a device: refused")
             if info.compress_type not in _ZIP_METHODS:  # zipfile cannot bound the memory of the others
                 method = f"zip method {info.compress_type}"
-                raise AenetError(f"{archive.name}: {info.filename!r} uses {method}: pack with deflate, or as a tar")
+                raise AenetError(f"{name}: {info.filename!r} uses {method}: pack with deflate, or as a tar")
             if info.is_dir():
                 yield info.orig_filename, None
                 continue
@@ -84,13 +81,22 @@ class _TarInfo(tarfile.TarInfo):
         info = super().frombuf(buf, encoding, errors)
         if info.type in _TAR_NOTES and info.size > _LONGEST_HEADER:
             raise AenetError(f"a tar header of {info.size} bytes: refused")
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            raise AenetError(f"{info.name!r} is a link, a device or a sparse file: refused")
         return info
+
+    def _proc_gnusparse_00(self, *_: object) -> None:
+        """Refuse a sparse file of any of pax's three kinds, whose maps tarfile reads into memory whole."""
+        raise AenetError(f"{self.name!r} is a link, a device or a sparse file: refused")
+
+    _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_gnusparse_00
 
 
 def _tar_members(name: str, plain: Stream, config: SourceConfig) -> Iterator[Member]:
     bounded = cast(IO[bytes], _Bounded(plain, name, config))
     with tarfile.open(fileobj=bounded, mode="r|", tarinfo=_TarInfo) as packed:
         for info in packed:
+            packed.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all it has met, and typeshed hides it
             if info.isdir():
                 yield info.name, None
             elif info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse():

@@ -6,6 +6,7 @@ at all. One refused member refuses the archive, and nothing of it remains.
 
 import lzma
 import shutil
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -14,7 +15,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from aenet.data.archive.config import Progress, SourceConfig
 from aenet.data.archive.members import Stream, members, too_large
+from aenet.data.archive.zipdirectory import too_many
 from aenet.errors import AenetError
+from aenet.plainfiles import SHORT
 
 _CHUNK = 1024 * 1024
 _DAMAGED = (
@@ -23,9 +26,14 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    OSError,
-    RuntimeError,  # NotImplementedError too
+    OSError,  # bz2's own; those of the disk have a number
+    RuntimeError,  # NotImplementedError and RecursionError too
+    ValueError,  # names in no encoding, numbers without end
+    LookupError,
+    ArithmeticError,
+    struct.error,
 )
+_LONGEST_NAME, _DEEPEST = 1024, 32
 
 
 def unpack(archive: Path, folder: Path, config: SourceConfig, progress: Progress | None = None) -> None:
@@ -40,9 +48,21 @@ def unpack(archive: Path, folder: Path, config: SourceConfig, progress: Progress
     try:
         for name, stream in members(archive, config):
             writer.add(name, stream)
+    except AenetError as error:
+        _empty(folder)
+        raise AenetError(_named(archive.name, str(error))) from error
     except _DAMAGED as error:
         _empty(folder)
-        raise AenetError(f"{archive.name} cannot be unpacked ({error}): is it whole, and is there room?") from error
+        if isinstance(error, OSError) and error.errno in SHORT:
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise AenetError(
+                f"{archive.name} cannot be unpacked into {folder} ({error.strerror}): nothing of it is kept; mend that "
+                "and run it again"
+            ) from error
+        raise AenetError(
+            f"{archive.name} cannot be unpacked: it is damaged or cut short; fetch it or pack it again"
+        ) from error
     except BaseException:  # whatever it was, Ctrl-C too, nothing half unpacked may remain
         _empty(folder)
         raise
@@ -61,7 +81,7 @@ class _Writer:
         """Create one file or, with no stream, one folder."""
         self._members += 1
         if self._members > self._config.max_members:
-            raise AenetError(f"{self._archive} has more than max_members = {self._config.max_members} members: refused")
+            raise too_many(self._archive, self._config, self._members)
         path = self._checked(name, is_file=stream is not None)
         if stream is None:
             path.mkdir(parents=True, exist_ok=True)
@@ -77,6 +97,11 @@ class _Writer:
             self._progress(self._bytes, 0, "unpack")
 
     def _checked(self, name: str, is_file: bool) -> Path:
+        if len(name) > _LONGEST_NAME or name.count("/") >= _DEEPEST:
+            raise AenetError(
+                f"{self._archive}: a name of {len(name):,} characters, {name.count('/')} folders deep, the limits are "
+                f"{_LONGEST_NAME:,} and {_DEEPEST}: refused"
+            )
         parts = PurePosixPath(name).parts
         absolute = name.startswith("/") or PureWindowsPath(name).anchor
         if absolute or ".." in parts or "\\" in name or not name.isprintable():
@@ -94,6 +119,10 @@ class _Writer:
             if is_last:
                 self._files.add(folded)
         return self._folder.joinpath(*parts)
+
+
+def _named(archive: str, said: str) -> str:
+    return said if archive in said else f"{archive}: {said}"
 
 
 def _empty(folder: Path) -> None:

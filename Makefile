@@ -32,5 +32,5 @@ clean:  ## remove what the pipeline made, but for the virtual environment
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,dask,dev]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,dev]'
 	touch $(STAMP)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pillow_heif
 import pytest
 import simplejpeg
 from PIL import Image
@@ -217,8 +218,7 @@ def test_heic_without_the_extra_names_it(tmp_path: Path) -> None:
 
 def test_heic_with_the_extra(tmp_path: Path) -> None:
     """Orientation, GPS and pixels; a damaged one is a reason."""
-    heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
-    heif.register_heif_opener()
+    pillow_heif.register_heif_opener()
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8825).update(GPS)

@@ -66,7 +66,10 @@ def gallery(
     try:
         chosen = parse({"options": options or {}}, "options", GalleryOptions, source="the gallery's parameters")
         with hold(link.with_name(f".{link.name}.lock"), f"gallery {link}"):
-            return _refresh(source, link, find_model(model), chosen, keep, retries)
+            found = find_model(model)
+            if found.note:
+                get_run_logger().warning(found.note)
+            return _refresh(source, link, found, chosen, keep, retries)
     except AenetError as error:
         return Failed(message=str(error))
 

@@ -78,6 +78,8 @@ def localize(
         # Not the link: a refresh may turn it to another gallery while the job runs.
         of = Path(gallery).resolve()
         found = find_model(model, of)
+        if found.note:
+            get_run_logger().warning(found.note)
         past = Path(history or Path(out).parent) if new_only else None
         job = plan(photos, of, found.folder, folder, chosen, past)
         summary, drifts = _place(job, found, Cluster(engine, address, workers), retries, {"photos": photos, **given})

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from aenet.artifacts import folder_digest
 from aenet.card import read_card
-from aenet.errors import AenetError
 from aenet.serving.views import model_digest
 from aenet.tracking.events import project_root
 from flows.refreshed import read_record
@@ -24,6 +22,7 @@ class Model(NamedTuple):
         digest: `aenet.serving.views.model_digest`, what galleries are bound to.
         training: key of the training that made it.
         run: id of the MLflow run that registered it; None for a folder.
+        note: what the user should read of how it was found.
     """
 
     folder: Path
@@ -31,6 +30,7 @@ class Model(NamedTuple):
     digest: str
     training: str
     run: str | None = None
+    note: str = ""
 
 
 def find_model(given: str, gallery: Path | None = None) -> Model:
@@ -41,7 +41,8 @@ def find_model(given: str, gallery: Path | None = None) -> Model:
         gallery: a gallery that `flows.gallery` keeps up to date.
 
     Raises:
-        AenetError: there is no such model, or nobody wrote down which model embedded the gallery.
+        AenetError: there is no such model, nobody wrote down which model embedded the gallery, or the registry does
+            not answer and has not given the model before.
         CorruptArtifact: the model's files are not what was exported or registered.
     """
     if given == OF_THE_GALLERY and gallery is not None:
@@ -53,20 +54,9 @@ def find_model(given: str, gallery: Path | None = None) -> Model:
 
 
 def _from_registry(given: str) -> Model:
-    # These import MLflow, which takes seconds: only where it is needed.
+    # It imports MLflow, which takes seconds: only where it is needed.
     from aenet.tracking.fetch import fetch
-    from aenet.tracking.registry import DIGEST
-    from aenet.tracking.store import connect
 
-    folder = fetch(given, project_root() / ".aenet" / "models")
-    card, digest = read_card(folder), folder_digest(folder)
-    name = given.removeprefix(_REGISTRY).split("@")[0].split("/")[0]
-    found = connect(project_root()).client.search_model_versions(f"name = '{name}'")
-    # By content: the alias may have moved since. The first version of it, should there be several.
-    versions = sorted(
-        (version for version in found if version.tags.get(DIGEST) == digest), key=lambda v: int(v.version)
-    )
-    if not versions:
-        raise AenetError(f"{given} was fetched, but no version of {name} in the model registry has its digest any more")
-    uri = f"{_REGISTRY}{name}/{versions[0].version}"
-    return Model(folder, uri, model_digest(card), card.fingerprint, versions[0].run_id)
+    fetched = fetch(given, project_root() / ".aenet" / "models")
+    card = read_card(fetched.folder)
+    return Model(fetched.folder, fetched.uri, model_digest(card), card.fingerprint, fetched.run_id, fetched.note)

@@ -26,6 +26,7 @@ from aenet.serving.localize import LocateOptions, plan
 from aenet.tracking.sync import sync_all
 from flows.drift import chance, distance
 from flows.localize import localize, main
+from flows.models import CHAMPION, find_model
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = 6
@@ -75,6 +76,22 @@ def test_the_champion_places_photos_and_mlflow_remembers(project: Path) -> None:
     assert run_.data.tags["aenet.model.run_id"] == exported
     assert run_.data.tags["aenet.gallery.digest"] == sha256_file(project / "gallery" / "manifest.json")
     assert {data.dataset.name for data in run_.inputs.dataset_inputs} == {"gallery", "photos"}
+
+
+def test_a_dead_mlflow_server_stops_no_night(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default model: at first a sentence, once it was fetched that one."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    state = localize("photos", "gallery", "out", options=CPU, return_state=True)
+    assert state.is_failed() and "was not fetched before" in str(state.message)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run:
+        run.register(project / "model", "aenet", {"val_recall_at_1": 0.9}, passed=True)
+    sync_all(project)
+    find_model(CHAMPION)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    state = localize("photos", "gallery", "out", options=CPU, return_state=True)
+    assert state.is_completed(), state.message
+    assert json.loads((project / "out" / "lineage.json").read_text())["model_uri"] == "models:/aenet/1"
 
 
 def test_a_second_run_computes_no_finished_shard(project: Path) -> None:

@@ -16,6 +16,7 @@ from tracking_store import client, new_project, runs_of
 
 from aenet import tracking
 from aenet.errors import AenetError
+from aenet.tracking.cursors import Cursor, read_cursor, write_cursor
 from aenet.tracking.sync import sync_all
 
 
@@ -197,6 +198,56 @@ def test_a_dead_server_loses_nothing(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert sync_all(project).sent == 1
     assert runs_of(project)[0].data.metrics["loss"] == pytest.approx(1 / 3)
+
+
+SLOW = """
+import sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mlflow":
+            time.sleep(8)
+
+sys.meta_path.insert(0, Slow())
+"""
+
+
+def test_a_local_store_is_never_out_of_reach(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower that needs long to import MLflow: the run is complete when the stage is."""
+    (project / "slow").mkdir()
+    (project / "slow" / "sitecustomize.py").write_text(SLOW)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(project / "slow"), os.environ.get("PYTHONPATH", "")]))
+    stage = script("    run.metrics({'loss': 1.0})\n")
+    _, errors = stage.communicate(timeout=600)
+    assert (stage.returncode, errors) == (0, "")
+    (run,) = runs_of(project)
+    assert (run.info.status, run.data.metrics["loss"]) == ("FINISHED", 1.0)
+
+
+def test_a_local_store_that_refuses_is_not_called_out_of_reach(project: Path) -> None:
+    (project / "mlflow.db").write_bytes(b"no database at all" * 100)
+    stage = script("    run.metrics({'loss': 1.0})\n")
+    _, errors = stage.communicate(timeout=600)
+    assert stage.returncode == 0
+    assert "has not got all of this run" in errors and "aenet sync" in errors
+    assert "not reached" not in errors
+
+
+def test_no_password_of_the_store_is_said_or_written(project: Path) -> None:
+    stage = script(
+        "    run.metrics({'loss': 1.0})\n    raise SystemExit('at http://me:pa55word@127.0.0.1:9')\n",
+        MLFLOW_TRACKING_URI="http://me:pa55word@127.0.0.1:9",
+    )
+    _, errors = stage.communicate(timeout=600)
+    assert "http://***@127.0.0.1:9 does not answer" in errors
+    written = [path for path in project.rglob("*") if path.is_file() and b"pa55word" in path.read_bytes()]
+    assert written == []
+    assert "pa55word" not in errors.replace("at http://me:pa55word@127.0.0.1:9", "")  # the script's own last words
+    cursor = Cursor(7, "r")
+    (journal,) = (project / ".aenet" / "journal").iterdir()
+    write_cursor(journal, "http://me:pa55word@127.0.0.1:9", cursor)
+    assert "pa55word" not in (journal / "cursor.json").read_text()
+    assert read_cursor(journal, "http://me:another@127.0.0.1:9") == cursor
 
 
 def test_a_run_is_live_without_mlflow_in_the_stage(project: Path) -> None:

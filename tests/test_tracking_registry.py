@@ -115,11 +115,11 @@ def test_a_live_run_learns_the_answer(project: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_champion_comes_back_as_it_was_exported(project: Path) -> None:
     register(project, "one", 0.70)
-    came = fetch(CHAMPION, project / "fetched")
+    came = fetch(CHAMPION, project / "fetched").folder
     assert {path.name for path in came.iterdir()} == {"ground.onnx", "aerial.onnx", "model.json", "manifest.json"}
     verify_folder(came)
     assert (came / "ground.onnx").read_text() == "ground.onnx one"
-    assert fetch("models:/aenet/1", project / "fetched") == came
+    assert fetch("models:/aenet/1", project / "fetched").folder == came
 
 
 def test_a_tampered_store_is_refused(project: Path) -> None:
@@ -140,6 +140,24 @@ def test_a_corrupt_model_is_not_registered(project: Path) -> None:
         tracking.run(experiment="aenet", stage="export_onnx", fingerprint="f", name="export", params={}) as run,
     ):
         run.register(project / "onnx", "aenet", {"val_recall_at_1": 0.5}, passed=True)
+
+
+def test_without_a_registry_the_champion_last_fetched_serves(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(project, "one", 0.70)
+    before = fetch(CHAMPION, project / "fetched")
+    assert before.note == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:pa55word@127.0.0.1:9")
+    again = fetch(CHAMPION, project / "fetched")
+    assert again[:3] == before[:3]
+    assert "http://***@127.0.0.1:9 does not answer" in again.note and "models:/aenet/1, serves" in again.note
+    with pytest.raises(
+        AenetError, match=r"models:/aenet@staging cannot be fetched.*not fetched before.*--model"
+    ) as caught:
+        fetch("models:/aenet@staging", project / "fetched")
+    assert "pa55word" not in str(caught.value)
+    (before.folder / "ground.onnx").write_text("ground.onnx ONE")
+    with pytest.raises(CorruptArtifact, match=r"ground\.onnx"):
+        fetch(CHAMPION, project / "fetched")
 
 
 def test_bad_names_are_explained(project: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import filelock
 
+from aenet.redaction import without_secrets
+
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks one call for four minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -27,12 +29,27 @@ PROBE_SECONDS = 2.0
 
 def store_uri(root: Path) -> str:
     """Return `$MLFLOW_TRACKING_URI`, or the SQLite file beside the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DATABASE}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_database(root)
+
+
+def own_database(root: Path) -> str:
+    """Return the address of the SQLite file beside the project."""
+    return f"sqlite:///{root / DATABASE}"
+
+
+def store_name(root: Path, uri: str) -> str:
+    """Return what a store is called in journals: no password, and the project's own is the same after a move."""
+    return DATABASE if uri == own_database(root) else without_secrets(uri)
+
+
+def is_remote(uri: str) -> bool:
+    """Return whether the store is a server; a file cannot be unreachable."""
+    return uri.startswith(("http://", "https://"))
 
 
 def answers(uri: str) -> bool:
     """Return whether the store can be reached (within 2 s): any HTTP answer will do; files always can."""
-    if not uri.startswith(("http://", "https://")):
+    if not is_remote(uri):
         return True
     try:
         with urllib.request.urlopen(uri, timeout=PROBE_SECONDS):  # noqa: S310 (the scheme was just checked)

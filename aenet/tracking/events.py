@@ -13,26 +13,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from aenet.atomic import write_json
 from aenet.nolinks import open_unlinked
+from aenet.redaction import clean
 
 EVENTS = "events.jsonl"
-CURSOR = "cursor.json"
 STATUS = "status.json"
 WRITER_LOCK = "writer.lock"
 SENDER_LOCK = "sender.lock"
 CHAMPION_METRIC = "val_recall_at_1"  # of a `register` event: what champions are compared by
 
 Event = dict[str, Any]
-
-
-class Cursor(NamedTuple):
-    """How far one journal has been sent to one store."""
-
-    offset: int = 0  # bytes of events.jsonl
-    run_id: str = ""
 
 
 def project_root() -> Path:
@@ -70,7 +62,7 @@ class EventLog:
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event."""
-        os.write(self._handle, (json.dumps(event, default=str) + "\n").encode())
+        os.write(self._handle, (json.dumps(clean(event), default=str) + "\n").encode())
 
     def close(self) -> None:
         """Sync the events to the disk and close."""
@@ -93,31 +85,19 @@ def read_events(folder: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
                 event = json.loads(line)
             except ValueError:  # the closed remains of a torn line
                 continue
-            if isinstance(event, dict):
+            if isinstance(event, dict) and isinstance(event.get("event"), str):
                 yield event, offset
 
 
 def last_session(folder: Path) -> Event | None:
-    """Return the newest `start` event of a journal."""
+    """Return the newest `start` event of a journal, with the time of the first: when its run began."""
     starts = [event for event, _ in read_events(folder) if event["event"] == "start"]
-    return starts[-1] if starts else None
+    return {**starts[-1], "time": starts[0]["time"]} if starts else None
 
 
-def unsent_bytes(folder: Path, store: str) -> int:
-    """Return how many bytes of whole events `store` has not got yet."""
-    offset = read_cursor(folder, store).offset
-    return max((end for _, end in read_events(folder, offset)), default=offset) - offset
-
-
-def read_cursor(folder: Path, store: str) -> Cursor:
-    """Return how far `folder` has been sent to `store`; from the start if nobody knows."""
-    entry = read_record(folder / CURSOR).get(store, {})
-    return Cursor(offset=int(entry.get("offset", 0)), run_id=str(entry.get("run_id", "")))
-
-
-def write_cursor(folder: Path, store: str, cursor: Cursor) -> None:
-    """Remember how far `folder` has been sent to `store`."""
-    write_json(folder / CURSOR, {**read_record(folder / CURSOR), store: cursor._asdict()})
+def has_ended(folder: Path, session: str) -> bool:
+    """Return whether a session has written its last event."""
+    return any(event.get("session") == session and event["event"] == "end" for event, _ in read_events(folder))
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -13,8 +14,9 @@ from types import FrameType
 import filelock
 
 from aenet.atomic import write_json
+from aenet.redaction import Redacted, clean
 from aenet.tracking import events
-from aenet.tracking.address import answers, store_uri
+from aenet.tracking.address import answers, is_remote, store_uri
 
 log = logging.getLogger("aenet.tracking")
 
@@ -43,13 +45,12 @@ class _Following:
         """End the process when it has outlived the stage too long, also while a call to the store hangs."""
         while not self._gone():
             time.sleep(1)
-        ended = any(event.get("session") == self._session and event["event"] == "end"
-                    for event, _ in events.read_events(self._folder))  # fmt: skip
-        time.sleep(AFTER_END_SECONDS if ended else AFTER_DEATH_SECONDS)
+        time.sleep(AFTER_END_SECONDS if events.has_ended(self._folder, self._session) else AFTER_DEATH_SECONDS)
         os._exit(1)
 
     def _say(self, state: str, detail: str = "") -> None:
-        write_json(self._folder / events.STATUS, {"session": self._session, "state": state, "detail": detail})
+        record = {"session": self._session, "state": state, "detail": detail}
+        write_json(self._folder / events.STATUS, clean(record))
 
     def run(self) -> int:
         """Follow to the end; 0 if everything was sent."""
@@ -64,9 +65,15 @@ class _Following:
                     self._say("alive")
                     if self._serve(root):
                         return 0
-                    self._say("lost", f"{uri} stopped answering")
+                    if is_remote(uri):
+                        self._say("lost", f"{uri} stopped answering")
+                    elif self._is_over():
+                        return 1  # the stage says so; a file that refuses what it is sent is broken, not late
                 if self._pause(RETRY_SECONDS):
                     return 1
+
+    def _is_over(self) -> bool:
+        return self._gone() or events.has_ended(self._folder, self._session)
 
     def _pause(self, seconds: float) -> bool:
         """Wait; return True at once when the stage is gone."""
@@ -97,6 +104,7 @@ class _Following:
                 sender.finish("KILLED")
         except (MlflowException, OSError) as error:
             log.warning("%s", error)
+            self._say("failed", str(error)[:500])
             return False
         return True
 
@@ -113,6 +121,8 @@ def main() -> int:
     parser.add_argument("--session", required=True)
     parser.add_argument("--stage-pid", type=int, required=True)
     arguments = parser.parse_args()
+    # What MLflow says and tracebacks name the store by its whole address; the journal's folder keeps them.
+    sys.stdout, sys.stderr = Redacted(sys.stdout), Redacted(sys.stderr)  # type: ignore[assignment]
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     with suppress(OSError):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from aenet.errors import AenetError
 from aenet.nolinks import open_unlinked
-from aenet.tracking.events import STATUS, read_record
+from aenet.redaction import without_secrets
+from aenet.tracking.address import answers, is_remote, store_uri
+from aenet.tracking.events import STATUS, project_root, read_record
 
 SETTING = "AENET_TRACKING"  # live (default): follow the journal; journal: only write it
-FINISH_SECONDS = 60.0  # the longest a stage waits at its end for a store that answers
-UNKNOWN_SECONDS = 3.0  # the longest it waits to learn whether the store answers at all
+FINISH_SECONDS = 60.0  # the longest a stage waits at its end for a server that answers
+FILE_SECONDS = 600.0  # and for a file: it cannot be unreachable, a busy machine is only slow to import MLflow
 
 
 def wanted() -> bool:
@@ -39,8 +41,11 @@ class Follower:
     def __init__(self, folder: Path, session: str) -> None:
         self._folder = folder
         self._session = session
+        self._uri = store_uri(project_root())
+        self._seconds = FINISH_SECONDS if is_remote(self._uri) else FILE_SECONDS
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._asked, self._reached = False, True
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         said = open_unlinked(folder / "sync.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         with os.fdopen(said, "ab") as log:
@@ -61,33 +66,41 @@ class Follower:
     @property
     def detail(self) -> str:
         """What the follower last said about the store, in words."""
-        return str(read_record(self._folder / STATUS).get("detail", "see sync.log"))
+        if not self._reached:
+            return f"{without_secrets(self._uri)} does not answer"
+        record = read_record(self._folder / STATUS)
+        spoke = record.get("session") == self._session and record.get("state") in {"lost", "failed"}
+        return str(record.get("detail")) if spoke else f"see {self._folder / 'sync.log'}"
 
-    def finish(self, seconds: float = FINISH_SECONDS) -> str:
+    def finish(self, seconds: float | None = None) -> str:
         """Wait until everything is sent, as long as that is likely, and return the last state.
 
-        A follower of a store that does not answer is ended at once; one that is still sending after
-        `seconds` goes on by itself.
+        A follower of a server that does not answer is ended at once; one that is still sending after `seconds` (the
+        patience that its store deserves, if none are given) goes on by itself.
         """
-        begun = time.monotonic()
-        while (state := self.state) not in {"done", "ended", "lost"}:
-            waited = time.monotonic() - begun
-            if waited > seconds or (state == "unknown" and waited > UNKNOWN_SECONDS):
-                break
+        end = time.monotonic() + (self._seconds if seconds is None else seconds)
+        while (state := self._judged()) not in {"done", "ended", "lost"} and time.monotonic() < end:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.05)
-        if state in {"lost", "unknown"}:
+        if state == "lost":
             self.stop()
         return state
 
-    def wait_for(self, path: Path, seconds: float = FINISH_SECONDS) -> bool:
-        """Wait until `path` exists; give up when the store is lost or after `seconds`."""
-        begun = time.monotonic()
+    def wait_for(self, path: Path) -> bool:
+        """Wait until `path` exists; give up when the store is lost or has had its time."""
+        end = time.monotonic() + self._seconds
         while not path.exists():
-            if time.monotonic() - begun > seconds or self.state in {"done", "ended", "lost"}:
+            if time.monotonic() > end or self._judged() in {"done", "ended", "lost"}:
                 return path.exists()
             time.sleep(0.05)
         return True
+
+    def _judged(self) -> str:
+        """Return the state; of a follower that has not spoken yet, ask the server itself: imports take their time."""
+        state = self.state
+        if state == "unknown" and is_remote(self._uri) and not self._asked:
+            self._asked, self._reached = True, answers(self._uri)
+        return state if self._reached else "lost"
 
     def stop(self) -> None:
         """End the follower now; what it has not sent stays in the journal."""

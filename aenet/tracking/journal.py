@@ -16,6 +16,7 @@ import pandas as pd
 
 from aenet.artifacts import folder_digest, verify_folder
 from aenet.errors import AenetError
+from aenet.redaction import clean
 from aenet.tracking import events
 from aenet.tracking.follower import Follower
 from aenet.tracking.keep import keep, remove
@@ -73,7 +74,7 @@ class Run:
         held = self._folder / "pending" / uuid.uuid4().hex / path.name
         if self._writer is not None:
             event = {"event": "artifact", "digest": keep(path, held), "folder": folder, "parent": to_parent}
-            if not self._write({**event, "name": path.name, "file": held.relative_to(self._folder).as_posix()}):
+            if not self._write({**event, "name": path.name, **self._places(held, path)}):
                 remove(held.parent)
 
     def table(self, name: str, frame: pd.DataFrame, to_parent: bool = False) -> None:
@@ -115,7 +116,7 @@ class Run:
         self._write(  # always written, even if known: the answer may have changed
             {"event": "register", "id": number, "name": name, "digest": folder_digest(folder), "passed": passed,
              "metrics": {key: float(value) for key, value in metrics.items()}, "measured_on": measured_on,
-             "file": held.relative_to(self._folder).as_posix()}
+             **self._places(held, folder)}
         )  # fmt: skip
         answer = self._folder / "answers" / f"{number}.json"
         if self._follower is not None and self._follower.wait_for(answer):
@@ -127,7 +128,11 @@ class Run:
         if self._writer is not None:
             held = self._folder / folder / name
             event = {"event": "artifact", "digest": keep(path, held), "folder": folder, "parent": to_parent}
-            self._write({**event, "name": name, "file": held.relative_to(self._folder).as_posix()})
+            self._write({**event, "name": name, **self._places(held, path)})
+
+    def _places(self, held: Path, path: Path) -> events.Event:
+        """Return where a copy is kept until it is sent, and where it came from: a later store may get it from there."""
+        return {"file": held.relative_to(self._folder).as_posix(), "origin": str(path.absolute())}
 
     def _is_news(self, name: str, step: int, value: float) -> bool:
         if (name, step) not in self._points:
@@ -137,6 +142,7 @@ class Run:
         return not same and not any(word in name for word in _MACHINE)
 
     def _write(self, event: events.Event) -> bool:
+        event = clean(event)
         if self._writer is None or _identity(event) in self._known:
             return False
         self._known.add(_identity(event))
@@ -158,16 +164,19 @@ class Run:
         state = self._follower.finish() if status != "KILLED" else self._follower.finish(5)
         if status == "KILLED":
             self._follower.stop()
-        if state in {"lost", "unknown", "ended"}:
+        if state == "lost":
             log.warning("MLflow was not reached (%s); the records are safe: send them with `aenet sync`.",
+                        self._follower.detail)  # fmt: skip
+        elif state == "ended" or (state != "done" and status == "KILLED"):
+            log.warning("MLflow has not got all of this run (%s); the records are safe: send them with `aenet sync`.",
                         self._follower.detail)  # fmt: skip
         elif state != "done":
             log.warning("MLflow is still receiving this run's files; that goes on in the background.")
 
 
 def _identity(event: events.Event) -> str:
-    """Return what makes an event the same as another: all but its time and the place of its copy."""
-    return repr(sorted((key, repr(value)) for key, value in event.items() if key not in {"time", "file"}))
+    """Return what makes an event the same as another: all but its time and the places of its copies."""
+    return repr(sorted((key, repr(value)) for key, value in event.items() if key not in {"time", "file", "origin"}))
 
 
 def now() -> int:

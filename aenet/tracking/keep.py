@@ -28,13 +28,18 @@ def keep(source: Path, target: Path) -> str:
         remove(target)
     if source.is_file():
         _keep_file(source, target)
-        return sha256_file(target)
+        return content_digest(target)
     check_tree(source)  # what a link leads to is not the folder's to give away
-    lines = []
-    for file in sorted(path for path in source.rglob("*") if path.is_file()):
-        name = file.relative_to(source)
-        _keep_file(file, target / name)
-        lines.append(f"{sha256_file(target / name)} {name.as_posix()}")
+    for file in _files(source):
+        _keep_file(file, target / file.relative_to(source))
+    return content_digest(target)
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of what a file, or a folder of plain files, holds."""
+    if path.is_file():
+        return sha256_file(path)
+    lines = [f"{sha256_file(file)} {file.relative_to(path).as_posix()}" for file in _files(path)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -44,6 +49,10 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _keep_file(source: Path, target: Path) -> None:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import filelock
 
-from aenet.tracking.address import ARTIFACTS, shared_lock, store_uri  # first: it sets MLflow's environment
+from aenet.tracking.address import ARTIFACTS, own_database, shared_lock, store_uri  # first: MLflow's environment
+from aenet.tracking.moved import mend_locations
 
 from mlflow.exceptions import MlflowException  # isort: skip
 from mlflow.tracking import MlflowClient  # isort: skip
@@ -33,9 +34,11 @@ class Store(NamedTuple):
 
 
 def connect(root: Path) -> Store:
-    """Return the store, created first where it is a local file that does not exist yet."""
+    """Return the store, created first where it is a local file that does not exist yet; mended where it was moved."""
     uri = store_uri(root)
     with shared_lock(root, "store"):
+        if uri == own_database(root):
+            mend_locations(root.resolve())
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return Store(uri, root, client)

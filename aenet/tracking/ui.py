@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aenet.tracking.address import ARTIFACTS, store_uri
 from aenet.tracking.events import project_root
+from aenet.tracking.moved import mend_locations
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -25,10 +26,12 @@ def main() -> None:
     # Without it MLflow keeps ten processes instead of two.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # Not a word of its command line: everybody on the machine can read those, and it may hold a password.
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = store_uri(project_root().absolute())
+    root = project_root().absolute()
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store_uri(root)
+    mend_locations(root)
     sys.stdout.write(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
-    os.execv(sys.executable, command(project_root().absolute(), port))  # noqa: S606 (no shell is wanted)
+    os.execv(sys.executable, command(root, port))  # noqa: S606 (no shell is wanted)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def main() -> int:
     parser.add_argument("--stage-pid", type=int, required=True)
     arguments = parser.parse_args()
     # What MLflow says and tracebacks name the store by its whole address; the journal's folder keeps them.
-    sys.stdout, sys.stderr = Redacted(sys.stdout), Redacted(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Redacted(sys.stdout), Redacted(sys.stderr)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     with suppress(OSError):

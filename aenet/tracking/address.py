@@ -22,6 +22,7 @@ _SETTINGS = {
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
+VARIABLE = "MLFLOW_TRACKING_URI"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 PROBE_SECONDS = 2.0
@@ -29,7 +30,7 @@ PROBE_SECONDS = 2.0
 
 def store_uri(root: Path) -> str:
     """Return `$MLFLOW_TRACKING_URI`, or the SQLite file beside the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or own_database(root)
+    return os.environ.get(VARIABLE) or own_database(root)
 
 
 def own_database(root: Path) -> str:

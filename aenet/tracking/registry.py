@@ -111,9 +111,10 @@ def _create(store: Store, run_id: str, folder: Path, event: Event) -> ModelVersi
         store.client.log_model_artifacts(logged.model_id, str(folder))
         store.client.log_model_artifacts(logged.model_id, temporary)
     store.client.finalize_logged_model(logged.model_id, "READY")
-    return store.client.create_model_version(
-        event["name"], f"models:/{logged.model_id}", run_id, tags, model_id=logged.model_id
-    )
+    with store.as_default():
+        return store.client.create_model_version(
+            event["name"], f"models:/{logged.model_id}", run_id, tags, model_id=logged.model_id
+        )
 
 
 def _signature(folder: Path) -> ModelSignature | None:

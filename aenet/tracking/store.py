@@ -1,11 +1,14 @@
 """The MLflow store itself: its first creation (which races unless locked) and its experiments."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import filelock
 
-from aenet.tracking.address import ARTIFACTS, own_database, shared_lock, store_uri  # first: MLflow's environment
+from aenet.tracking.address import ARTIFACTS, VARIABLE, own_database, shared_lock, store_uri  # first: the environment
 from aenet.tracking.moved import mend_locations
 
 from mlflow.exceptions import MlflowException  # isort: skip
@@ -31,6 +34,21 @@ class Store(NamedTuple):
     def lock(self, name: str) -> filelock.BaseFileLock:
         """Return the lock that this project's processes share under `name`."""
         return shared_lock(self.root, name)
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Be what MLflow's own parts find that ask for no store by name.
+
+        Its registry looks a version's model up that way: in the current folder's `mlflow.db`, were it left to itself.
+        """
+        before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = self.uri
+        try:
+            yield
+        finally:
+            del os.environ[VARIABLE]
+            if before is not None:
+                os.environ[VARIABLE] = before
 
 
 def connect(root: Path) -> Store:

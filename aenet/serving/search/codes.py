@@ -16,8 +16,11 @@ from threading import Lock
 
 import faiss
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, UInt8
 
+from aenet.arrays import open_array
+from aenet.errors import CorruptArtifact
+from aenet.nolinks import read_listed
 from aenet.retrieval.rowblocks import slices
 from aenet.serving.search.exact import merge
 from aenet.serving.search.rotation import Rotation
@@ -49,9 +52,7 @@ def write_codes(
     total, dim = sum(len(shard) for shard in shards), shards[0].shape[1]
     rotation = Rotation.random(dim)
     rotation.save(folder / ROTATION)
-    size = len(rotation.order)
-    count = size // max(_VALUES, 1 << ((size - 1) // _SUB_VECTORS).bit_length())
-    index = faiss.IndexPQFastScan(size, count, 4, faiss.METRIC_INNER_PRODUCT)
+    index = _untrained(len(rotation.order))
     index.train(rotation.apply(_sample(shards)))
     (folder / QUANTIZER).write_bytes(faiss.serialize_index(index).tobytes())  # faiss says nothing of a full disk
     block_bytes = index.M2 * _BLOCK // 2
@@ -68,6 +69,44 @@ def write_codes(
             if on_progress is not None:
                 on_progress(done, total)
     return block_bytes // _BLOCK
+
+
+def _untrained(size: int) -> faiss.IndexPQFastScan:
+    """Return the quantizer of rotated descriptors of `size` values."""
+    count = size // max(_VALUES, 1 << ((size - 1) // _SUB_VECTORS).bit_length())
+    return faiss.IndexPQFastScan(size, count, 4, faiss.METRIC_INNER_PRODUCT)
+
+
+def _read_quantizer(path: Path, size: int) -> faiss.IndexPQFastScan:
+    """Return the quantizer that `write_codes` wrote.
+
+    faiss's own reader goes wrong in other people's files: it may read for ever, or beyond its memory. So only the
+    centroids are taken from the file, and all else in it must be what faiss writes today.
+
+    Raises:
+        CorruptArtifact: it is not.
+    """
+    index = _untrained(size)
+    index.is_trained = True
+    count = index.pq.centroids.size()
+    zeros, ones = (_with_centroids(index, np.full(count, value, np.float32)) for value in (0, 1))
+    first = int((zeros != ones).argmax()) - 2  # 1.0 is 00 00 80 3f
+    part = slice(first, first + 4 * count)
+    content = np.frombuffer(read_listed(path, len(zeros)), np.uint8)
+    expected = zeros.copy()
+    if len(content) == len(zeros):
+        expected[part] = content[part]
+    centroids = np.array(expected[part]).view("<f4")
+    if not (np.array_equal(content, expected) and np.isfinite(centroids).all()):
+        raise CorruptArtifact(f"{path} is not what this version writes, or damaged: run `aenet gallery index` again")
+    _with_centroids(index, centroids)
+    return index
+
+
+def _with_centroids(index: faiss.IndexPQFastScan, centroids: Float32[np.ndarray, " n"]) -> UInt8[np.ndarray, " b"]:
+    """Give a quantizer its centroids; return how faiss writes it."""
+    faiss.copy_array_to_vector(centroids, index.pq.centroids)
+    return np.asarray(faiss.serialize_index(index))
 
 
 def _sample(shards: Sequence[np.ndarray]) -> Float32[np.ndarray, "n d"]:
@@ -96,21 +135,22 @@ def _batches(shards: Sequence[np.ndarray], size: int) -> Iterator[Float32[np.nda
 
 
 class Codes:
-    """Opened codes. They stay on disk, memory-mapped; a search holds at most 64 MiB of them at a time."""
+    """Opened codes. They stay on disk, memory-mapped; a search holds at most 64 MiB of them at a time.
+
+    `size` is the number of values of a rotated descriptor.
+    """
 
     def __init__(self, folder: Path, tiles: int) -> None:
         """Open the codes of `tiles` tiles in `folder`.
 
         Raises:
-            ValueError, RuntimeError, OSError: files are missing, or not what `write_codes` wrote.
+            CorruptArtifact: files are missing, or not what `write_codes` wrote.
         """
-        index = faiss.read_index(str(folder / QUANTIZER))
-        if not isinstance(index, faiss.IndexPQFastScan):
-            raise ValueError(f"{folder / QUANTIZER} holds {type(index).__name__}")
-        self._index, self._rotation = index, Rotation.load(folder / ROTATION)
-        self._blocks = np.load(folder / CODES, mmap_mode="r", allow_pickle=False)
-        if self._blocks.shape != (-(-tiles // _BLOCK), self._index.M2 * _BLOCK // 2):
-            raise ValueError(f"{folder / CODES} has shape {self._blocks.shape}, not that of {tiles} tiles")
+        self._rotation = Rotation.load(folder / ROTATION)
+        self.size = len(self._rotation.order)
+        self._index = _read_quantizer(folder / QUANTIZER, self.size)
+        shape = -(-tiles // _BLOCK), self._index.M2 * _BLOCK // 2
+        self._blocks = open_array(folder / CODES, ("uint8",), shape)
         self._tiles = tiles
         self._held: slice | None = None
         self._lock = Lock()  # one part at a time is held, whoever asks

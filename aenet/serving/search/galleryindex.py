@@ -21,6 +21,7 @@ from aenet.serving.search.exact import gather, merge, rerank, search
 from aenet.serving.search.indexbuild import INDEX_FOLDER, IndexMeta, index_digest, index_meta
 from aenet.serving.search.queries import Query
 from aenet.serving.search.rest import Rest, extrapolate, some_rows
+from aenet.serving.search.rotation import padded
 from aenet.serving.search.scores import matcher
 from aenet.serving.search.turned import rerank_turned, turned_candidates, turned_depth
 
@@ -41,12 +42,15 @@ class GalleryIndex:
         """
         folder = gallery.folder / INDEX_FOLDER
         covered, self._rest = shards_of(meta, gallery)
-        try:
-            self._codes = Codes(folder, meta.tiles)
-        except (ValueError, RuntimeError, OSError) as error:
-            raise CorruptArtifact(f"{folder} is damaged: delete it, or run `aenet gallery index`") from error
+        self._codes = Codes(folder, meta.tiles)
         self._gallery, self._candidates = gallery, meta.candidates
         self._covered = [gallery.descriptors[number] for number in covered]
+        tiles, dim = sum(map(len, self._covered)), gallery.manifest.descriptor_dim
+        if (meta.tiles, meta.dim, self._codes.size) != (tiles, dim, padded(dim)):
+            raise CorruptArtifact(
+                f"{folder} is of {meta.tiles:,} tiles of {meta.dim:,} numbers, the shards it covers have {tiles:,} of "
+                f"{dim:,}: run `aenet gallery index` again"
+            )
         self._covered_rows = self._rows(covered)
 
     def search(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from aenet.artifacts import atomic_folder, folder_digest, read_manifest, verify_folder
 from aenet.disk import writing
@@ -49,12 +50,12 @@ class IndexMeta(Config):
     """
 
     shards: tuple[str, ...]
-    tiles: int
-    dim: int
-    code_bytes: int
+    tiles: int = Field(ge=1, le=1 << 40)
+    dim: int = Field(ge=1, le=1 << 24)
+    code_bytes: int = Field(ge=1)
     asked: IndexOptions
     ladder: tuple[Rung, ...]
-    candidates: int
+    candidates: int = Field(ge=1, le=1 << 40)
 
     def lines(self) -> list[str]:
         """Return what it is, for people."""

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from aenet.arrays import open_array
+from aenet.errors import CorruptArtifact
+
 _BLOCK = 256
 
 
@@ -25,14 +28,22 @@ class Rotation:
     @classmethod
     def random(cls, dim: int) -> "Rotation":
         """Return a rotation of `dim` values into the next multiple of 256, or power of two below; always the same."""
-        generator = np.random.default_rng(0)
-        padded = -(-dim // _BLOCK) * _BLOCK if dim > _BLOCK else max(4, 1 << (dim - 1).bit_length())
-        return cls(generator.permutation(padded), generator.choice([-1, 1], padded))
+        generator, size = np.random.default_rng(0), padded(dim)
+        return cls(generator.permutation(size), generator.choice([-1, 1], size))
 
     @classmethod
     def load(cls, path: Path) -> "Rotation":
-        """Return the rotation that `save` wrote; ValueError or OSError if it is none."""
-        order, signs = np.load(path, allow_pickle=False)
+        """Return the rotation that `save` wrote.
+
+        Raises:
+            CorruptArtifact: the file holds something else.
+        """
+        order, signs = np.array(open_array(path, ("int64",), (2, None)))
+        size = len(order)
+        if size < 4 or padded(size) != size or set(np.unique(signs)) - {-1, 1}:
+            raise CorruptArtifact(f"{path} holds no rotation: run `aenet gallery index` again")
+        if not np.array_equal(np.sort(order), np.arange(size)):
+            raise CorruptArtifact(f"{path} names some values twice: run `aenet gallery index` again")
         return cls(order, signs)
 
     def save(self, path: Path) -> None:
@@ -45,6 +56,11 @@ class Rotation:
         mixed = padded[:, self.order] * self.signs.astype(np.float32)
         size = min(_BLOCK, len(self.order))
         return np.asarray(mixed.reshape(-1, size) @ _hadamard(size), np.float32).reshape(padded.shape)
+
+
+def padded(dim: int) -> int:
+    """Return how many values a rotation makes of `dim`: the next multiple of 256, or power of two below."""
+    return -(-dim // _BLOCK) * _BLOCK if dim > _BLOCK else max(4, 1 << (dim - 1).bit_length())
 
 
 def _hadamard(size: int) -> Float32[np.ndarray, "b b"]:

@@ -1,6 +1,7 @@
 """A finished artefact or none: a folder written beside, synced, renamed; digests verified on read."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +79,26 @@ def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
 def _seal(file: Path) -> FileEntry:
     sync(file)
     return FileEntry(sha256=sha256_file(file), bytes=file.stat().st_size)
+
+
+def read_object(path: Path, way_out: str) -> dict[str, Any]:
+    """Return the JSON object in a small file that a command left for its next run.
+
+    Args:
+        way_out: what to do where it is damaged, for the sentence.
+
+    Raises:
+        CorruptArtifact: it is no JSON object.
+    """
+    try:
+        content = json.loads(read_listed(path))
+    except CorruptArtifact:
+        raise
+    except (AenetError, OSError, ValueError, RecursionError) as error:
+        raise CorruptArtifact(f"{path} is damaged: {way_out}") from error
+    if not isinstance(content, dict):
+        raise CorruptArtifact(f"{path} is damaged: {way_out}")
+    return content
 
 
 def read_manifest(folder: Path) -> Manifest:

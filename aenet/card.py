@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from aenet.artifacts import sha256_file
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.nolinks import listed_path, read_listed
-from aenet.params import Config
+from aenet.params import Config, first_fault
 
 CARD = "model.json"
 ONNX_BYTES = 2 << 30  # a protobuf message has no more
@@ -17,6 +17,10 @@ Paint = Literal["edge", "view_mean", "network_mean"]
 """What stands where a photo shows nothing: its nearest column (and in a column its nearest row), the mean of what it
 shows, or the colour that the network's normalisation makes zero."""
 HALF = ".fp16.onnx"  # how the names of half-precision branches end: the same model, proven to give the same places
+
+
+Side = Annotated[int, Field(ge=1, le=1 << 14)]
+Length = Annotated[float, Field(gt=0, le=1e9)]
 
 
 class ViewSpec(Config):
@@ -30,11 +34,11 @@ class ViewSpec(Config):
         tile_size_m: side of the satellite tile on the ground, in metres.
     """
 
-    height: int
-    width: int
+    height: Side
+    width: Side
     ground_rows: tuple[int, int] | None = None
     ground_size: tuple[int, int] | None = None
-    tile_size_m: float
+    tile_size_m: float = Field(gt=0, le=1e6)
 
     @model_validator(mode="after")
     def _rows_fit(self) -> "ViewSpec":
@@ -92,11 +96,11 @@ class Acuity(Config):
 
     mean: float = Field(ge=-1, le=1)
     rise: float = Field(gt=0, le=2)
-    reach_m: float = Field(gt=0)
+    reach_m: Length
     # Not strict: a card's JSON comes here as Python's lists, by way of `_of_this_version`.
-    spacings_m: tuple[float, ...] = Field(default=(), strict=False)
-    sharpness: tuple[float, ...] = Field(default=(), strict=False)
-    centred: float = Field(gt=0)
+    spacings_m: tuple[Length, ...] = Field(default=(), strict=False)
+    sharpness: tuple[Length, ...] = Field(default=(), strict=False)
+    centred: Length
     circle: tuple[float, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
@@ -203,7 +207,7 @@ class ModelCard(Config):
 
     name: str = "aenet"
     view: ViewSpec
-    descriptor_dim: int
+    descriptor_dim: int = Field(ge=1, le=1 << 24)
     backbone: str
     attention: str
     head: str
@@ -251,7 +255,9 @@ def read_card(folder: Path) -> ModelCard:
     except AenetError:
         raise
     except (OSError, ValueError) as error:
-        raise CorruptArtifact(f"{path} is not a valid model card: {error}") from error
+        raise CorruptArtifact(
+            f"{path} is not a valid model card ({first_fault(error)}): export the model again"
+        ) from error
     for name, expected in card.sha256.items():
         file = listed_path(folder, name, CARD)
         if file.stat().st_size > ONNX_BYTES:

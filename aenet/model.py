@@ -13,7 +13,7 @@ from aenet.atomic import write_json
 from aenet.card import CARD, InitialWeights, Paint, ViewSpec
 from aenet.errors import AenetError, CorruptArtifact
 from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.params import Config
+from aenet.params import Config, first_fault
 
 Which = Literal["best", "last", "ema"]
 
@@ -81,14 +81,17 @@ def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedC
     try:
         card = TrainedCard.model_validate_json((folder / CARD).read_bytes())
     except (OSError, ValueError) as error:
-        raise CorruptArtifact(f"{folder / CARD} is not a trained model's card: {error}") from error
+        raise CorruptArtifact(
+            f"{folder / CARD} is not a trained model's card ({first_fault(error)}): train it again"
+        ) from error
     if f"{which}.safetensors" not in manifest.files:
         raise AenetError(f"{folder} holds no '{which}' weights: it was trained without train.ema_decay")
     try:
         network = untrained(card.model)
         network.load_state_dict(load_file(folder / f"{which}.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card: {error}") from error
+        said = " ".join(str(error).split())[:300]
+        raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card, or is damaged: {said}") from error
     return network.eval(), card
 
 

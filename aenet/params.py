@@ -143,6 +143,15 @@ def _foreign(value: Any, where: str) -> Iterator[str]:
         yield f"'{where}': {value} is read as a {type(value).__name__}: put it in quotes if it is text"
 
 
+def first_fault(error: Exception) -> str:
+    """Return on one line what is wrong with a file that is none of a configuration: its first fault, and where."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())[:200]
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])[:100]
+    return f"{where}: {first['msg'][:200]}" if where else first["msg"][:200]
+
+
 def _sentence(error: ValidationError, type_: type[BaseModel], section: str, source: str) -> str:
     problems = []
     for detail in error.errors():

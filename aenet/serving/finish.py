@@ -1,29 +1,30 @@
 """Join a job's shards into its results; the last file written says that all others are there."""
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
+from aenet.artifacts import read_object
 from aenet.atomic import write_bytes, write_json
 from aenet.card import read_card
 from aenet.disk import writing
-from aenet.errors import AenetError
+from aenet.errors import AenetError, CorruptArtifact
 from aenet.locks import hold
 from aenet.retrieval.azimuth import angle_between
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.faraway import far_lines
-from aenet.serving.jobs.files import PHOTOS, SUCCESS
+from aenet.serving.jobs.files import SUCCESS
 from aenet.serving.jobs.formats import write_format
 from aenet.serving.jobs.inputs import came_since
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.record import read_record
 from aenet.serving.jobs.schema import SCHEMA
 from aenet.serving.jobs.selfknowledge import calibration_bins, calibration_error, risk_coverage
-from aenet.serving.jobs.shard import ShardResult, read_shard
+from aenet.serving.jobs.shard import ShardResult, read_photos, read_shard
 from aenet.serving.jobs.summary import NEAR_M, SUMMARY, Summary
 from aenet.serving.jobs.table import read_places, write_csv, write_geoparquet
 from aenet.serving.report.page import write_report
@@ -53,7 +54,7 @@ def finish(job: Job) -> Summary:
         card = read_card(job.model)
         gallery = Gallery.open(job.gallery, card, full=False)
         job.check_unchanged(card, gallery)
-        photos = pd.read_parquet(job.out / PHOTOS)
+        photos = read_photos(job)
         summary = _summarize(job, places.to_pandas(), photos, [result for _, result in parts], gallery)
         with writing(job.out):
             write_geoparquet(job.out / "places.parquet", places)
@@ -129,9 +130,11 @@ def _heading_error(places: pd.DataFrame, photos: pd.DataFrame) -> float | None:
 
 
 def _read_summary(job: Job) -> Summary:
-    record = json.loads((job.out / SUMMARY).read_bytes())
+    path = job.out / SUMMARY
+    way_out = "remove _SUCCESS beside it and run the job again, which makes it anew from its shards"
+    record = read_object(path, way_out)
     values = {field.name: record[field.name] for field in fields(Summary) if field.name in record}
-    for name in ("calibration", "risk_coverage"):
-        values[name] = tuple(map(tuple, values[name]))
-    values["notices"] = tuple(values.get("notices", ()))
-    return Summary(**{**values, "out": job.out})
+    try:
+        return TypeAdapter(Summary).validate_python({**values, "out": job.out})
+    except ValidationError as error:
+        raise CorruptArtifact(f"{path} is damaged: {way_out}") from error

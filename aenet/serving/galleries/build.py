@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aenet.artifacts import read_object
 from aenet.atomic import write_json
 from aenet.card import ModelCard, read_card
 from aenet.disk import writing
-from aenet.errors import AenetError
+from aenet.errors import AenetError, CorruptArtifact
 from aenet.locks import hold
 from aenet.serving.galleries.backdrop import MAX_PX, write_backdrop
 from aenet.serving.galleries.describe import Made, describe, record_source
@@ -131,7 +132,12 @@ def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
             raise AenetError(f"{out} holds other files ({content[0]}, ...): give an empty folder for the gallery")
         write_json(plan, {"key": key})
         return None
-    same = json.loads(plan.read_text()).get("key") == key
+    try:
+        same = read_object(plan, "give another folder, or --overwrite to build the gallery anew").get("key") == key
+    except CorruptArtifact:
+        if not overwrite:
+            raise
+        same = False
     if same:
         return read_gallery(out) if (out / MANIFEST).exists() else None
     if not overwrite:

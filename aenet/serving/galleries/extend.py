@@ -3,16 +3,16 @@
 Until that manifest replaces the old one, in one step, the gallery is what it was.
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from aenet.artifacts import read_object
 from aenet.atomic import write_json
 from aenet.card import ModelCard, read_card
 from aenet.disk import writing
-from aenet.errors import AenetError
+from aenet.errors import AenetError, CorruptArtifact
 from aenet.locks import hold
 from aenet.serving.galleries.backdrop import MAX_PX, extend_backdrop
 from aenet.serving.galleries.build import ADD_PLAN, open_aerial, shard_paths, source_key
@@ -109,12 +109,7 @@ def _check_kind(folder: Path, manifest: GalleryManifest, tiles: TileSource) -> N
 def _prepare(gallery: Gallery, tiles: TileSource, key: str, options: AddOptions) -> _Addition:
     """Leave out what the gallery has, and make room for the rest; shards of a killed run of the same are kept."""
     folder, plan = gallery.folder, gallery.folder / ADD_PLAN
-    if plan.exists() and (found := json.loads(plan.read_text()))["key"] != key:
-        if not options.overwrite:
-            raise AenetError(
-                f"{folder} has an unfinished addition of {found['source']}: finish it by running the same "
-                "`aenet gallery add` again, or give it up with --overwrite"
-            )
+    if plan.exists() and not _is_of(plan, key, options.overwrite):
         plan.unlink()
     if not plan.exists():
         for shard in folder.glob("shard-*"):
@@ -133,6 +128,28 @@ def _prepare(gallery: Gallery, tiles: TileSource, key: str, options: AddOptions)
     if not shards:
         plan.unlink()  # nothing to go on with
     return _Addition(tiles, key, shards, int(known.sum()))
+
+
+def _is_of(plan: Path, key: str, overwrite: bool) -> bool:
+    """Return whether an unfinished addition is of the source with that key.
+
+    Raises:
+        AenetError: it is another's, or nobody can tell, and that is not to be given up.
+    """
+    try:
+        found = read_object(plan, "give the unfinished addition up with --overwrite")
+    except CorruptArtifact:
+        if not overwrite:
+            raise
+        return False
+    if found.get("key") == key:
+        return True
+    if not overwrite:
+        raise AenetError(
+            f"{plan.parent} has an unfinished addition of {found.get('source')}: finish it by running the same "
+            "`aenet gallery add` again, or give it up with --overwrite"
+        )
+    return False
 
 
 def _publish(gallery: Gallery, new: _Addition, card: ModelCard, options: AddOptions) -> GalleryManifest:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +28,7 @@ from aenet.serving.jobs.files import LOG, PHOTOS, SHARDS
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.pipeline import Progress, place_photos
 from aenet.serving.jobs.schema import SCHEMA
+from aenet.serving.photos.listing import COLUMNS
 from aenet.serving.search.galleryindex import GalleryIndex, index_digest, open_index
 from aenet.serving.sessions.cudaoptions import CudaOptions
 from aenet.serving.sessions.runtime import Precision, Provider
@@ -65,7 +68,7 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         _log(job, "start", shard)
         branch, gallery, index = _opened(job)
         started = time.perf_counter()
-        photos = pd.read_parquet(job.out / PHOTOS).iloc[job.rows(shard)]
+        photos = read_photos(job).iloc[job.rows(shard)]
         rows = place_photos(photos, branch, gallery, index, job.options, on_progress)
         errors = sum(row["status"] == "error" for row in rows)
         result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
@@ -73,6 +76,24 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         _publish(job, result, rows)
         _log(job, "done", shard)
     return result
+
+
+def read_photos(job: Job) -> pd.DataFrame:
+    """Return a job's photo list.
+
+    Raises:
+        CorruptArtifact: it is damaged, or another's.
+    """
+    path = job.out / PHOTOS
+    try:
+        photos = pd.read_parquet(path, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[4:], np.float64))
+        fits = len(photos) == job.photos and all(isinstance(file, bytes) for file in photos["path"])
+        fits = fits and all(isinstance(name, str) for name in photos["photo"])
+    except Exception as error:  # pyarrow raises a dozen unrelated kinds
+        raise CorruptArtifact(f"{path} is damaged: run the job again with --overwrite") from error
+    if not fits:
+        raise CorruptArtifact(f"{path} is not the list this job was planned on: run the job again with --overwrite")
+    return photos
 
 
 def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
@@ -86,7 +107,9 @@ def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
         table = pq.read_table(path)
         meta = json.loads(table.schema.metadata[_META])
         fits = meta["key"] == job.key and table.num_rows == len(range(job.photos)[job.rows(shard)])
-        result = ShardResult(shard, table.num_rows, meta["errors"], meta["seconds"], meta["runs_on"], False)
+        fits = fits and table.schema.equals(SCHEMA) and math.isfinite(meta["seconds"])
+        table.validate(full=True)
+        result = ShardResult(shard, table.num_rows, int(meta["errors"]), meta["seconds"], str(meta["runs_on"]), False)
     except Exception as error:
         raise CorruptArtifact(f"{path} is damaged: delete it and run again to compute it anew") from error
     if not fits:

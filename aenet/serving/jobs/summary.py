@@ -72,7 +72,7 @@ class Summary:
                 f"median error {self.median_error_m:.1f} m ({floor}), {100 * self.within_25m:.1f} % within "
                 f"{NEAR_M:g} m, over {self.known:,} photos with a known place"
             )
-        if self.within_floor is not None:
+        if self.within_floor is not None and self.floor_max_m is not None:
             lines.append(f"{100 * self.within_floor:.1f} % within the floor's reach, {self.floor_max_m:.1f} m")
         if self.median_heading_error_deg is not None:
             lines.append(f"median error of the headings found {self.median_heading_error_deg:.1f} degrees")

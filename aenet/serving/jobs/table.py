@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from aenet.atomic import atomic_file, write_bytes
+from aenet.errors import CorruptArtifact
+from aenet.serving.jobs.schema import SCHEMA
 from aenet.usertext import safe_cell
 
 
@@ -43,8 +46,20 @@ def write_csv(path: Path, places: pa.Table) -> None:
 
 
 def read_places(path: Path) -> pd.DataFrame:
-    """Read `places.parquet` back as a plain table, without geometry."""
-    return pd.read_parquet(path).drop(columns="geometry", errors="ignore")
+    """Read `places.parquet` back as a plain table, without geometry.
+
+    Raises:
+        CorruptArtifact: it is damaged, or lacks a column.
+    """
+    try:
+        table = pq.read_table(path, columns=SCHEMA.names).cast(SCHEMA)
+        table.validate(full=True)
+        frame: pd.DataFrame = table.to_pandas()
+    except Exception as error:  # pyarrow raises a dozen unrelated kinds
+        raise CorruptArtifact(
+            f"{path} is damaged: remove _SUCCESS beside it and run the job again, which makes it anew from its shards"
+        ) from error
+    return frame
 
 
 def _numbers(values: np.ndarray | None) -> str:

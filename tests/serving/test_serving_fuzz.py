@@ -77,14 +77,14 @@ def refused(said: list[str], least: int) -> None:
 
 
 def test_manifests_of_galleries(place: World) -> None:
-    refused(outcomes(place.gallery / MANIFEST, mutated_json, lambda: through(place), 1, 60), 30)
+    refused(outcomes(place.gallery / MANIFEST, mutated_json, lambda: through(place), 1, 40), 20)
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "tiles.parquet", "descriptors.npy", "thumbnails.bin"])
 def test_shards_of_galleries(place: World, name: str) -> None:
     mutate = mutated_json if name == MANIFEST else mutated_bytes
-    said = outcomes(place.gallery / "shard-00000" / name, mutate, lambda: through(place), 2, 25)
-    refused(said, 0 if name == "thumbnails.bin" else 10)
+    said = outcomes(place.gallery / "shard-00000" / name, mutate, lambda: through(place), 2, 12)
+    refused(said, 0 if name == "thumbnails.bin" else 5)
 
 
 def test_tables_of_tiles_of_other_types(place: World) -> None:
@@ -97,7 +97,7 @@ def test_tables_of_tiles_of_other_types(place: World) -> None:
         table.assign(**{column: [values] * len(table)}).to_parquet(stream, index=draw.random() < 0.3)
         return stream.getvalue()
 
-    refused(outcomes(place.gallery / "shard-00000" / "tiles.parquet", change, lambda: through(place), 3, 30), 15)
+    refused(outcomes(place.gallery / "shard-00000" / "tiles.parquet", change, lambda: through(place), 3, 20), 10)
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "codes.npy", "quantizer.faiss", "rotation.npy"])
@@ -112,14 +112,14 @@ def test_indexes(place: World, name: str) -> None:
         assert np.isfinite(scores).all() and (rows < len(gallery.tiles)).all()
 
     mutate = mutated_json if name == MANIFEST else mutated_bytes
-    refused(outcomes(place.gallery / "index" / name, mutate, search, 4, 60), 15)
+    refused(outcomes(place.gallery / "index" / name, mutate, search, 4, 25), 6)
 
 
 def test_plans_of_galleries(place: World) -> None:
     def again() -> None:
         build_gallery(place.map, place.gallery, place.model, BUILD)
 
-    refused(outcomes(place.gallery / "plan.json", mutated_json, again, 5, 25), 15)
+    refused(outcomes(place.gallery / "plan.json", mutated_json, again, 5, 15), 9)
 
 
 def test_plans_of_additions(place: World) -> None:
@@ -129,9 +129,9 @@ def test_plans_of_additions(place: World) -> None:
     def add() -> None:
         add_to_gallery(place.gallery, place.map, place.model, AddOptions(provider="cpu", threads=1, min_valid=0.6))
 
-    said = outcomes(plan_file, mutated_json, add, 6, 25)
+    said = outcomes(plan_file, mutated_json, add, 6, 12)
     plan_file.unlink()
-    refused(said, 25)
+    refused(said, 12)
 
 
 def test_cards(place: World) -> None:
@@ -141,7 +141,7 @@ def test_cards(place: World) -> None:
             view = branch.card.view
             branch.embed(np.zeros((1, view.height, view.width, 3), np.uint8))
 
-    refused(outcomes(place.model / CARD, mutated_json, embed, 7, 120), 60)
+    refused(outcomes(place.model / CARD, mutated_json, embed, 7, 60), 30)
 
 
 def test_networks(place: World) -> None:
@@ -154,9 +154,9 @@ def test_networks(place: World) -> None:
         branch = Branch(place.model, "ground", "cpu", threads=1, batch_size=1)
         branch.embed(np.full((1, branch.card.view.height, branch.card.view.width, 3), 7, np.uint8))
 
-    said = outcomes(place.model / "ground.onnx", mutated_bytes, embed, 8, 200)
+    said = outcomes(place.model / "ground.onnx", mutated_bytes, embed, 8, 120)
     (place.model / CARD).write_text(json.dumps(card))
-    refused(said, 100)
+    refused(said, 60)
 
 
 def write_digest(model: Path, card: dict[str, Any], content: bytes) -> None:
@@ -175,8 +175,8 @@ def test_results_of_a_finished_job(place: World, name: str) -> None:
         locate(str(place.photos), place.gallery, place.model, out, more).lines()
 
     mutate = mutated_json if name.endswith("json") else mutated_bytes
-    said = outcomes(out / name, mutate, again, 9, 25)
-    refused(said, 0 if name == "photos.parquet" else 5)
+    said = outcomes(out / name, mutate, again, 9, 12)
+    refused(said, 0 if name == "photos.parquet" else 3)
 
 
 @pytest.mark.parametrize("name", ["photos.parquet", "shards/00000.parquet"])
@@ -192,9 +192,9 @@ def test_an_unfinished_job(place: World, name: str, tmp_path: Path) -> None:
             run_shard(job, 0)
         finish(job)
 
-    said = outcomes(job.out / name, mutated_bytes, go_on, 10, 15)
+    said = outcomes(job.out / name, mutated_bytes, go_on, 10, 10)
     job.file(0).write_bytes(shard)
-    refused(said, 5)
+    refused(said, 3)
 
 
 def test_odd_values_are_json() -> None:

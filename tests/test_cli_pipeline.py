@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aenet import tracking
+from aenet.tracking import ui
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,3 +45,8 @@ def test_sync_fails_when_something_could_not_be_sent(tmp_path: Path, monkeypatch
     failed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert "http://127.0.0.1:9 does not answer" in failed.stdout
+
+
+def test_the_pages_of_mlflow_are_served_to_this_machine_alone(tmp_path: Path) -> None:
+    words = ui.command(tmp_path, 5000)
+    assert words[words.index("--host") + 1] == "127.0.0.1"

@@ -293,7 +293,8 @@ def test_a_run_by_hand_that_is_told_to_stop_ends_at_once_and_leaves_no_server(pr
         assert flow.poll() is None
         time.sleep(0.1)
     family = psutil.Process(flow.pid).children(recursive=True)
-    assert any("uvicorn" in " ".join(process.cmdline()) for process in family)
+    (server,) = [line for process in family if "uvicorn" in (line := " ".join(process.cmdline()))]
+    assert "--host 127.0.0.1" in server
     os.killpg(flow.pid, signal.SIGTERM)
     assert flow.wait(60) != 0
     _, alive = psutil.wait_procs(family, timeout=60)

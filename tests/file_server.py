@@ -22,6 +22,11 @@ class FileServer:
     statuses: list[int] = field(default_factory=list)  # answers given before the file, one a request
     redirect: str | None = None
     wants: str | None = None  # the Authorization header without which the answer is 401
+    retry_after: str | None = None
+    raw: bytes | None = None  # what is sent in the place of any answer
+    drips: bool = False  # and a byte every now and then behind it, without end
+    broken: int = 0  # connections that the client ended
+    changing: bool = False  # another entity tag in every answer
     stall_at: int | None = None
     go_on: threading.Event = field(default_factory=threading.Event)
     served: list[int] = field(default_factory=list)
@@ -46,9 +51,21 @@ class _Handler(BaseHTTPRequestHandler):
         elif spec.wants is not None and spec.authorized[-1] != spec.wants:
             self._head(401, {})
         elif spec.statuses:
-            self._head(spec.statuses.pop(0), {})
+            self._head(spec.statuses.pop(0), {} if spec.retry_after is None else {"Retry-After": spec.retry_after})
+        elif spec.raw is not None:
+            self._raw(spec)
         else:
             self._file(spec, len(spec.served) - 1)
+
+    def _raw(self, spec: FileServer) -> None:
+        """Bytes in the place of an answer; dripped, they are said again and again, one at a time."""
+        assert spec.raw is not None
+        try:
+            self.wfile.write(spec.raw)
+            while spec.drips and not spec.go_on.wait(0.02):
+                self.wfile.write(b"x")
+        except ConnectionError:
+            spec.broken += 1
 
     def _file(self, spec: FileServer, request: int) -> None:
         start, headers, size = self._start(spec), {}, len(spec.content)
@@ -56,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(416, {"Content-Range": f"bytes */{size}"})
             return
         if spec.etag is not None:
-            headers["ETag"] = spec.etag
+            headers["ETag"] = f'"{len(spec.asked)}"' if spec.changing else spec.etag
         if spec.last_modified is not None:
             headers["Last-Modified"] = spec.last_modified
         if start:

@@ -343,3 +343,137 @@ def test_a_login_page_in_the_place_of_the_archive_is_called_one(tmp_path: Path) 
         pytest.raises(AenetError, match="web page, perhaps one that asks to log in"),
     ):
         fetch(archive(server.url), tmp_path)
+
+
+# --- Servers that cost time and bytes
+
+
+def test_b9_bytes_that_come_again_and_again_are_no_progress(tmp_path: Path) -> None:
+    """Each answer is of another file and breaks off a little later than the one before: nothing can be gone on from."""
+    drops = list(range(100_000, 1_000_000, 2_000))
+    with serving(FileServer(CONTENT, ranges=False, drop_at=drops, changing=True)) as server:
+        with pytest.raises(
+            AenetError, match=r"the server sent \d+ bytes of which \d+ are new .*are kept: run it again"
+        ):
+            fetch(archive(server.url), tmp_path)
+        assert len(server.asked) < 20 and sum(server.served) < 4 * max(server.served) + (2 << 20)
+
+
+@pytest.mark.parametrize("obeys_if_range", [True, False])
+def test_b9_a_file_that_changes_in_every_answer_is_given_up(tmp_path: Path, obeys_if_range: bool) -> None:
+    with serving(FileServer(CONTENT, drop_at=[300_000] * 500, changing=True, obeys_if_range=obeys_if_range)) as server:
+        with pytest.raises(AenetError, match="given up after 4 failed attempts in a row"):
+            fetch(archive(server.url), tmp_path)
+        assert len(server.asked) <= 8
+
+
+def test_b9_a_byte_a_request_is_no_progress(tmp_path: Path) -> None:
+    with serving(FileServer(CONTENT, drop_at=[1] * 500)) as server:
+        with pytest.raises(AenetError, match="given up after 4 failed attempts in a row"):
+            fetch(archive(server.url), tmp_path)
+        assert len(server.asked) == 4
+
+
+class Clock:
+    """Seconds that pass while a server sends; sleeping takes as many."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, a_look_s: float) -> None:
+        self.now, self._step, self.slept = 0.0, a_look_s, []
+        monkeypatch.setattr("aenet.data.archive.download.time", self)
+
+    def monotonic(self) -> float:
+        self.now += self._step
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_b9_a_least_rate_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: with a second at every look no more than 30 looks, of 64 KiB at most, fall into a timeout of 30 s."""
+    Clock(monkeypatch, 1.0)
+    with (
+        serving(FileServer(CONTENT, length=False, endless=True, ranges=False)) as server,
+        pytest.raises(AenetError, match=r"given up after 3 .*bytes in 30 s, least_bytes_per_s is 100000"),
+    ):
+        fetch(archive(server.url, least_bytes_per_s=100_000, retries=2), tmp_path)
+
+
+def test_b9_a_deadline_holds_for_all_attempts_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, 1.0)
+    with serving(FileServer(CONTENT, drop_at=[65_536] * 500)) as server:
+        with pytest.raises(AenetError, match=r"not whole within deadline_s = 40 s; \d+ bytes are kept"):
+            fetch(archive(server.url, deadline_s=40.0, least_bytes_per_s=0), tmp_path)
+        assert clock.now < 45
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT, "the next run goes on from there"
+    assert sum(server.served) == len(CONTENT)
+
+
+@pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"])
+def test_b9_heads_that_never_end_are_cut_off(tmp_path: Path, raw: bytes) -> None:
+    """A byte comes every 20 ms, so that the socket itself never times out."""
+    with serving(FileServer(b"", raw=raw, drips=True)) as server:
+        with pytest.raises(AenetError, match=r"given up after 2 .*nothing whole came within 0\.[36] s"):
+            fetch(archive(server.url, CONTENT, timeout_s=0.3, retries=1), tmp_path)
+        assert len(server.asked) == 2
+        waits = 0
+        while server.broken < 2 and waits < 500:  # the server notices at its next byte
+            waits += not time.sleep(0.02)
+        assert server.broken == 2, "the connection is closed, and not left behind"
+
+
+def test_b9_a_server_that_says_when_is_asked_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, 0.0)
+    with serving(FileServer(CONTENT, statuses=[503, 429], retry_after="17")) as server:
+        assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT
+        assert clock.slept == [17.0, 17.0]
+        server.statuses, server.retry_after = [503], "86400"
+        with pytest.raises(AenetError, match=r"503 .* asks to wait 86400 s: run it again then"):
+            fetch(archive(server.url), tmp_path / "b")
+        odd = ("soon", "Wed, 21 Oct 2015 07:28:00 GMT", "-5", "9" * 400, "Wed, 99 Oct 2015 07:28:00 GMT")
+        for number, text in enumerate(odd):
+            server.statuses, server.retry_after = [503], text
+            fetch(archive(server.url), tmp_path / str(number))
+    assert clock.slept[2:] == [0.0] * 5
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "[1, 2]", "5", "null", '{"validator": 5, "total": 1}', '{"validator": null, "total": -1}', "[" * 50_000,
+        '{"validator": "a\\r\\nX: y", "total": 1}', '{"validator": "\u00fc", "total": 1}', '{"total": 1000}', "\xff",
+    ],
+)  # fmt: skip
+def test_b9_damaged_notes_begin_the_download_anew(tmp_path: Path, notes: str) -> None:
+    with serving(FileServer(CONTENT)) as server:
+        config = archive(server.url)
+        (tmp_path / f"{config.sha256}.part").write_bytes(CONTENT[:1000])
+        (tmp_path / f"{config.sha256}.part.json").write_text(notes, encoding="latin-1")
+        assert fetch(config, tmp_path).read_bytes() == CONTENT
+    assert server.asked == [None]
+    assert left_in(tmp_path) == {config.sha256}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 404 \x1b]0;owned\x07\x1b[2Jgone\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: ftp://h/\x1b[2J\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[\x1b[2J\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:port/\x1b\r\n\r\n",
+        b"\x1b[31mnot HTTP at all\r\n\r\n",
+        b"HTTP/1.1 500 " + b"x" * 60_000 + b"\x1b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nETag: "a\r\n b"\r\nContent-Length: 5\r\n\r\nab',
+        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-1/" + b"9" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
+        b"",
+    ],
+)
+def test_b9_what_a_server_says_moves_no_cursor(tmp_path: Path, raw: bytes) -> None:
+    with serving(FileServer(b"", raw=raw)) as server, pytest.raises(AenetError) as caught:
+        fetch(archive(server.url, CONTENT, retries=1, max_bytes=10**9), tmp_path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+    assert len(server.asked) <= 3

@@ -23,7 +23,10 @@ from aenet.usertext import safe_cell
 SKIPPED = "skipped.csv"
 _SAME_SHAPE = 0.01  # of the ratio of sides
 # Settings that change how the work is done, not what comes of it.
-_HOW = {"threads", "timeout_s", "retries", "backoff_s", "max_bytes", "max_unpacked_bytes", "max_members"}
+_HOW = {
+    "threads", "timeout_s", "least_bytes_per_s", "deadline_s", "retries", "backoff_s", "max_bytes",
+    "max_unpacked_bytes", "max_members",
+}  # fmt: skip
 
 
 def write_dataset(

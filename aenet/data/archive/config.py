@@ -30,7 +30,9 @@ class SourceConfig(Config):
         max_bytes: largest archive accepted.
         max_unpacked_bytes, max_members: what the archive may grow to; counted while reading, for headers can lie.
         timeout_s: longest silence of the server.
-        retries: failed attempts in a row, none with a new byte, before giving up.
+        least_bytes_per_s: rate below which an attempt has failed; looked at every `timeout_s`, and when one breaks.
+        deadline_s: of the whole download.
+        retries: failed attempts in a row, none with new bytes at the least rate, before giving up.
         backoff_s: pause after the first failure; doubles with each one in a row, up to a minute.
     """
 
@@ -40,6 +42,8 @@ class SourceConfig(Config):
     max_unpacked_bytes: int = Field(default=200 * 2**30, ge=1)
     max_members: int = Field(default=1_000_000, ge=1)
     timeout_s: float = Field(default=60.0, gt=0)
+    least_bytes_per_s: int = Field(default=1000, ge=0)
+    deadline_s: float = Field(default=7 * 86400.0, gt=0)
     retries: int = Field(default=6, ge=0)
     backoff_s: float = Field(default=1.0, ge=0)
 

@@ -1,11 +1,43 @@
 """A download in progress: its bytes, and what the server said of the file when it began."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
 
 from aenet.atomic import write_json
+from aenet.params import Config
+from aenet.plainfiles import CannotRead, read_plain
+
+_NOTES_BYTES = 64 * 1024
+_LONGEST_VALIDATOR = 1024
+
+
+class Said(Config):
+    """What the server said when a part began.
+
+    Attributes:
+        validator: an entity tag or a date, None where it gave none.
+        total: bytes of the whole file, None where it did not say.
+    """
+
+    validator: str | None
+    total: int | None = Field(ge=0)
+
+    @field_validator("validator")
+    @classmethod
+    def _can_be_sent(cls, value: str | None) -> str | None:
+        if value is not None and not is_validator(value):
+            raise ValueError("no header can carry it")
+        return value
+
+
+_NOTHING = Said(validator=None, total=None)
+
+
+def is_validator(value: str | None) -> bool:
+    """True for what a header can carry back to the server."""
+    return value is not None and value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST_VALIDATOR
 
 
 @dataclass(frozen=True)
@@ -20,17 +52,14 @@ class Part:
 
     def size(self) -> int:
         """Bytes so far; without readable notes they are worth nothing and are dropped."""
-        if not self.path.exists() or not self.said():
+        if not self.path.is_file() or self._read() is None:
             self.delete()
             return 0
         return self.path.stat().st_size
 
-    def said(self) -> dict[str, Any]:
-        """Return what the server said when this part began: `validator` and `total`, either may be None."""
-        try:
-            return dict(json.loads(self.notes.read_bytes()))
-        except (OSError, ValueError):
-            return {}
+    def said(self) -> Said:
+        """Return what the server said when this part began."""
+        return self._read() or _NOTHING
 
     def begin(self, validator: str | None, total: int | None) -> None:
         """Start from nothing."""
@@ -42,3 +71,9 @@ class Part:
         """Remove the bytes and the notes."""
         self.path.unlink(missing_ok=True)
         self.notes.unlink(missing_ok=True)
+
+    def _read(self) -> Said | None:
+        try:
+            return Said.model_validate_json(read_plain(self.notes, _NOTES_BYTES))
+        except (CannotRead, ValidationError):
+            return None

@@ -1,20 +1,60 @@
-"""One HTTP request for the rest of a file: http and https only, credentials to one host only."""
+"""One HTTP request for the rest of a file: http and https only, credentials to one host only, and an end to waiting."""
 
 import http.client
+import socket
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 from aenet.data.archive.config import SourceConfig
 from aenet.data.archive.credentials import authorization, same_host, signed
 
+_LONGEST_SAID = 200
 
-def open_request(config: SourceConfig, size: int, validator: str | None) -> http.client.HTTPResponse:
+
+class Watch:
+    """Ends a connection that takes too long, though it may bring a byte now and then: a socket's timeout does not.
+
+    Attributes:
+        ran_out: what happened, in words; empty while nothing has.
+    """
+
+    def __init__(self) -> None:
+        self.ran_out = ""
+        self._socket: socket.socket | None = None
+
+    def connected(self, to: socket.socket) -> None:
+        """Take the connection that is to be watched."""
+        self._socket = to
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """End the connection unless the block ends within so many seconds."""
+        timer = threading.Timer(seconds, self._end, (seconds,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _end(self, seconds: float) -> None:
+        self.ran_out = f"nothing whole came within {seconds:g} s"
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def open_request(config: SourceConfig, size: int, validator: str | None, watch: Watch) -> http.client.HTTPResponse:
     """Ask for the source from byte `size` on, if it is still the file that `validator` names.
 
     Raises:
         AenetError: the credentials in the environment cannot be right, or would travel unencrypted.
-        OSError, HTTPException: the server cannot be reached, or answers with an error.
+        OSError, HTTPException, ValueError: the server cannot be reached, or answers with an error or with nonsense.
     """
     headers = {"User-Agent": "aenet", "Accept-Encoding": "identity"}
     if size:
@@ -24,8 +64,8 @@ def open_request(config: SourceConfig, size: int, validator: str | None) -> http
     opener = urllib.request.OpenerDirector()  # build_opener would bring file:, ftp: and data: along
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        _Watched(watch),
+        _WatchedTls(watch),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
         _HttpRedirects(),
@@ -37,6 +77,51 @@ def open_request(config: SourceConfig, size: int, validator: str | None) -> http
         request.add_unredirected_header("Authorization", credentials)
     response = opener.open(request, timeout=config.timeout_s)
     return cast(http.client.HTTPResponse, response)  # typeshed allows for file: and ftp: answers
+
+
+def printable(said: object) -> str:
+    """Return what a server or a library said on one line, cut, and without characters that move a terminal's cursor."""
+    text = " ".join(str(said).split())
+    cut = text[:_LONGEST_SAID] + "..." * (len(text) > _LONGEST_SAID)
+    return "".join(letter if letter.isprintable() else "?" for letter in cut)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, *arguments: Any, watch: Watch, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._watch = watch
+
+    def connect(self) -> None:
+        super().connect()
+        self._watch.connected(self.sock)
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    def __init__(self, *arguments: Any, watch: Watch, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._watch = watch
+
+    def connect(self) -> None:
+        super().connect()
+        self._watch.connected(self.sock)
+
+
+class _Watched(urllib.request.HTTPHandler):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(cast(Any, partial(_Connection, watch=self._watch)), req)
+
+
+class _WatchedTls(urllib.request.HTTPSHandler):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(cast(Any, partial(_TlsConnection, watch=self._watch)), req)
 
 
 class _HttpRedirects(urllib.request.HTTPRedirectHandler):

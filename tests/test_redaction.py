@@ -2,14 +2,18 @@
 
 import copy
 import io
+import sys
 from pathlib import Path
 
 import pytest
 from test_params import read
 
+from aenet.checks.project import check_stores
 from aenet.data.archive.config import SourceConfig, check_source
 from aenet.errors import AenetError
 from aenet.redaction import Redacted, clean, without_secrets
+from aenet.tracking import ui
+from flows import processes
 from flows.options import from_words
 from flows.reproduce import main as reproduce
 
@@ -113,3 +117,23 @@ def test_a_mistyped_word_of_a_command_is_not_repeated_whole(word: str) -> None:
     with pytest.raises(AenetError, match="--set") as caught:
         from_words([word])
     assert "s3cret9f" not in str(caught.value)
+
+
+def test_what_a_stage_prints_is_stored_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect keeps the lines of a stage, and the last of them in the flow's state."""
+    monkeypatch.setattr(processes, "dvc", lambda *_: [sys.executable, "-c", "print('http://me:s3cret9f@host')"])
+    said: list[str] = []
+    running = processes.StageProcesses()
+    outcome = running.run("train", said.append)
+    running.stop()
+    assert said == list(outcome.lines) == ["http://***@host"]
+
+
+def test_the_doctor_and_the_pages_name_a_store_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a command line, which everybody on the machine can read."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:s3cret9f@db/mlflow")
+    (tmp_path / "dvc.yaml").touch()
+    assert "store postgresql://***@db/mlflow" in str(list(check_stores(tmp_path)))
+    assert "s3cret9f" not in " ".join(ui.command(tmp_path))

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from aenet.tracking.address import answers
 from aenet.tracking.fetch import fetch
 from aenet.tracking.sync import sync_all
 
-STARTED = 180  # seconds a server may need on a busy machine
+STARTED = 600  # seconds a server may need on a busy machine
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def server(tmp_path: Path) -> Iterator[str]:
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.2)
     yield f"http://127.0.0.1:{port}"
-    os.killpg(process.pid, 15)
-    process.wait(60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def export(project: Path, content: str, recall: float) -> None:

@@ -226,7 +226,8 @@ class Sender:
         self.store.client.set_terminated(self.run_id, status, time)
         start = last_session(self.folder)
         if start and (parent := runs.parent_of(self.store, start)):
-            self.store.client.set_terminated(parent, "FINISHED", time)
+            known = self.store.client.get_run(parent).info.end_time or 0  # journals come in any order
+            self.store.client.set_terminated(parent, "FINISHED", None if time is None else max(known, time))
 
     def _target(self, event: Event) -> str:
         start = last_session(self.folder)

@@ -10,6 +10,7 @@ from aenet.errors import AenetError
 from aenet.extras import PIPELINE, need
 from aenet.serving.commands.gallery import Provider, Threads, gallery_app
 from aenet.serving.commands.locate import locate
+from aenet.terminal import quiet, shortage
 
 app = typer.Typer(help="Where was this photo taken? Cross-view geo-localization.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
@@ -19,12 +20,17 @@ app.add_typer(preset_app, name="preset")
 
 
 def main() -> NoReturn:
-    """Run the command line; an AenetError becomes one sentence and exit status 2."""
+    """Run the command line; an AenetError, or a machine too small, becomes one sentence and exit status 2."""
+    quiet()
     try:
         app()
-    except AenetError as error:
+    except Exception as error:
+        # First what this machine lacks: a file that could not be read for that is not damaged.
+        said = shortage(error) or (str(error) if isinstance(error, AenetError) else None)
+        if said is None:
+            raise
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
+        typer.echo(said, err=True)
         sys.exit(2)
     sys.exit(0)
 

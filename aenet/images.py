@@ -27,6 +27,7 @@ from aenet.imagebounds import (
     what_else,
 )
 from aenet.plainfiles import CannotRead, open_plain, read_opened, size_within
+from aenet.terminal import is_short
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 _EXIF_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
@@ -96,10 +97,8 @@ def _opened(file: io.BytesIO | io.BufferedReader, size: int, name: str) -> Image
     check_head(file, name)
     try:
         image = Image.open(file, formats=FORMATS)
-    except MemoryError:
-        raise
     except Exception as error:  # Pillow raises eight kinds for damaged files
-        raise _unreadable(name, _HEAD) from error
+        raise _unreadable(name, _HEAD, error) from error
     try:
         check_size(image, size, name)
     except UnreadableImage:
@@ -119,10 +118,10 @@ def decode_opened(image: Image.Image, content: bytes, name: str) -> UInt8[np.nda
         if image.format == "JPEG" and _is_plain_rgb_jpeg(image):
             return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
         return _rgb(ImageOps.exif_transpose(image), name)
-    except (UnreadableImage, MemoryError):
+    except UnreadableImage:
         raise
     except Exception as error:  # Pillow and libjpeg raise eight kinds for damaged files
-        raise _unreadable(name, _PIXELS) from error
+        raise _unreadable(name, _PIXELS, error) from error
 
 
 def _rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -148,10 +147,10 @@ def probe(path: Path) -> tuple[int, int]:
             return (image.width, image.height) if turned else (image.height, image.width)
     except CannotRead as error:
         raise UnreadableImage(f"{path}: {error.reason}") from error
-    except (UnreadableImage, MemoryError):
+    except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises eight kinds for damaged files
-        raise _unreadable(str(path), _HEAD) from error
+        raise _unreadable(str(path), _HEAD, error) from error
 
 
 def header_exif(image: Image.Image) -> Image.Exif:
@@ -179,7 +178,10 @@ def _late_exif(file: IO[bytes] | io.BytesIO) -> bytes | None:
         file.seek(before)
 
 
-def _unreadable(name: str, why: str) -> UnreadableImage:
+def _unreadable(name: str, why: str, error: Exception | None = None) -> UnreadableImage:
+    """The sentence for a file, unless what a library raised is about this machine: then that goes on as it is."""
+    if error is not None and is_short(error):
+        raise error
     return UnreadableImage(f"{name}: not a readable {'/'.join(FORMATS)} image ({why})")
 
 

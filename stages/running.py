@@ -14,6 +14,7 @@ from rich.text import Text
 from aenet import tracking
 from aenet.errors import AenetError
 from aenet.params import check_sections, read_yaml
+from aenet.terminal import quiet, shortage
 from stages.fingerprint import fingerprint
 from stages.paths import Paths
 
@@ -24,12 +25,16 @@ console = Console(highlight=False, markup=False, emoji=False)
 def run(main: Callable[[], None]) -> NoReturn:
     """Run a stage as a program: 0 when done, 2 for an error of the user's, 143 or 130 when told to stop."""
     signal.signal(signal.SIGTERM, _stop)
+    quiet()
     try:
         main()
-    except AenetError as error:
+    except Exception as error:
+        reason = shortage(error) or (str(error) if isinstance(error, AenetError) else None)
+        if reason is None:
+            raise
         # Of many processes each that fails says so, and which it is: it may be the only one.
         rank = os.environ.get("RANK", "0")
-        said = Text.assemble(("error:", "bold red"), f" {error}", "" if rank == "0" else f" (process {rank})")
+        said = Text.assemble(("error:", "bold red"), f" {reason}", "" if rank == "0" else f" (process {rank})")
         Console(stderr=True, highlight=False).print(said, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from aenet.errors import AenetError
 from aenet.extras import need
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.shard import ShardResult, run_shard
+from aenet.terminal import quiet, shortage
 
 Engine = Literal["local", "dask", "ray"]
 ANSWER_SECONDS = 30  # a scheduler that is there answers in one
@@ -119,10 +120,15 @@ def _on_dask(client: Any, job: Job, shards: tuple[int, ...]) -> Iterator[ShardRe
 
 def _attempt(job: Job, shard: int) -> ShardResult | AenetError:
     """Return what the user is to be told instead of raising it: Dask workers print the traceback of what is raised."""
+    quiet()
     try:
         return run_shard(job, shard)
     except AenetError as error:
         return error
+    except Exception as error:
+        if (said := shortage(error)) is None:
+            raise
+        return AenetError(said)
 
 
 def _tolerate_lost_workers(dask_scheduler: Any) -> None:

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from aenet.errors import UnreadableImage
 from aenet.imagebounds import LARGE_PIXELS, check_scans
 from aenet.images import check_size, decode_bytes, decode_opened, header_exif, open_bytes
+from aenet.terminal import is_short
 
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 _BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -91,9 +92,9 @@ def decode_photo(file: PhotoFile, min_width: int = 0, min_height: int = 0) -> UI
                 return _upright(np.asarray(small), orientation)
             if factor > 1 and plain and image.width * image.height > LARGE_PIXELS:
                 return np.asarray(ImageOps.exif_transpose(image.reduce(factor)).convert("RGB"))
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001  many kinds; damaged: the door's own sentence says how
+        except Exception as error:  # many kinds; damaged: the door's own sentence says how
+            if is_short(error):
+                raise
             return decode_bytes(file.content, "")
         return decode_opened(image, file.content, "")
 
@@ -124,10 +125,8 @@ def _open_heic(content: bytes) -> Image.Image:
     _need_heic()
     try:
         image = Image.open(io.BytesIO(content), formats=("HEIF",))
-    except MemoryError:
-        raise
     except Exception as error:  # libheif's and Pillow's many kinds
-        raise _unreadable_heic("its head is damaged or cut short") from error
+        raise _unreadable_heic("its head is damaged or cut short", error) from error
     try:
         check_size(image, len(content), "")
     except UnreadableImage:
@@ -140,13 +139,13 @@ def _decode_heic(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     try:
         with _bound(image.width * image.height, False):
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except MemoryError:
-        raise
     except Exception as error:  # libheif's and Pillow's many kinds
-        raise _unreadable_heic("its pixels are damaged or cut short") from error
+        raise _unreadable_heic("its pixels are damaged or cut short", error) from error
 
 
-def _unreadable_heic(why: str) -> UnreadableImage:
+def _unreadable_heic(why: str, error: Exception) -> UnreadableImage:
+    if is_short(error):
+        raise error
     return UnreadableImage(f"not a readable HEIC image ({why})")
 
 

@@ -1,0 +1,95 @@
+"""What a command lets through to the terminal: no library's noise, and one sentence where this machine is too small."""
+
+import errno
+import logging
+import re
+import resource
+import sys
+import warnings
+from pathlib import Path
+
+_HANDLES = (errno.EMFILE, errno.ENFILE)
+# What libraries say, each in its own words and under its own kind of error.
+_MEMORY_WORDS = re.compile(
+    r"bad.?alloc|(?:cannot|can't|unable to|failed to|could not) (?:allocate|map)|insufficient memory|out of memory"
+    r"|not enough memory|mmap failed",
+    re.IGNORECASE,
+)
+_HANDLE_WORDS = re.compile(r"too many open files", re.IGNORECASE)
+_THREAD_WORDS = re.compile(r"can't start new thread|pthread_create|resource temporarily unavailable", re.IGNORECASE)
+_GPU_WORDS = re.compile(r"cuda|gpu", re.IGNORECASE)  # whose memory is another matter
+_LONGEST_CHAIN = 20
+_NO_MEMORY = "not enough memory"
+_PLENTY = 4e9  # bytes: more than any image of the pixel limit takes
+
+
+def quiet() -> None:
+    """Keep libraries' warnings and log lines from the terminal; what a user should read, we say.
+
+    `python -W` and PYTHONWARNINGS bring the warnings back.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())  # with none, Python prints what is logged
+
+
+def is_short(error: BaseException) -> bool:
+    """True for an error about handles, threads or memory that this machine lacks, and no file is at fault.
+
+    Damaged files, too, make decoders ask for more memory than there is: where there is plenty, it was the file.
+    """
+    said = shortage(error)
+    return said is not None and not (said.startswith(_NO_MEMORY) and _room() > _PLENTY)
+
+
+def shortage(error: BaseException) -> str | None:
+    """Return the sentence for an error that came of too little memory, too few handles or threads; None for others."""
+    for link in _chain(error):
+        if found := _lack(link):
+            return f"{found}; what is finished is kept: run the same command again to go on"
+    return None
+
+
+def _lack(error: BaseException) -> str | None:
+    number = error.errno if isinstance(error, OSError) else None
+    said = str(error)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return _memory()
+    if number in _HANDLES:
+        return _handles()
+    if isinstance(error, (RuntimeError, OSError)) and _THREAD_WORDS.search(said):
+        return "no further thread can be started: close other programs, or give fewer with --threads"
+    if _HANDLE_WORDS.search(said):
+        return _handles()
+    return _memory() if _MEMORY_WORDS.search(said) and not _GPU_WORDS.search(said) else None
+
+
+def _memory() -> str:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    bound = "" if limit == resource.RLIM_INFINITY else f" (this process may have {limit / 1e6:,.0f} MB, `ulimit -v`)"
+    return f"{_NO_MEMORY}{bound}: close other programs, give fewer --threads, or use a larger machine"
+
+
+def _room() -> float:
+    """Return how many bytes this process could still have, 0 where that is not known."""
+    try:
+        free = float(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) * 1024
+        used = float(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (OSError, LookupError):
+        return 0.0
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return free if limit == resource.RLIM_INFINITY else min(free, limit - used)
+
+
+def _handles() -> str:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"too many files are open (this process may have {limit}): raise it with `ulimit -n 4096`"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in links and len(links) < _LONGEST_CHAIN:
+        links.append(link)
+        link = link.__cause__ or link.__context__
+    return links

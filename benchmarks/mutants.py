@@ -6,8 +6,8 @@ some test notices: killed. Every run is a process forked from one that has impor
 five times the processor time that the tests take on the module as it is.
 
 The changes are drawn with a seed from all that are possible, and those that somebody once saw slip through (NAMED) are
-always among them. Left out beforehand is what cannot be noticed but by a clock: TUNING. The rest counts, whether a test
-could tell or not; survivors are printed.
+always among them. Left out beforehand is what only a clock or a type checker could notice (constants named as `tuning`,
+`del`, `copy=`, `assert_never`). The rest counts, whether a test could tell or not; survivors are printed.
 """
 
 import argparse
@@ -131,10 +131,14 @@ def variants(node: ast.AST) -> Iterator[ast.AST]:
         case ast.If() | ast.IfExp() if not _types_only(other):
             other.test = ast.UnaryOp(ast.Not(), other.test)
             yield other
-        case ast.Expr(value=ast.Call()) | ast.Delete() | ast.Raise() | ast.Continue():
+        case ast.Expr(value=ast.Call(func=ast.Name("assert_never"))):
+            return  # for the type checker
+        case ast.Expr(value=ast.Call()) | ast.Raise() | ast.Continue():
             yield ast.Pass()
         case ast.Assign(targets=[ast.Subscript()]):
             yield ast.Pass()
+        case ast.Call(func=ast.Attribute(attr="hypot")):
+            return  # of equals
         case ast.Call(args=[ast.Name() | ast.Attribute(), ast.Name() | ast.Attribute(), *_]):
             yield from _swapped(other)
 
@@ -161,6 +165,8 @@ def places(tree: ast.AST, tuning: frozenset[str]) -> Iterator[tuple[ast.AST, str
         if name in {"annotation", "returns", "decorator_list", "keywords", "bases"} and not isinstance(tree, ast.Call):
             continue
         if isinstance(tree, ast.Raise | ast.JoinedStr) or _types_only(tree):
+            continue
+        if isinstance(tree, ast.keyword) and tree.arg == "copy":
             continue
         for index, child in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(child, ast.AST) or _is_tuning(child, tuning):
@@ -347,7 +353,8 @@ def preload(folder: Path, subjects: list[str]) -> None:
         os.dup2(old, stream)
     os.chdir(before)
     for name, module in list(sys.modules.items()):
-        known = f"{getattr(module, '__file__', '')} {getattr(module, '__path__', '')}"
+        held = vars(module)  # and no `__getattr__`: torch has modules that answer to every name
+        known = f"{held.get('__file__')} {held.get('__path__')}"
         if str(folder) in known or name.split(".")[0] == "aenet":
             del sys.modules[name]
 

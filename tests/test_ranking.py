@@ -102,6 +102,36 @@ def test_right_answers_must_exist() -> None:
         ranking.rank(unit(2, 4, 0), unit(5, 4, 0), positives.identity(np.arange(3)))
 
 
+def test_descriptors_that_do_not_fit_are_refused_by_their_side() -> None:
+    none = np.empty((0, 4), np.float32)
+    with pytest.raises(AenetError, match="query descriptors have 4 dimensions, references 5"):
+        ranking.rank(unit(2, 4, 0), unit(3, 5, 0), positives.identity(np.arange(2)))
+    with pytest.raises(AenetError, match="no reference descriptors"):
+        ranking.ranks(unit(2, 4, 0), none, np.arange(2))
+    with pytest.raises(AenetError, match="no reference descriptors"):
+        ranking.best_match(unit(2, 4, 0), none, 1)
+    with pytest.raises(AenetError, match="no query descriptors"):
+        ranking.best_match(none, unit(2, 4, 0), 1)
+    with pytest.raises(AenetError, match="4 references, but 3 that may be repeated"):
+        ranking.rank(
+            unit(1, 4, 0), unit(4, 4, 0), positives.Positives(np.array([0, 1]), np.zeros(1, int), np.ones(3, bool))
+        )
+
+
+def test_a_repeated_tile_is_nobodys_answer_and_in_nobodys_way() -> None:
+    """Cosines 0.9 (the right one), 1.0 (stands in a row before), 0.95 and 0.1."""
+    cosine = np.array([0.9, 1.0, 0.95, 0.1], np.float32)
+    reference = np.stack([cosine, np.sqrt(1 - cosine**2)], axis=1)
+    truth = positives.Positives(np.array([0, 1]), np.array([0]), np.array([False, True, False, False]))
+    tally = ranking.rank(np.array([[1, 0]], np.float32), reference, truth, 10)
+    assert tally.rank.tolist() == [1]
+    assert tally.best.top.tolist() == [[2, 0, 3]]
+
+
+def test_ranks_alone_keep_no_best_references() -> None:
+    assert ranking.rank(unit(3, 4, 0), unit(5, 4, 1), positives.identity(np.arange(3))).best.top.shape == (3, 0)
+
+
 def test_positives_within_metres_by_hand() -> None:
     """On the equator a degree of longitude is 111,319.5 m: tiles 0, 4 and 8 m east, then 1 km, then the date line."""
     metre = 1 / 111_319.49

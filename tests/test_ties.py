@@ -98,10 +98,33 @@ def test_ranks_of_crowded_descriptors_are_those_of_float64(spread: float) -> Non
     assert ranking.ranks(sides[0], sides[1], np.arange(60)).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("sparse", [1, 10**9])
+def test_near_ones_are_told_apart_in_pairs_as_in_whole_rows(monkeypatch: pytest.MonkeyPatch, sparse: int) -> None:
+    """A few rows at a time, the last of them fewer; the right answer is not on the diagonal."""
+    monkeypatch.setattr(tally, "_ROWS", 3)
+    monkeypatch.setattr(tally, "_SPARSE", sparse)
+    generator = np.random.default_rng(5)
+    rows = constant(640) + generator.normal(size=(2, 11, 640)) * 3e-2 * 640**-0.5
+    query, reference = (rows / np.linalg.norm(rows, axis=2, keepdims=True)).astype(np.float32)
+    truth = (np.arange(11) * 3 + 1) % 11
+    similarity = query.astype(np.float64) @ reference.astype(np.float64).T
+    own = similarity[np.arange(11), truth][:, None]
+    expected = (similarity >= own - tally._TIE).sum(1) - 1
+    assert len(set(expected)) > 3
+    assert ranking.ranks(query, reference, truth).tolist() == expected.tolist()
+
+
 def test_ties_with_another_right_answer_stand_in_nobodys_way() -> None:
     query = same(halves, 12_800, 2)
     right = Positives(np.array([0, 3, 4]), np.array([0, 1, 5, 2]))
     assert ranking.rank(query, same(halves, 12_800, 9), right).rank.tolist() == [6, 8]
+
+
+def test_the_bound_of_rounding_by_hand() -> None:
+    """One product and one sum of it; 5,000 in steps of 2,048: a step's terms and three sums of steps."""
+    u = 2.0**-24
+    assert products.rounding(1) == pytest.approx(2 * u / (1 - 2 * u), rel=1e-12)
+    assert products.rounding(5000) == pytest.approx(2051 * u / (1 - 2051 * u), rel=1e-12)
 
 
 @pytest.mark.parametrize("d", [7, 512, 5000, 81_920])

@@ -61,6 +61,12 @@ def test_the_sharpness_of_a_known_world_is_found() -> None:
     assert fit_sharpness(similarity, truth) == pytest.approx(40.0, rel=0.05)
 
 
+@pytest.mark.parametrize("gap", [1.0, 0.1, 0.001])
+def test_the_sharpness_of_one_right_answer_by_hand(gap: float) -> None:
+    """Scores 1 and 1 - gap. With the query that any tile answers the truth has 3 of 4 chances: b = ln 3 / gap."""
+    assert fit_sharpness(np.array([[1.0, 1.0 - gap]]), np.array([0])) == pytest.approx(math.log(3) / gap, rel=2e-6)
+
+
 def test_similarity_that_knows_nothing_is_refused() -> None:
     generator = np.random.default_rng(0)
     similarity = generator.standard_normal((200, 50))
@@ -147,6 +153,10 @@ def test_radius_confidence_and_spread_of_three_tiles() -> None:
     assert error_radius_m(np.array([0.6, 0.11, 0.29]), d) == 100.0
     assert error_radius_m(np.array([0.6, 0.09, 0.31]), d) == 20.0
     assert spread_m(p, d) == pytest.approx(math.sqrt(0.1 * 1e4 + 0.3 * 400))
+    assert spread_m(p / 2, d) == spread_m(p, d), "half of the probability lies elsewhere"
+    assert within(p, np.array([25.0, 25.1, 24.9])) == pytest.approx(0.9), "25 m are within 25 m"
+    assert error_radius_m(p, d, 1.0) == 100.0
+    assert error_radius_m(np.array([0.1, 0.1, 0.1]), d, 1.0) == 100.0, "sums that round to less than all of it"
 
 
 def test_a_certain_tile_leaves_the_ground_around_it() -> None:

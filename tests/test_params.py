@@ -117,7 +117,7 @@ def test_a_section_nobody_reads_is_refused(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("engine: {a: 1}\n".encode("utf-16"), "line 1 is not UTF-8"),
-        ("# ok\nengine: {a: \u00fc}\n".encode("latin-1"), "line 2 is not UTF-8 .byte 0xfc.: save the file as UTF-8"),
+        ("# ok\nengine: {a: \u00fc}\n".encode("latin-1"), "line 2 is not UTF-8 .byte 0xfc.: save it as UTF-8"),
         (b"engine: \0\n", "not valid YAML"),
         (b"engine: 2001-99-99\n", "not valid YAML"),
         (b"engine: !!int x\n", "not valid YAML"),

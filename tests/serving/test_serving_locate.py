@@ -95,7 +95,7 @@ def test_bad_photos_are_error_rows_and_the_batch_goes_on(small_world: World, tmp
     good = (small_world.photos / "0004.jpg").read_bytes()
     files = {
         "a_empty.jpg": (b"", "empty"),
-        "b_truncated.jpg": (good[: len(good) * 2 // 3], "Premature|truncated"),
+        "b_truncated.jpg": (good[: len(good) * 2 // 3], "cut short"),
         "c_text.png": (b"these are no pixels", "not a readable"),
         "d_huge.png": (_huge_png(), "900 Mpx, the limit is 300 Mpx"),
         "e_square.jpg": (encode_jpeg(small_world.pixels[:100, :100]), r"1\.00:1, at least 1\.5:1"),

@@ -117,7 +117,7 @@ def test_bad_photos_are_error_rows_and_the_batch_goes_on(small_world: World, tmp
         if reason:
             assert pd.Series([places.loc[name, "reason"]]).str.contains(reason).all(), places.loc[name, "reason"]
             assert np.isnan(places.loc[name, "latitude"]) and "0x" not in places.loc[name, "reason"]
-    assert places.loc["h_pipe.jpg", "reason"] == "not a regular file"
+    assert places.loc["h_pipe.jpg", "reason"] == "cannot be read (not a regular file)"
     assert (summary.errors, summary.ok, summary.ignored, summary.exit_code) == (7, 1, 1, 3)
     geometry = geopandas.read_parquet(tmp_path / "out" / "places.parquet").set_index("photo").geometry
     assert geometry.crs.to_epsg() == 4326

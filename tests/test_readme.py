@@ -69,6 +69,22 @@ def test_the_seeds_are_trained_with_the_default_parameters(runs: list[dict[str, 
     assert (run["epochs"], run["places_train"]) == (params["train"]["epochs"], params["download"]["places"]["train"])
 
 
+def test_other_instruction_sets_give_what_is_said(runs: list[dict[str, Any]]) -> None:
+    """R@1 of seed 0 here, and under each set of instructions whose result is linked after the number."""
+    said = re.search(r"seed 0 came to R@1 ([0-9.]+) % here, (.*?)\.md\)\.", README, re.DOTALL)
+    assert said is not None
+    here = [run["metrics"]["aenet"]["recall_at_1"] for run in runs if run["seed"] == 0]
+    check(said[1], here)
+    others = re.findall(
+        r"to ([0-9.]+) % \[[^]]+\]\((benchmarks/results/seeds-instructions[^)]+?)(?:\.md)?(?:\)|$)", said[2]
+    )
+    assert len(others) >= 2
+    for number, file in others:
+        (run,) = json.loads((ROOT / f"{file}.json").read_bytes())["runs"]
+        assert (run["seed"], run["epochs"]) == (0, runs[0]["epochs"])
+        check(number, [run["metrics"]["aenet"]["recall_at_1"]])
+
+
 def test_chance_and_the_number_of_places_are_true(runs: list[dict[str, Any]]) -> None:
     (places,) = set(_metric(runs, "places"))
     assert places >= 256 and f"{places:.0f} test places" in README

@@ -15,6 +15,7 @@ from file_server import FileServer, serving
 from pydantic import ValidationError
 
 from aenet.data.archive.config import SourceConfig, check_source
+from aenet.data.archive.part import Part
 from aenet.data.fetch import fetch
 from aenet.errors import AenetError
 
@@ -260,6 +261,23 @@ def test_part_is_only_readable_through_its_notes(tmp_path: Path) -> None:
     assert server.asked == [None]
 
 
+def test_b9_a_part_that_is_a_link_is_worth_nothing_and_never_written_through(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(CONTENT[:1000])
+    with serving(FileServer(CONTENT)) as server:
+        config = archive(server.url)
+        part = Part(tmp_path / f"{config.sha256}.part")
+        part.begin('"one"', len(CONTENT))
+        part.path.unlink()
+        part.path.symlink_to(mine)
+        with pytest.raises(AenetError, match=r"\.part is a link"):
+            part.open()
+        path = fetch(config, tmp_path)
+    assert server.asked == [None]
+    assert path.read_bytes() == CONTENT and not path.is_symlink()
+    assert mine.read_bytes() == CONTENT[:1000]
+
+
 BASIC = "Basic bWU6czNjcmV0"  # base64 of me:s3cret
 
 
@@ -331,7 +349,9 @@ def test_a_signed_address_is_asked_for_with_the_query_of_the_environment(
     with serving(FileServer(CONTENT)) as server:
         fetch(archive(server.url), tmp_path)
         fetch(archive(server.url + "?v=2"), tmp_path / "other")
-    assert server.paths == ["/set.zip?sig=s3cret&se=1", "/set.zip?v=2&sig=s3cret&se=1"]
+        fetch(archive(server.url + "#part"), tmp_path / "fragment")
+    signed = "/set.zip?sig=s3cret&se=1"
+    assert server.paths == [signed, "/set.zip?v=2&sig=s3cret&se=1", signed]
     with pytest.raises(AenetError, match="unencrypted over http") as caught:
         fetch(archive("http://example.org/set.zip"), tmp_path / "third")
     assert "s3cret" not in str(caught.value)
@@ -407,7 +427,8 @@ def test_b9_a_deadline_holds_for_all_attempts_together(tmp_path: Path, monkeypat
             fetch(archive(server.url, deadline_s=40.0, least_bytes_per_s=0), tmp_path)
         assert clock.now < 45
         assert fetch(archive(server.url), tmp_path).read_bytes() == CONTENT, "the next run goes on from there"
-    assert sum(server.served) == len(CONTENT)
+    lost = sum(server.served) - len(CONTENT)
+    assert 0 <= lost <= 65_536, "at most the answer that the deadline cut short was sent in vain"
 
 
 @pytest.mark.parametrize("raw", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"])

@@ -145,11 +145,12 @@ def test_b7_what_cameras_and_encoders_write_is_read(what: str) -> None:
 
 
 def test_b7_scans_are_weighed_with_the_pixels_they_pass_over() -> None:
-    """By hand: 22 scans are 10 more than usual; of 10 Mpx they pass over 100 Mpx, of 30 Mpx over 300."""
+    """By hand: 22 scans are 6 more than usual; of 30 Mpx they pass over 180 Mpx, of 36 Mpx over 216."""
     content = scanned(12)
-    check_scans(content, 5000, 2000)
-    with pytest.raises(UnreadableImage, match="22 scans of 6000 x 5000"):
-        check_scans(content, 6000, 5000)
+    check_scans(scanned(6), 20_000, 15_000)  # 16: a thorough encoder's
+    check_scans(content, 6000, 5000)
+    with pytest.raises(UnreadableImage, match="22 scans of 6000 x 6000"):
+        check_scans(content, 6000, 6000)
     check_scans(scanned(MAX_SCANS - 10), 64, 48)
     with pytest.raises(UnreadableImage, match="33 scans"):
         check_scans(scanned(MAX_SCANS - 9), 64, 48)

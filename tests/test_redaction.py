@@ -30,6 +30,25 @@ SIGNED = [
     "auth=s3cret9f",
     "h=s3cret9f0123456789abcdef",
     "s3cret9f0123456789abcdef",
+    "key=s3cret9f",
+    "private_key=s3cret9f",
+    "Signature=s3cret9f",
+    "password=s3cret9f",
+    "file=set.zip&sig=s3cret9f",
+]
+PLAIN = [
+    "",
+    "?download=1",
+    "?file=CVUSA-subset-2019-version-2.tar.gz&id=12",
+    "?design=a",
+    "?file=CVUSA_subset_2021_full.zip",
+    "?CVUSA_subset_2021_full.zip",
+    "?persistentId=doi:10.7910/DVN/ABCDEF/XYZ123",
+    "?id=1aB2cD3eF4gH5iJ6kL7mN8oP9qR0sT1uV&export=download",
+    "?path=/maps/city2021/tiles",
+    "?hash=abc",
+    "?key=cvusa.zip",
+    "?key=maps/city2021_tiles_full.tar.gz",
 ]
 
 
@@ -81,7 +100,7 @@ def test_a_signed_address_is_refused_and_not_repeated(query: str) -> None:
     assert "s3cret9f" not in str(caught.value)
 
 
-@pytest.mark.parametrize("query", ["", "?download=1", "?file=CVUSA-subset-2019-version-2.tar.gz&id=12", "?design=a"])
+@pytest.mark.parametrize("query", PLAIN)
 def test_a_plain_query_is_accepted(query: str) -> None:
     check_source(SourceConfig.model_validate({"source": f"https://host/set.zip{query}", "sha256": DIGEST}))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from aenet.data.archive.config import SourceConfig
+from aenet.data.archive.inflating import Inflated, decoder_of
 from aenet.data.archive.unpack import unpack
 from aenet.errors import AenetError
 
@@ -279,6 +280,21 @@ def test_b8_streams_one_after_another_are_one(tmp_path: Path, squeeze: Callable[
     (tmp_path / "out").mkdir()
     unpack(tmp_path / "a.tar.x", tmp_path / "out", caps())
     assert tree_of(tmp_path / "out") == TREE
+
+
+@pytest.mark.parametrize("squeeze", [gzip.compress, bz2.compress, lambda c: lzma.compress(c, preset=0)])
+def test_b8_no_more_is_read_than_is_asked_for(squeeze: Callable[[bytes], bytes]) -> None:
+    plain = random.Random(3).randbytes(24 << 20)
+    packed = squeeze(plain)
+    make, file = decoder_of(packed[:8]), io.BufferedReader(io.BytesIO(packed))  # type: ignore[arg-type]  # BytesIO is raw enough
+    assert make is not None
+    inflated, out = Inflated(file, make), b""
+    while len(out) < 2_000_000:
+        out += inflated.read(10_240)
+    assert file.tell() < 3_000_000
+    while more := inflated.read(1 << 20):
+        out += more
+    assert out == plain
 
 
 @pytest.mark.parametrize("squeeze", [gzip.compress, bz2.compress, lzma.compress])

@@ -13,9 +13,15 @@ from aenet.redaction import without_secrets
 
 # Of Amazon, Google, Azure, CloudFront, and what else servers call a key: whole words, or within one.
 _SECRET_NAME = re.compile(
-    r"(?i)(?:^|[-_.])(?:sig|key|auth|pass|pwd|code|hash|policy|jwt|session|expires)(?:$|[-_.])|"
-    "signature|token|secret|passw|credential|access_?key|api_?key|authkey|rlkey|key-pair"
+    r"(?i)(?:^|[-_.])(?:sig|auth|pass|pwd|code|policy|jwt|session|expires)(?:$|[-_.])|"
+    "signature|token|secret|passw|credential|access_?key|api_?key|authkey|rlkey|key-pair|"
+    "[-_.](?:key|hash)$|(?:^|[-_.])(?:key|hash)[-_.]"
 )
+# What may be the name of a file or of a sum, or a key: judged by the value.
+_PERHAPS = re.compile("(?i)key|hash")
+# What servers call a file that anybody may have, whose name or number may well look made by a machine.
+_PUBLIC = re.compile("(?i)(?:file|file_?name|files|path|dir|name|id|file_?id|persistent_?id|doi)")
+_FILE = re.compile(r"(?i)\.(?:zip|tar|tgz|tbz2?|txz|gz|bz2|xz)$")
 
 # (done, total, what): bytes for "download" and "unpack", files for "check"; total is 0 where nobody knows it.
 Progress = Callable[[int, int, str], None]
@@ -89,9 +95,14 @@ def refuse_credentials(source: str) -> None:
 
 def _is_secret(name: str, value: str) -> bool:
     """Judge one parameter of a query by its name, and by a value that looks made by a machine."""
-    runs = re.findall(r"[\w+/=]{20,}", f"{name} {value}")
-    looks_made = any(re.search(r"\d", run) and re.search("[A-Za-z]", run) for run in runs)
-    return looks_made or _SECRET_NAME.search(name) is not None
+    if _SECRET_NAME.search(name):
+        return True
+    if _PUBLIC.fullmatch(name):
+        return False
+    least = 8 if _PERHAPS.fullmatch(name) else 20  # characters
+    texts = [text for text in (name, value) if _FILE.search(text) is None]
+    runs = re.findall(rf"[\w+/=]{{{least},}}", " ".join(texts))
+    return any(re.search(r"\d", run) and re.search("[A-Za-z]", run) for run in runs)
 
 
 def check_source(config: SourceConfig) -> None:

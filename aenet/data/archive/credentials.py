@@ -41,7 +41,8 @@ def signed(url: str) -> str:
     if not query:
         return url
     _refuse_unencrypted(url)
-    return f"{url}{'&' if urlsplit(url).query else '?'}{_header_text(query, QUERY)}"
+    address, mark, fragment = url.partition("#")
+    return f"{address}{'&' if urlsplit(url).query else '?'}{_header_text(query, QUERY)}{mark}{fragment}"
 
 
 def same_host(url: str, other: str) -> bool:

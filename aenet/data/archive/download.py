@@ -116,7 +116,7 @@ class _Transfer:
                 raise _Dropped(watch.ran_out)
             size, total = _place(response, part, size)
             _check(config, part, total or size)
-            with part.path.open("ab") as file:
+            with part.open() as file:
                 for chunk in self._chunks(response, watch):
                     size += len(chunk)
                     _check(config, part, size)

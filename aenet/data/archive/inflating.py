@@ -61,7 +61,8 @@ class Inflated:
         while True:
             if self._decoder.eof and not self._next():
                 return b""
-            fed = self._waiting or self._file.read(_CHUNK)
+            # A decoder that holds back is not fed: it would keep the whole file in memory.
+            fed = b"" if _holds_back(self._decoder) else self._waiting or self._file.read(_CHUNK)
             if not fed and self._decoder.eof is False and not _holds_back(self._decoder):
                 raise EOFError("it ends within its compressed data")
             out = self._inflate(fed, size)

@@ -1,11 +1,14 @@
 """A download in progress: its bytes, and what the server said of the file when it began."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import Field, ValidationError, field_validator
 
 from aenet.atomic import write_json
+from aenet.nolinks import open_unlinked
 from aenet.params import Config
 from aenet.plainfiles import CannotRead, read_plain
 
@@ -51,8 +54,8 @@ class Part:
         return self.path.with_name(self.path.name + ".json")
 
     def size(self) -> int:
-        """Bytes so far; without readable notes they are worth nothing and are dropped."""
-        if not self.path.is_file() or self._read() is None:
+        """Bytes so far; behind a link or without readable notes they are worth nothing and are dropped."""
+        if self.path.is_symlink() or not self.path.is_file() or self._read() is None:
             self.delete()
             return 0
         return self.path.stat().st_size
@@ -65,7 +68,15 @@ class Part:
         """Start from nothing."""
         self.delete()
         write_json(self.notes, {"validator": validator, "total": total})
-        self.path.touch()
+        self.open().close()
+
+    def open(self) -> BinaryIO:
+        """Open it to add bytes; never through a link, which anybody may have put into a shared cache.
+
+        Raises:
+            CorruptArtifact: it is a link, or no regular file.
+        """
+        return os.fdopen(open_unlinked(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
 
     def delete(self) -> None:
         """Remove the bytes and the notes."""

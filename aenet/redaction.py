@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -75,6 +75,11 @@ class Redacted:
         """Write `text` without its secrets; return its length."""
         self._stream.write(without_secrets(text))
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write `lines` without their secrets."""
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -31,6 +31,8 @@ def quiet() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())  # with none, Python prints what is logged
+    if logging.lastResort is not None:  # prints warnings: ours are still told
+        logging.getLogger("aenet").addHandler(logging.lastResort)
 
 
 def is_short(error: BaseException) -> bool:

@@ -82,7 +82,8 @@ def test_secrets_of_the_environment_are_masked_wherever_they_stand(monkeypatch: 
     assert clean({"abcd1234": ["x abcd1234", 3, None]}) == {"***": ["x ***", 3, None]}
     stream = io.StringIO()
     print("Traceback abcd1234", file=Redacted(stream))
-    assert stream.getvalue() == "Traceback ***\n"
+    Redacted(stream).writelines(["a abcd1234\n", "b"])
+    assert stream.getvalue() == "Traceback ***\na ***\nb"
 
 
 def test_a_sentence_holds_no_secret_however_it_travels() -> None:

@@ -63,3 +63,6 @@ def test_c14_warnings_and_logs_of_libraries_stay_out() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert (ran.stdout, ran.stderr) == ("", "")
+    script += ";logging.getLogger('aenet.tracking').warning('MLflow was not reached')"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert (ran.stdout, ran.stderr) == ("", "MLflow was not reached\n")

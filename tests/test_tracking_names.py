@@ -1,6 +1,7 @@
 """A journal that came with a copied project sends nothing but its own files, and removes nothing else."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from aenet.tracking import registry, send
 from aenet.tracking.events import EVENTS
+from aenet.tracking.keep import content_digest
 
 WORDS = "a secret of this machine"
 
@@ -31,7 +33,8 @@ def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "work").write_text("years of work")
     made: Any = object.__new__(send.Sender)
-    made.folder, made.run_id, made.store = tmp_path / "journal", "run", SimpleNamespace(client=_Client())
+    made.folder, made.run_id, made.store = tmp_path / "journal", "run", SimpleNamespace(client=_Client(), uri="")
+    made.refused, made._left = [], []
     monkeypatch.setattr(registry, "register", lambda store, run, folder, event: {"version": 1})
     return made
 
@@ -47,7 +50,8 @@ def test_a_journal_names_files_of_its_own(sender: Any, kind: str, name: str) -> 
     (held / "tree").mkdir()
     (held / "tree" / "inner").symlink_to("../../../secret")
     os.mkfifo(held / "pipe")
-    sender._send({"event": kind, "file": name, "folder": "", "name": "x", "id": "0" * 32, "parent": False})
+    event = {"event": kind, "file": name, "folder": "", "name": "x", "id": "0" * 32, "parent": False}
+    sender._send({**event, "digest": sha256(WORDS.encode()).hexdigest()}, 0)
     (call,) = sender.store.client.calls
     assert call[0] == "set_tag" and call[1][1] == "aenet.not_sent" and WORDS not in str(call)
     root = sender.folder.parent
@@ -56,7 +60,7 @@ def test_a_journal_names_files_of_its_own(sender: Any, kind: str, name: str) -> 
 
 def test_an_answer_is_written_into_the_journal_alone(sender: Any) -> None:
     (sender.folder / "pending" / "model").mkdir()
-    sender._send({"event": "register", "file": "pending/model", "id": "../../precious/work"})
+    sender._send({"event": "register", "file": "pending/model", "id": "../../precious/work", "digest": ""}, 0)
     assert sender.store.client.calls[0][1][1] == "aenet.not_sent"
     assert not (sender.folder.parent / "precious" / "work.json").exists()
 
@@ -65,6 +69,7 @@ def test_its_own_files_are_sent_and_then_removed(sender: Any) -> None:
     file = sender.folder / "pending" / "one" / "report.md"
     file.parent.mkdir()
     file.write_text("ours")
-    sender._send({"event": "artifact", "file": "pending/one/report.md", "folder": "", "parent": False})
+    event = {"event": "artifact", "file": "pending/one/report.md", "folder": "", "parent": False}
+    sender._send({**event, "digest": content_digest(file)}, 0)
     assert sender.store.client.calls == [("log_artifact", ("run", str(file), None))]
     assert not file.parent.exists() and not (sender.folder / EVENTS).exists()

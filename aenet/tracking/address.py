@@ -3,10 +3,12 @@
 Importing this sets MLflow's environment (short patience), so it comes before MLflow does.
 """
 
+import http.client
 import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import filelock
 
@@ -53,11 +55,15 @@ def answers(uri: str) -> bool:
     if not is_remote(uri):
         return True
     try:
-        with urllib.request.urlopen(uri, timeout=PROBE_SECONDS):  # noqa: S310 (the scheme was just checked)
+        parts = urlsplit(uri)
+        bare = urlunsplit(
+            parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        )  # urllib takes user:pw@host for a host
+        with urllib.request.urlopen(bare, timeout=PROBE_SECONDS):  # noqa: S310 (the scheme was just checked)
             return True
     except urllib.error.HTTPError:  # it answers, if only to refuse us
         return True
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

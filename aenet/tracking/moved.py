@@ -30,10 +30,10 @@ def mend_locations(root: Path) -> int:
         moved = 0
         for table, column in (pair for pair in _COLUMNS if pair[0] in present):
             found = connection.execute(
-                f"SELECT DISTINCT {column} FROM {table} WHERE {column} LIKE ? AND {column} NOT LIKE ?",  # noqa: S608  names of ours
-                (f"file://%/{ARTIFACTS}/%", f"{here}/%"),
+                f"SELECT DISTINCT {column} FROM {table} WHERE {column} LIKE ?",  # noqa: S608  names of ours
+                (f"file://%/{ARTIFACTS}/%",),
             ).fetchall()
-            for (before,) in found:
+            for before in (place for (place,) in found if not place.startswith(f"{here}/")):
                 inner = before.rpartition(f"/{ARTIFACTS}/")[2]
                 if _is_here(root, before, inner):
                     change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"  # noqa: S608  likewise

@@ -105,8 +105,10 @@ class Acuity(Config):
 
     @model_validator(mode="after")
     def _one_each(self) -> "Acuity":
-        if list(self.spacings_m) != sorted(self.spacings_m):
+        if any(one >= other for one, other in zip(self.spacings_m, self.spacings_m[1:], strict=False)):
             raise ValueError("spacings_m must ascend")
+        if not all(0 <= share <= 1 for share in self.circle):
+            raise ValueError("circle must hold shares, in 0..1")
         if not len(self.spacings_m) == len(self.sharpness) == len(self.circle):
             raise ValueError("spacings_m must have one sharpness and one circle each")
         return self

@@ -30,7 +30,10 @@ def quiet() -> None:
     """
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    logging.getLogger().addHandler(logging.NullHandler())  # with none, Python prints what is logged
+    root = logging.getLogger()
+    if root.handlers:
+        return  # somebody has said where logs go
+    root.addHandler(logging.NullHandler())  # with none, Python prints what is logged
     if logging.lastResort is not None:  # prints warnings: ours are still told
         logging.getLogger("aenet").addHandler(logging.lastResort)
 
@@ -59,7 +62,11 @@ def _lack(error: BaseException) -> str | None:
         return _memory()
     if number in _HANDLES:
         return _handles()
-    if isinstance(error, (RuntimeError, OSError)) and _THREAD_WORDS.search(said):
+    if (
+        isinstance(error, (RuntimeError, OSError))
+        and not isinstance(error, BlockingIOError)
+        and _THREAD_WORDS.search(said)
+    ):
         return "no further thread can be started: close other programs, or give fewer with --threads"
     if _HANDLE_WORDS.search(said):
         return _handles()
@@ -73,12 +80,12 @@ def _memory() -> str:
 
 
 def _room() -> float:
-    """Return how many bytes this process could still have, 0 where that is not known."""
+    """Return how many bytes this process could still have, infinity where that is not known."""
     try:
         free = float(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) * 1024
         used = float(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except (OSError, LookupError):
-        return 0.0
+        return float("inf")
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return free if limit == resource.RLIM_INFINITY else min(free, limit - used)
 
@@ -93,5 +100,5 @@ def _chain(error: BaseException) -> list[BaseException]:
     link: BaseException | None = error
     while link is not None and link not in links and len(links) < _LONGEST_CHAIN:
         links.append(link)
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return links

@@ -13,7 +13,7 @@ from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
 from aenet.export.branches import ExportConfig
-from aenet.export.calibration import calibrate, displace, lay_grid, positions
+from aenet.export.calibration import calibrate, displace, fit_acuity, lay_grid, positions
 from aenet.export.trial import Trial
 from aenet.polar import polar_transform
 
@@ -93,6 +93,31 @@ def test_positions_are_metres_east_and_north() -> None:
     assert np.hypot(*(cameras[2] - cameras[3])) > 1e5 and np.hypot(*(cameras[2] - cameras[0])) > 1e5
 
 
+def test_offsets_are_true_east_and_north_wherever_a_data_set_lies() -> None:
+    """Cities far apart, both sides of 180 degrees: each tile 12 m north of its camera, and neighbours 100 m apart."""
+    latitude = np.array([47.6, 40.7, -17.8, -17.8, 25.8])
+    longitude = np.array([-122.3, -74.0, 179.9995, -179.9996, -80.2])
+    frame = pd.DataFrame({"latitude": latitude, "longitude": longitude, "aerial_longitude": longitude})
+    cameras, centres = positions(frame.assign(aerial_latitude=latitude + 12 / 111_000))
+    assert (centres - cameras) == pytest.approx(np.tile([0.0, 12.0], (5, 1)), abs=0.15)
+    assert np.hypot(*(cameras[2] - cameras[3])) == pytest.approx(95.4, abs=1.0)
+    assert np.hypot(*(cameras[0] - cameras[1])) > 1e5
+
+
+def test_few_close_places_of_several_photos_are_no_fault() -> None:
+    """Grids of which some beginnings have no photo's own tile, and photos that are sought in all of them."""
+    generator = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [28.0, 0.0]])
+    photos = np.repeat(centres, 10, axis=0) + generator.uniform(-1, 1, (20, 2))
+    grid = lay_grid(centres, 70.0, generator)
+    away = np.hypot(*np.moveaxis(grid.at[None] - photos[:, None], -1, 0))
+    scores = (0.7 / np.sqrt(1 + (away / 9) ** 2) + 0.05 * generator.standard_normal(away.shape)).astype(np.float32)
+    similarity = (0.7 * np.eye(20, 60) + 0.05 * generator.standard_normal((20, 60))).astype(np.float32)
+    acuity = fit_acuity(similarity, scores, photos, grid, 70.0)
+    assert len(acuity.sharpness) == len(acuity.circle) == len(acuity.spacings_m)
+    assert all(np.isfinite(acuity.sharpness)) and all(0 <= share <= 1 for share in acuity.circle)
+
+
 def test_a_grid_is_made_from_the_nearest_places() -> None:
     """Two places 10 m apart: 5 m between tiles, none farther than 14 m from a place, each from the nearer one."""
     centres = np.array([[100.0, 50.0], [110.0, 50.0]])
@@ -128,7 +153,7 @@ def test_a_world_where_one_sharpness_is_right_gives_it_back(spacing: float) -> N
     trial = Trial(acuity, spacing)
     scores, photos, tiles = _known_world(spacing, 40, 300, 5)
     trial.seek(scores.astype(np.float32), photos, tiles, np.ones(300))
-    sharpness, circle = trial.fit()
+    sharpness, circle = trial.fit(300)
     assert sharpness == pytest.approx(45.0, rel=0.25) and circle == pytest.approx(0.9, abs=0.05)
 
 

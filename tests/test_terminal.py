@@ -66,3 +66,16 @@ def test_c14_warnings_and_logs_of_libraries_stay_out() -> None:
     script += ";logging.getLogger('aenet.tracking').warning('MLflow was not reached')"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert (ran.stdout, ran.stderr) == ("", "MLflow was not reached\n")
+
+
+def test_a_refused_lock_is_no_want_of_threads() -> None:
+    """What an error hides on purpose (`from None`) does not speak for it."""
+    try:
+        try:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        except BlockingIOError:
+            raise AenetError("gallery g is in use by another run") from None
+    except AenetError as refused:
+        assert shortage(refused) is None
+    assert shortage(BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")) is None
+    assert "no further thread" in str(shortage(RuntimeError("can't start new thread")))

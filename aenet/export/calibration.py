@@ -26,6 +26,7 @@ from aenet.errors import AenetError
 from aenet.export.branches import ExportConfig, run_onnx
 from aenet.export.trial import Trial
 from aenet.retrieval.azimuth import as_maps
+from aenet.retrieval.rowblocks import slices
 from aenet.serving.search.confidence import fit_sharpness, resemblance
 from aenet.serving.search.queries import Query, shape_of, turns
 from aenet.serving.search.scores import matcher
@@ -38,7 +39,7 @@ _SEED = 0
 _FINEST = 14  # tiles of the densest grid along a tile's side: every 5 m for tiles of 70 m
 _STRIDES = {1: 1, 2: 4, 4: 9, 8: 16}  # coarser grids take every so manieth tile; from so many beginnings
 _DISPLACED = 0.2
-_TILES = 8192  # of the densest grid: of so many places at most
+_TILES, _TILES_A_PLACE = 8192, 25  # of the densest grid: at most, and about so many around each place
 _R2 = np.array([0.7548776662466927, 0.5698402909980532])
 _APART_M = 1e6  # places whose positions are not known have no neighbours
 _RINGS, _FEW = 4, 8  # of a cell, of equal area; photos that each ring must have
@@ -75,7 +76,8 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
         return None
     generator = np.random.default_rng(_SEED)
     places = generator.permutation(len(val))
-    queries, places = places[:asked], places[: max(asked, _TILES // 25)]
+    most = min(_TILES, _REFERENCE_BYTES // (4 * card.descriptor_dim))
+    queries, places = places[:asked], places[: max(2, most // _TILES_A_PLACE)]
     cameras, centres = positions(val.pairs)
     grid = lay_grid(centres[places], card.view.tile_size_m, generator)
     tiles = _grid_tiles(folder, val.aerial, places, grid, card, config)
@@ -98,20 +100,23 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
 def positions(pairs: pd.DataFrame) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
     """Return where cameras stand and tiles are centred: metres east and north on a plane (azimuthal equidistant).
 
-    A tile whose centre is not known is centred on its camera; places that are not known lie far from all others.
+    Every degree of latitude and longitude has a plane of its own, for on a larger one east is not east everywhere, and
+    lies far from the others. A tile whose centre is not known is centred on its camera; places that are not known lie
+    far from all others.
     """
     camera, centre = (pairs[[f"{view}longitude", f"{view}latitude"]].to_numpy(np.float64) for view in ("", "aerial_"))
     known = np.isfinite(camera).all(1)
     number = 1 + np.arange(len(pairs))
-    # Far from any map's plane and from each other, and anywhere alike in the cells of a grid (the R2 sequence).
-    alone = 1e9 + np.column_stack([_APART_M * number, 0 * number]) + 1e3 * (number[:, None] * _R2 % 1)
-    if not known.any():
-        return alone, alone
-    middle = np.median(camera[known], axis=0)
-    plane = Proj(proj="aeqd", lon_0=middle[0], lat_0=middle[1], ellps="WGS84")
+    # Far from each other, and anywhere alike in the cells of a grid (the R2 sequence).
+    cameras = 1e9 + np.column_stack([_APART_M * number, 0 * number]) + 1e3 * (number[:, None] * _R2 % 1)
+    centres = cameras.copy()
     there = np.where(np.isfinite(centre).all(1, keepdims=True), centre, camera)
-    on_plane = (np.column_stack(plane(*np.where(known[:, None], some, middle).T)) for some in (camera, there))
-    cameras, centres = (np.where(known[:, None], metres, alone) for metres in on_plane)
+    degrees = np.rint(np.where(known[:, None], camera, 0.0)) % (360, 1000)  # 180 degrees east are 180 degrees west
+    for region, (longitude, latitude) in enumerate(np.unique(degrees[known], axis=0)):
+        mine = known & (degrees == (longitude, latitude)).all(1)
+        plane = Proj(proj="aeqd", lon_0=longitude, lat_0=(latitude + 500) % 1000 - 500, ellps="WGS84")
+        for metres, lies in ((cameras, camera), (centres, there)):
+            metres[mine] = np.column_stack(plane(*lies[mine].T)) - (_APART_M * region, 0.0)
     return cameras, centres
 
 
@@ -141,14 +146,13 @@ def _grid_tiles(
     card: ModelCard,
     config: ExportConfig,
 ) -> Float32[np.ndarray, "t d"]:
-    tile_m = card.view.tile_size_m
-    views = np.stack(
-        [
-            displace(aerial[places[place]], east, north, tile_m)
-            for place, (east, north) in zip(grid.place, grid.moved, strict=True)
-        ]
-    )
-    return run_onnx(folder / "aerial.onnx", views, _BATCH, config.threads)
+    step = max(_BATCH, _REFERENCE_BYTES // aerial[0].nbytes)
+    parts = []
+    for some in slices(len(grid.place), step):
+        moves = zip(places[grid.place[some]], grid.moved[some], strict=True)
+        views = [displace(aerial[place], east, north, card.view.tile_size_m) for place, (east, north) in moves]
+        parts.append(run_onnx(folder / "aerial.onnx", np.stack(views), _BATCH, config.threads))
+    return np.concatenate(parts)
 
 
 def fit_acuity(
@@ -179,7 +183,7 @@ def fit_acuity(
         raise AenetError(_NOTHING.format(count))
     acuity = Acuity(mean=mean, rise=rise, reach_m=reach, centred=centred)
     fitted = {
-        stride * grid.step_m: trial.fit()
+        stride * grid.step_m: trial.fit(count)
         for stride in _STRIDES
         if (trial := _trial(acuity, scores, photos, grid, stride)) is not None
     }
@@ -200,8 +204,10 @@ def _trial(
         nearest = first + stride * np.rint(((photos - grid.origin) / grid.step_m - first) / stride).astype(np.int64)
         own = np.array([there.get(tuple(index), -1) for index in nearest.tolist()])
         some = np.flatnonzero(own >= 0)
+        if len(some) == 0:
+            continue
         taken.append((tiles, some, np.hypot(*(grid.at[own[some]] - photos[some]).T)))
-    off = np.concatenate([part[2] for part in taken])
+    off = np.concatenate([np.empty(0), *(part[2] for part in taken)])
     edges = spacing / np.pi**0.5 * np.sqrt(np.arange(1, _RINGS) / _RINGS)
     found = np.bincount(np.searchsorted(edges, off), minlength=_RINGS)
     if found.min() < _FEW:
@@ -225,7 +231,7 @@ def _profile(above: Float[np.ndarray, "q n"], away_m: Float[np.ndarray, "q n"], 
     best = (np.inf, 0.0, 0.0)
     for reach in tile_m * np.geomspace(0.005, 3.0, 200):
         kappa = resemblance(distance, float(reach))
-        rise = float((kappa * mean).sum() / (kappa**2).sum())
+        rise = min(2.0, float((kappa * mean).sum() / (kappa**2).sum()))  # cosines differ by no more
         best = min(best, (float(((mean - rise * kappa) ** 2).sum()), rise, float(reach)))
     return best[1:]
 

@@ -57,14 +57,16 @@ class Trial:
         away = np.hypot(*(tiles[None, :, axis] - answer[:, None, axis] for axis in (0, 1))).astype(np.float32)
         self._searches.append(_Search(scores, best, away, np.hypot(*(answer - photos).T), weight))
 
-    def fit(self) -> tuple[float, float]:
+    def fit(self, photos: int) -> tuple[float, float]:
         """Return the sharpness, and the share of the probability that a circle must hold to hold 90 % of the photos.
 
         Half a photo more is taken to be right, and one wrong: q right answers in a row prove no certainty, nor q wrong
         ones that no photo is ever right.
+
+        Args:
+            photos: how many there are; each may have been sought in several grids.
         """
         weight, error = (np.concatenate([getattr(search, name) for search in self._searches]) for name in _OF_PHOTOS)
-        photos = len(weight)
         right = float((weight * (error <= NEAR_M)).sum() / weight.sum())
         target = (right * photos + 0.5) / (photos + 1.5)
         low, high = np.log(_BLUNTEST), np.log(_SHARPEST)

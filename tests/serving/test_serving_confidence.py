@@ -105,7 +105,7 @@ class _Town:
         scores, places, tiles = self.searches(spacing, 2 * photos)
         trial, cell = Trial(self.acuity, float(spacing)), cell_of(float(spacing))
         trial.seek(scores[:photos], places[:photos], tiles, np.ones(photos))
-        sharpness, circle = trial.fit()
+        sharpness, circle = trial.fit(photos)
         rows = []
         for mine, place in zip(scores[photos:], places[photos:], strict=True):
             p = probabilities(mine, NONE, NONE, cell, self.acuity, sharpness).ravel()

@@ -23,6 +23,7 @@ _HELD = re.compile(
     r"(?i)(password|passwd|passphrase|secret|token|api_?key|access_key|download_query)$"
 )  # names of variables
 _LEAST = 4  # characters: shorter ones are words of every sentence
+_WORD = re.compile("[a-z]{,7}")  # no secret, whatever variable holds it: `test`, `metrics`
 
 
 def without_secrets(text: str) -> str:
@@ -41,11 +42,11 @@ def without_secrets(text: str) -> str:
 
 
 def clean(value: Any) -> Any:
-    """Return a JSON value with the secrets of all its texts and keys masked."""
+    """Return a JSON value with the secrets of all its texts masked; keys name things, and stay."""
     if isinstance(value, str):
         return without_secrets(value)
     if isinstance(value, dict):
-        return {clean(key): clean(inner) for key, inner in value.items()}
+        return {key: clean(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [clean(inner) for inner in value]
     return value
@@ -99,4 +100,5 @@ def _held() -> Iterator[str]:
             found = url[1] or url[2]  # a password, or a token in the user's place
         else:
             continue
-        yield from (form for form in (found, unquote(found), quote(found, safe="")) if len(form) >= _LEAST)
+        forms = (found, unquote(found), quote(found, safe=""))
+        yield from (form for form in forms if len(form) >= _LEAST and not _WORD.fullmatch(form))

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from test_params import read
 
+from aenet import tracking
 from aenet.checks.project import check_stores
 from aenet.data.archive.config import SourceConfig, check_source
 from aenet.errors import AenetError
 from aenet.redaction import Redacted, clean, without_secrets
 from aenet.tracking import ui
+from aenet.tracking.events import journals, read_events
 from flows import processes
 from flows.options import from_words
 from flows.reproduce import main as reproduce
@@ -79,11 +81,41 @@ def test_secrets_of_the_environment_are_masked_wherever_they_stand(monkeypatch: 
     monkeypatch.setenv("SOME_SERVICE_TOKEN", "abcd1234")
     text = "401 for p%40ss/w#rd, p@ss/w#rd and abcd1234; abcd12345 is another word"
     assert without_secrets(text) == "401 for ***, *** and ***; abcd12345 is another word"
-    assert clean({"abcd1234": ["x abcd1234", 3, None]}) == {"***": ["x ***", 3, None]}
+    assert clean({"abcd1234": ["x abcd1234", 3, None]}) == {"abcd1234": ["x ***", 3, None]}
     stream = io.StringIO()
     print("Traceback abcd1234", file=Redacted(stream))
     Redacted(stream).writelines(["a abcd1234\n", "b"])
     assert stream.getvalue() == "Traceback ***\na ***\nb"
+
+
+@pytest.mark.parametrize(("value", "masked"), [("metrics", False), ("test", False), ("te5t", True), ("hunterab", True)])
+def test_a_plain_short_word_is_no_secret(value: str, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", value)
+    assert without_secrets(f"of {value} here") == ("of *** here" if masked else f"of {value} here")
+
+
+def test_a_journal_keeps_what_names_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a variable's value is: only free text is masked, and a run repeated still records nothing twice."""
+    monkeypatch.setenv("X_TOKEN", "recall_1")
+    monkeypatch.setenv("AENET_TRACKING", "journal")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "recall_1").write_text("report")
+    for _ in range(2):
+        with tracking.run(
+            experiment="recall_1", stage="recall_1", fingerprint="recall_1", name="recall_1",
+            params={"recall_1": "of recall_1"}, tags={"recall_1": "recall_1"},
+        ) as run:  # fmt: skip
+            run.metrics({"recall_1": 1.0})
+            run.artifact(tmp_path / "recall_1", folder="recall_1")
+            run.dataset("recall_1", "recall_1", "http://host/recall_1", 3)
+    (folder,) = journals(tmp_path).iterdir()
+    start, metrics, artifact, data, _, again, end = [event for event, _ in read_events(folder)]
+    assert start["stage"] == start["name"] == start["fingerprint"] == "recall_1"
+    assert start["params"] == {"recall_1": "of ***"} and start["tags"]["recall_1"] == "***"
+    assert metrics["values"] == {"recall_1": 1.0} and (folder / artifact["file"]).read_text() == "report"
+    assert artifact["origin"] == str(tmp_path / "recall_1") and artifact["folder"] == "recall_1"
+    assert (data["name"], data["source"]) == ("recall_1", "http://host/***")
+    assert (again["event"], end["event"], end["new"]) == ("start", "end", 0)
 
 
 def test_a_sentence_holds_no_secret_however_it_travels() -> None:

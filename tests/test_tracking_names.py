@@ -1,5 +1,6 @@
 """A journal that came with a copied project sends nothing but its own files, and removes nothing else."""
 
+import json
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from aenet.tracking import registry, send
+from aenet.errors import CorruptArtifact
+from aenet.tracking import located, registry, send
 from aenet.tracking.events import EVENTS
 from aenet.tracking.keep import content_digest
 
@@ -73,3 +75,28 @@ def test_its_own_files_are_sent_and_then_removed(sender: Any) -> None:
     sender._send({**event, "digest": content_digest(file)}, 0)
     assert sender.store.client.calls == [("log_artifact", ("run", str(file), None))]
     assert not file.parent.exists() and not (sender.folder / EVENTS).exists()
+
+
+@pytest.mark.parametrize(
+    "place", ["secret", "project/link", "project/linked/secret", "project/../secret", "project/in"]
+)
+def test_only_a_plain_file_of_the_project_is_where_it_came_from(tmp_path: Path, place: str) -> None:
+    """Nor is a store made, or a server's driver needed, because a journal's cursor names one."""
+    folder = tmp_path / "project" / ".aenet" / "journal" / "train-0"
+    folder.mkdir(parents=True)
+    for file in (tmp_path / "secret", tmp_path / "project" / "in"):
+        file.write_text(WORDS)
+    (tmp_path / "project" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "project" / "linked").symlink_to(tmp_path)
+    absent = tmp_path / "absent.db"
+    stores = (f"sqlite:///{absent}", "nonsense://x", "oracle://x/y")
+    (folder / "cursor.json").write_text(json.dumps({store: {"run_id": "r"} for store in stores}))
+    digest = sha256(WORDS.encode()).hexdigest()
+    event = {"file": "pending/x", "origin": f"{tmp_path}/{place}", "digest": digest, "folder": "", "name": "x"}
+    if place == "project/in":
+        with located.artifact(folder, "", event) as path:
+            assert path == tmp_path / "project" / "in"
+    else:
+        with pytest.raises(CorruptArtifact, match="nor where it came from"), located.artifact(folder, "", event):
+            pass
+    assert not absent.exists()

@@ -29,7 +29,7 @@ def read_cursor(folder: Path, uri: str) -> Cursor:
     """Return how far `folder` has been sent to the store at `uri`; from the start if nobody knows."""
     record = read_record(folder / CURSOR)
     # Earlier releases wrote the address itself.
-    found = [record.get(name) for name in (store_name(_root(folder), uri), uri)]
+    found = [record.get(name) for name in (store_name(project_of(folder), uri), uri)]
     entry = next((one for one in found if isinstance(one, dict)), {})
     try:
         left = tuple(int(at) for at in entry.get("left", ()))
@@ -42,7 +42,7 @@ def write_cursor(folder: Path, uri: str, cursor: Cursor) -> None:
     """Remember how far `folder` has been sent to the store at `uri`; no password of it is written down."""
     record = read_record(folder / CURSOR)
     record.pop(uri, None)
-    write_json(folder / CURSOR, {**record, store_name(_root(folder), uri): cursor._asdict()})
+    write_json(folder / CURSOR, {**record, store_name(project_of(folder), uri): cursor._asdict()})
 
 
 def is_sent(folder: Path, uri: str) -> bool:
@@ -56,7 +56,7 @@ def other_stores(folder: Path, uri: str) -> dict[str, str]:
 
     Stores whose address holds a password are left out: it is nowhere written down.
     """
-    root, record = _root(folder), read_record(folder / CURSOR)
+    root, record = project_of(folder), read_record(folder / CURSOR)
     found = {}
     for name, entry in record.items():
         run_id = entry.get("run_id") if isinstance(entry, dict) else None
@@ -65,5 +65,6 @@ def other_stores(folder: Path, uri: str) -> dict[str, str]:
     return found
 
 
-def _root(folder: Path) -> Path:
+def project_of(folder: Path) -> Path:
+    """Return the root of the project that a journal is in."""
     return folder.parents[2]  # <root>/.aenet/journal/<stage>-<fingerprint>

@@ -24,6 +24,8 @@ WRITER_LOCK = "writer.lock"
 SENDER_LOCK = "sender.lock"
 CHAMPION_METRIC = "val_recall_at_1"  # of a `register` event: what champions are compared by
 
+_FREE_TEXT = ("params", "tags", "reason", "source")  # of events; all else names things
+
 Event = dict[str, Any]
 
 
@@ -62,12 +64,17 @@ class EventLog:
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event."""
-        os.write(self._handle, (json.dumps(clean(event), default=str) + "\n").encode())
+        os.write(self._handle, (json.dumps(recorded(event), default=str) + "\n").encode())
 
     def close(self) -> None:
         """Sync the events to the disk and close."""
         os.fsync(self._handle)
         os.close(self._handle)
+
+
+def recorded(event: Mapping[str, Any]) -> Event:
+    """Return an event as a journal holds it: without the secrets of its free text; what names things is untouched."""
+    return {key: clean(value) if key in _FREE_TEXT else value for key, value in event.items()}
 
 
 def read_events(folder: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:

@@ -14,7 +14,7 @@ from types import FrameType
 import filelock
 
 from aenet.atomic import write_json
-from aenet.redaction import Redacted, clean
+from aenet.redaction import Redacted, without_secrets
 from aenet.tracking import events
 from aenet.tracking.address import answers, is_remote, store_uri
 
@@ -49,8 +49,8 @@ class _Following:
         os._exit(1)
 
     def _say(self, state: str, detail: str = "") -> None:
-        record = {"session": self._session, "state": state, "detail": detail}
-        write_json(self._folder / events.STATUS, clean(record))
+        record = {"session": self._session, "state": state, "detail": without_secrets(detail)}
+        write_json(self._folder / events.STATUS, record)
 
     def run(self) -> int:
         """Follow to the end; 0 if everything was sent."""

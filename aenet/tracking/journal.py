@@ -16,7 +16,6 @@ import pandas as pd
 
 from aenet.artifacts import folder_digest, verify_folder
 from aenet.errors import AenetError
-from aenet.redaction import clean
 from aenet.tracking import events
 from aenet.tracking.follower import Follower
 from aenet.tracking.keep import keep, remove
@@ -142,7 +141,6 @@ class Run:
         return not same and not any(word in name for word in _MACHINE)
 
     def _write(self, event: events.Event) -> bool:
-        event = clean(event)
         if self._writer is None or _identity(event) in self._known:
             return False
         self._known.add(_identity(event))
@@ -176,7 +174,8 @@ class Run:
 
 def _identity(event: events.Event) -> str:
     """Return what makes an event the same as another: all but its time and the places of its copies."""
-    return repr(sorted((key, repr(value)) for key, value in event.items() if key not in {"time", "file", "origin"}))
+    held = events.recorded(event).items()
+    return repr(sorted((key, repr(value)) for key, value in held if key not in {"time", "file", "origin"}))
 
 
 def now() -> int:

@@ -6,10 +6,12 @@ The journal keeps a copy until the first store has it. A store that comes later 
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from aenet.artifacts import folder_digest, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
@@ -17,7 +19,7 @@ from aenet.nolinks import check_tree, listed_tree
 from aenet.plainfiles import check_plain
 from aenet.tracking import fetch
 from aenet.tracking.address import answers
-from aenet.tracking.cursors import other_stores
+from aenet.tracking.cursors import other_stores, project_of
 from aenet.tracking.events import EVENTS, Event
 from aenet.tracking.keep import content_digest
 from aenet.tracking.registry import DIGEST
@@ -45,17 +47,16 @@ def model(folder: Path, uri: str, event: Event) -> Iterator[Path]:
 
 @contextmanager
 def _located(folder: Path, uri: str, event: Event, digest: Callable[[Path], str], fetched: _Fetch) -> Iterator[Path]:
-    for place in (lambda: listed_tree(folder, event["file"], EVENTS), lambda: _origin(event)):
+    for place in (lambda: listed_tree(folder, event["file"], EVENTS), lambda: _origin(folder, event)):
         if (path := _if_same(place, digest, event)) is not None:
             yield path
             return
     with tempfile.TemporaryDirectory() as temporary:
         for number, (store, run_id) in enumerate(other_stores(folder, uri).items()):
-            if answers(store):
+            if _exists(store) and answers(store):
                 dest = Path(temporary) / str(number)
                 dest.mkdir()
-                client = MlflowClient(tracking_uri=store, registry_uri=store)
-                came = _if_same(lambda: fetched(client, run_id, event, dest), digest, event)  # noqa: B023  called at once
+                came = _if_same(partial(_from_store, store, fetched, run_id, event, dest), digest, event)
                 if came is not None:
                     yield came
                     return
@@ -71,17 +72,25 @@ def _if_same(place: Callable[[], Path], digest: Callable[[Path], str], event: Ev
     try:
         path = place()
         return path if digest(path) == event["digest"] else None
-    except (AenetError, MlflowException, OSError):  # not there: the next place may have it
+    except (AenetError, MlflowException, SQLAlchemyError, ImportError, OSError):  # the next place may have it
         return None
 
 
-def _origin(event: Event) -> Path:
-    path = Path(event.get("origin") or "")
-    if path.is_dir():
-        check_tree(path)
-    else:
-        check_plain(path)
-    return path
+def _origin(folder: Path, event: Event) -> Path:
+    """Return where it came from: only from the project itself, whose journal may be anybody's."""
+    root, origin = project_of(folder).resolve(), Path(str(event.get("origin") or ""))
+    if not origin.is_relative_to(root):
+        raise CorruptArtifact(f"{origin} lies outside {root}")
+    return listed_tree(root, origin.relative_to(root).as_posix(), EVENTS)
+
+
+def _exists(store: str) -> bool:
+    """Return False for an SQLite file that is not there: MLflow would make one."""
+    return not store.startswith("sqlite") or Path(store.partition(":///")[2].partition("?")[0]).is_file()
+
+
+def _from_store(store: str, fetched: _Fetch, run_id: str, event: Event, dest: Path) -> Path:
+    return fetched(MlflowClient(tracking_uri=store, registry_uri=store), run_id, event, dest)
 
 
 def _model_digest(path: Path) -> str:

@@ -255,7 +255,7 @@ def _describe(
 
 def _similarity(queries: list[Query], references: Float32[np.ndarray, "r d"]) -> Float32[np.ndarray, "q r"]:
     ask = matcher(queries)
-    blocks = [ask.scores(references[start : start + _BLOCK]) for start in range(0, len(references), _BLOCK)]
+    blocks = [ask.scores(references[some]) for some in slices(len(references), _BLOCK)]
     return np.concatenate(blocks, axis=1).astype(np.float32)
 
 

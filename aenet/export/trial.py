@@ -8,7 +8,7 @@ photo; the circle that is to hold 90 % of the photos has to hold the 90 % quanti
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Int32
 from scipy.special import logsumexp
 
 from aenet.card import Acuity
@@ -24,6 +24,8 @@ class _Search(NamedTuple):
     """What seeking some photos in one grid gave."""
 
     scores: Float32[np.ndarray, "q n"]
+    step: Int32[np.ndarray, "q n"]  # of `_SCORES` below each score
+    beyond: Float32[np.ndarray, "q n"]  # how far on to the next, 0..1
     best: Int[np.ndarray, " q"]
     away: Float32[np.ndarray, "q n"]  # metres of each tile from the answer
     error: Float[np.ndarray, " q"]
@@ -55,7 +57,10 @@ class Trial:
         best = scores.argmax(1)
         answer = tiles[best]
         away = np.hypot(*(tiles[None, :, axis] - answer[:, None, axis] for axis in (0, 1))).astype(np.float32)
-        self._searches.append(_Search(scores, best, away, np.hypot(*(answer - photos).T), weight))
+        at = (scores.astype(np.float64) + 1) * ((len(_SCORES) - 1) / 2)
+        step = np.clip(at.astype(np.int32), 0, len(_SCORES) - 2)  # found once, for all sharpnesses that are tried
+        beyond = (at - step).astype(np.float32)
+        self._searches.append(_Search(scores, step, beyond, best, away, np.hypot(*(answer - photos).T), weight))
 
     def fit(self, photos: int) -> tuple[float, float]:
         """Return the sharpness, and the share of the probability that a circle must hold to hold 90 % of the photos.
@@ -66,7 +71,8 @@ class Trial:
         Args:
             photos: how many there are; each may have been sought in several grids.
         """
-        weight, error = (np.concatenate([getattr(search, name) for search in self._searches]) for name in _OF_PHOTOS)
+        weight = np.concatenate([search.weight for search in self._searches])
+        error = np.concatenate([search.error for search in self._searches])
         right = float((weight * (error <= NEAR_M)).sum() / weight.sum())
         target = (right * photos + 0.5) / (photos + 1.5)
         low, high = np.log(_BLUNTEST), np.log(_SHARPEST)
@@ -83,13 +89,14 @@ class Trial:
     def _held(self, sharpness: float, reach_m: Float[np.ndarray, " p"] | None) -> Float[np.ndarray, " p"]:
         """Return the probability within `reach_m` of each photo's answer, `NEAR_M` of all where it is None."""
         log_weight = logsumexp(sharpness * self._evidence, axis=1)
-        held, first = [], 0
-        for search in self._searches:
-            last = first + len(search.best)
-            reach = np.full(last - first, NEAR_M) if reach_m is None else reach_m[first:last]
-            held.append(self._within(search, sharpness, log_weight, reach))
-            first = last
-        return np.concatenate(held)
+        counts = [len(search.best) for search in self._searches]
+        reaches = np.split(np.full(sum(counts), NEAR_M) if reach_m is None else reach_m, np.cumsum(counts)[:-1])
+        return np.concatenate(
+            [
+                self._within(search, sharpness, log_weight, reach)
+                for search, reach in zip(self._searches, reaches, strict=True)
+            ]
+        )
 
     def _within(
         self,
@@ -98,8 +105,9 @@ class Trial:
         log_weight: Float[np.ndarray, " s"],
         reach: Float[np.ndarray, " q"],
     ) -> Float[np.ndarray, " q"]:
-        top = np.interp(search.scores[np.arange(len(search.best)), search.best], _SCORES, log_weight)
-        weight = np.exp(np.interp(search.scores, _SCORES, log_weight) - top[:, None])
+        weight = log_weight[search.step] + search.beyond * np.diff(log_weight)[search.step]
+        top = weight[np.arange(len(search.best)), search.best]
+        np.exp(weight - top[:, None], out=weight)
         rim = np.where(reach <= _FINE_M, self._cell.radius_m, 0.0)[:, None]
         whole = search.away + rim <= reach[:, None]
         photo, tile = np.nonzero(~whole & (search.away - rim < reach[:, None]))
@@ -108,6 +116,3 @@ class Trial:
         points *= self._cell.distance_m(search.away[photo, tile].astype(np.float64)) <= reach[photo, None]
         inside = (weight * whole).sum(1) + np.bincount(photo, points.sum(1), len(reach))
         return np.asarray(np.minimum(1.0, inside / weight.sum(1)))
-
-
-_OF_PHOTOS = "weight", "error"

@@ -96,14 +96,8 @@ class _Connection(http.client.HTTPConnection):
         self._watch.connected(self.sock)
 
 
-class _TlsConnection(http.client.HTTPSConnection):
-    def __init__(self, *arguments: Any, watch: Watch, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._watch = watch
-
-    def connect(self) -> None:
-        super().connect()
-        self._watch.connected(self.sock)
+class _TlsConnection(_Connection, http.client.HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Watched(urllib.request.HTTPHandler):

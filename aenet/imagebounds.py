@@ -30,7 +30,7 @@ _JUNK_BYTES = 1 << 16  # between a JPEG's segments
 _DENSEST = 2000  # pixels a byte, of a large image
 _PIXEL_BYTES, _APPENDED_BYTES = 8, 64 << 20  # of 16-bit RGBA, and of a film that a telephone appends
 _TAG_VALUES, _TAG_ENTRIES = 1_000_000, 4096
-_TILE_SLACK = 1 << 22  # pixels by which one tile may exceed a picture
+_TILE_SLACK = 1 << 24  # pixels by which one tile may exceed a picture: small maps are written in tiles of 4,096
 _EXIF_BYTES = 1 << 20
 
 _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"} | dict.fromkeys(

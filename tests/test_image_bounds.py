@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import simplejpeg
 from PIL import Image, ImageFile
 
@@ -33,6 +34,15 @@ def scanned(scans: int, fill: bytes = b"") -> bytes:
     content = saved(SMALL, "JPEG", progressive=True)
     last = content.rindex(b"\xff\xda")
     return content[:-2] + (fill + content[last:-2]) * scans + content[-2:]
+
+
+def tiled(side: int) -> bytes:
+    """The small picture as GDAL writes it where it is asked for tiles larger than it."""
+    with rasterio.MemoryFile() as file:
+        profile = {"driver": "GTiff", "width": 64, "height": 48, "count": 3, "dtype": "uint8", "photometric": "RGB"}
+        with file.open(**profile, tiled=True, blockxsize=side, blockysize=side, compress="deflate") as dataset:
+            dataset.write(np.moveaxis(np.asarray(SMALL), -1, 0))
+        return bytes(file.read())
 
 
 def segments(count: int) -> bytes:
@@ -135,7 +145,8 @@ HONEST = {
     "a film behind it": scanned(0) + b"\0\0\0\x18ftypmp42" + b"\xff\xda" * 50_000,
     "1,500 segments": segments(1_500),
     "1,500 chunks": chunks(1_500, "before"),
-    "tiles larger than the picture": saved(SMALL, "TIFF", tile=(256, 256)),
+    "a tile of 256 x 256 px": tiled(256),
+    "a tile of 4096 x 4096 px": tiled(4096),
 }
 
 

@@ -331,6 +331,38 @@ def test_b8_names_without_end_are_refused(tmp_path: Path, format_: str, name: st
     refused(tmp_path, pack(tmp_path / f"a.{format_}", {name: b""}), caps(), "the limits are 1,024 and 32: refused")
 
 
+@pytest.mark.parametrize("kind", ["x", "g"])
+def test_b8_long_attributes_are_left_aside(tmp_path: Path, kind: str) -> None:
+    """Of a kind that `tar --xattrs` writes; their digits would take Python's reader hours, and a name still counts."""
+    notes = {"SCHILY.xattr.user.a": "1" * 400_000, "LIBARCHIVE.xattr.b": "x", "comment": "1 path=evil\n" * 9}
+    whole = notes if kind == "g" else None
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT, pax_headers=whole) as packed:
+        info = tarfile.TarInfo("\u00e4" * 60)
+        info.size, info.pax_headers = 3, notes if kind == "x" else {}
+        packed.addfile(info, io.BytesIO(b"abc"))
+    (tmp_path / "out").mkdir()
+    unpack(tmp_path / "a.tar", tmp_path / "out", caps())
+    assert tree_of(tmp_path / "out") == {"\u00e4" * 60: b"abc"}
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (b"1" * 500_000, "attributes is damaged"),
+        (b"9999999 path=a\n", "attributes is damaged"),
+        (b"3 a=\n", "attributes is damaged"),
+        (b"12 path=abcd", "attributes is damaged"),
+        (b"9010 path=" + b"1" * 8999 + b"\n", "a path of 9010 bytes"),
+    ],
+)
+def test_b8_attributes_that_are_none_are_refused(tmp_path: Path, block: bytes, said: str) -> None:
+    info = tarfile.TarInfo("notes")
+    info.type, info.size = tarfile.XHDTYPE, len(block)
+    body = block + bytes(-len(block) % 512)
+    (tmp_path / "a.tar").write_bytes(info.tobuf() + body + pack(tmp_path / "b.tar", TREE).read_bytes())
+    refused(tmp_path, tmp_path / "a.tar", caps(), said)
+
+
 def test_b8_notes_upon_notes_are_refused(tmp_path: Path) -> None:
     """Each is read before the next, one call within another."""
     note = tarfile.TarInfo.create_pax_global_header({"comment": "x"})

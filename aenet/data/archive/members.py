@@ -1,13 +1,14 @@
 """Read the members of an archive one by one, each in bounded memory; refuse what is not a plain file or folder."""
 
 import io
+import re
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Protocol, cast, runtime_checkable
+from typing import IO, Any, Protocol, cast, runtime_checkable
 
 from aenet.data.archive.config import SourceConfig
 from aenet.data.archive.inflating import Inflated, decoder_of
@@ -17,7 +18,12 @@ from aenet.plainfiles import open_plain
 
 _TAR_HEADERS = 4096  # bytes of headers and padding allowed a tar member
 _LONGEST_HEADER = 16 * 1024
-_TAR_NOTES = (b"x", b"g", b"X", b"L", b"K")  # pax, pax global, Solaris pax, GNU long name, GNU long link
+_LONGEST_NOTES = 1 << 20  # Linux allows an attribute 64 KiB, which pax may hold twice; those of macOS are longer
+_LONGEST_NOTE = 8 * 1024  # of those that say what is unpacked
+_PAX = (b"x", b"g", b"X")  # pax, pax global, Solaris pax
+_TAR_NOTES = (*_PAX, b"L", b"K")  # and GNU's long name and long link
+_NOTES_USED = (b"path", b"linkpath", b"size", b"hdrcharset")
+_NOTE = re.compile(rb"(\d{1,7}) ([^=\n]{1,1024})=")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -79,17 +85,67 @@ class _TarInfo(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_TarInfo":
         info = super().frombuf(buf, encoding, errors)
-        if info.type in _TAR_NOTES and info.size > _LONGEST_HEADER:
+        if info.type in _TAR_NOTES and info.size > (_LONGEST_NOTES if info.type in _PAX else _LONGEST_HEADER):
             raise AenetError(f"a tar header of {info.size} bytes: refused")
         if info.type == tarfile.GNUTYPE_SPARSE:
             raise AenetError(f"{info.name!r} is a link, a device or a sparse file: refused")
         return info
+
+    def _proc_pax(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Let tarfile see of a pax header only what it needs, in little room.
+
+        Attributes and comments may be long, and until Python 3.11.10 and 3.12.6 tarfile takes time with the square of
+        a row of digits in them.
+        """
+        plain = cast(Stream, tar.fileobj)
+        notes = _used_notes(plain.read(self._block(self.size)))  # type: ignore[attr-defined]
+        tar.fileobj = cast(Any, _First(notes, plain))
+        self.size = len(notes)
+        try:
+            return super()._proc_pax(tar)  # type: ignore[misc, no-any-return]
+        finally:
+            tar.fileobj = cast(Any, plain)
 
     def _proc_gnusparse_00(self, *_: object) -> None:
         """Refuse a sparse file of any of pax's three kinds, whose maps tarfile reads into memory whole."""
         raise AenetError(f"{self.name!r} is a link, a device or a sparse file: refused")
 
     _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_gnusparse_00
+
+
+def _used_notes(block: bytes) -> bytes:
+    """Return of a pax header ("LENGTH KEY=VALUE\\n" one after another) what decides what is unpacked.
+
+    Raises:
+        AenetError: damaged, or one of these is longer than any name may be.
+    """
+    used, at = [], 0
+    while at < len(block) and block[at]:
+        note = _NOTE.match(block, at)
+        end = at + int(note[1]) if note else 0
+        if not note or end <= note.end() or block[end - 1 : end] != b"\n":
+            raise AenetError("a tar header of attributes is damaged: refused")
+        if note[2] in _NOTES_USED or note[2].startswith(b"GNU.sparse."):
+            if end - at > _LONGEST_NOTE:
+                raise AenetError(f"a {note[2].decode(errors='replace')} of {end - at} bytes in a tar header: refused")
+            used.append(block[at:end])
+        at = end
+    return b"".join(used)
+
+
+class _First:
+    """A stream before which some bytes are read."""
+
+    def __init__(self, first: bytes, then: Stream) -> None:
+        self._first: bytes | None = first
+        self._then = then
+
+    def read(self, size: int) -> bytes:
+        first, self._first = self._first, None
+        return self._then.read(size) if first is None else first
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._then, name)
 
 
 def _tar_members(name: str, plain: Stream, config: SourceConfig) -> Iterator[Member]:

@@ -10,6 +10,11 @@ MASK = "***"
 _SCHEME = r"(?i)\b([a-z][a-z0-9+.-]*://"
 # Up to the last @ before a slash, as URL parsers read it: passwords hold an @ now and then.
 _USER = re.compile(_SCHEME + r")[^\s/?#'\"<>]*@")
+# And up to the last @ of all where a password seems to begin, as database drivers read it: `mysql://me:pa/ss@host`.
+# In a web address digits and a slash are a port and a path, in which an @ is no secret: `http://host:5000/#/aenet@best`.
+_PASSWORD = re.compile(
+    r"(?i)\b((?!https?:)[a-z][a-z0-9+.-]*://|https?://(?![^:]*:\d{1,5}[/?#]))[^\s/?#'\"<>:@]*:[^\s'\"<>]*@"
+)
 # A signed URL's query is its signature; of a fragment only what assigns something. `?...` has been here before.
 _QUERY = re.compile(
     _SCHEME + r"[^\s?#'\"<>]*)(?:\?(?!\.\.\.)|#(?=[^\s'\"<>]*=))[^\s'\"<>]*?(?=[.,;:)]*(?:[\s'\"<>]|$))"
@@ -18,10 +23,23 @@ _ASSIGNED = re.compile(
     r"(?i)(\b[\w-]*(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)['\"]?\s*[=:]\s*)"
     r"(?!\*\*\*)(\"[^\"]*\"|'[^']*'|[^\s,;&'\"]+)"
 )
-_HEADER = re.compile(r"(?i)(\bauthorization['\"]?\s*[=:]\s*['\"]?)(?:(?:basic|bearer)\s+)?[^\s'\",;]+")
+# Behind it a quoted text, a scheme with its parameters (`Digest username="me", response="..."`), one with a word, or a
+# word alone.
+_HEADER = re.compile(
+    r"(?i)(\b(?:proxy-)?authorization['\"]?\s*[=:]\s*)(?!\*\*\*)"
+    r"(?:\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
+    r"|[\w-]+\s+[\w-]+=(?:\"[^\"\n]*\"|[^\s,'\"]*)(?:\s*,\s*[\w-]+=(?:\"[^\"\n]*\"|[^\s,'\"]*))*"
+    r"|(?:basic|bearer|digest|negotiate|ntlm|token|apikey)\s+[^\s'\",;]+|[^\s'\",;]+)"
+)
+# Parameters of signed addresses, where an address has been cut or only its query stands.
+_SIGNED = re.compile(
+    r"(?i)((?:^|(?<=[\s?&;'\"(]))(?:sig|policy|key-pair-id|(?:x-(?:amz|goog|ms|oss)-)?(?:signature|credential))=)"
+    r"(?!\*\*\*)[^\s&'\",;)]+"
+)
 _HELD = re.compile(
     r"(?i)(password|passwd|passphrase|secret|token|api_?key|access_key|download_query)$"
 )  # names of variables
+_LONGEST = 1 << 16  # characters of a line that are held back
 _LEAST = 4  # characters: shorter ones are words of every sentence
 _WORD = re.compile("[a-z]{,7}")  # no secret, whatever variable holds it: `test`, `metrics`
 
@@ -30,15 +48,17 @@ def without_secrets(text: str) -> str:
     """Return `text` with every secret in it masked.
 
     Taken out are: values of environment variables whose names say that they are secrets, and the password within any
-    variable that holds a URL; users and passwords of URLs; queries of URLs (as `?...`); what stands behind
-    `password=`, `token:` and the like, and authorization headers. Applied twice it changes nothing.
+    variable that holds a URL; users and passwords of URLs; queries of URLs (as `?...`) and what signs them; what stands
+    behind `password=`, `token:` and the like, and authorization headers. Applied twice it changes nothing.
     """
     for secret in sorted(set(_held()), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
-    text = _USER.sub(rf"\1{MASK}@", text)
+    for pattern in (_PASSWORD, _USER):
+        text = pattern.sub(rf"\1{MASK}@", text)
     text = _QUERY.sub(_query, text)
-    text = _HEADER.sub(rf"\1{MASK}", text)
-    return _ASSIGNED.sub(rf"\1{MASK}", text)
+    for pattern in (_HEADER, _SIGNED, _ASSIGNED):
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
 
 
 def clean(value: Any) -> Any:
@@ -67,15 +87,31 @@ def excerpt(value: object) -> str:
 
 
 class Redacted:
-    """A text stream that takes secrets out of what is written to it."""
+    """A text stream that takes secrets out of what is written to it, line by line.
+
+    A line is held back until it ends, whoever flushes: half of a secret looks like none.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._line = ""
 
     def write(self, text: str) -> int:
-        """Write `text` without its secrets; return its length."""
-        self._stream.write(without_secrets(text))
+        """Write the lines that `text` ends, without their secrets; return its length."""
+        self._line += text
+        end = max(self._line.rfind("\n"), self._line.rfind("\r")) + 1
+        if len(self._line) - end > _LONGEST:
+            end = len(self._line)
+        whole, self._line = self._line[:end], self._line[end:]
+        if whole:
+            self._stream.write(without_secrets(whole))
         return len(text)
+
+    def finish(self) -> None:
+        """Write a last line that has no end."""
+        whole, self._line = self._line, ""
+        self._stream.write(without_secrets(whole))
+        self._stream.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write `lines` without their secrets."""
@@ -100,5 +136,5 @@ def _held() -> Iterator[str]:
             found = url[1] or url[2]  # a password, or a token in the user's place
         else:
             continue
-        forms = (found, unquote(found), quote(found, safe=""))
+        forms = (found, unquote(found), quote(found, safe=""), *found.splitlines())  # keys have several lines
         yield from (form for form in forms if len(form) >= _LEAST and not _WORD.fullmatch(form))

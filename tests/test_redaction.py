@@ -37,6 +37,10 @@ SIGNED = [
     "Signature=s3cret9f",
     "password=s3cret9f",
     "file=set.zip&sig=s3cret9f",
+    "Policy=eyJTdGF0ZW1lbnQiOls3cret9f&Key-Pair-Id=K1",
+    "GoogleAccessId=me%40host&Expires=1790000000&Signature=s3cret9f",
+    "OSSAccessKeyId=me&Signature=s3cret9f",
+    "hmac=s3cret9f0123456789abcdef",
 ]
 PLAIN = [
     "",
@@ -65,6 +69,26 @@ PLAIN = [
         ("--password=hunter2 --top 3", "--password=*** --top 3"),
         ('{"api_key": "abc def", "n": 1}', '{"api_key": ***, "n": 1}'),
         ("Authorization: Bearer abcdef", "Authorization: ***"),
+        ('Authorization: Digest username="me", realm="a b", response="abc", nc=1', "Authorization: ***"),
+        ("curl -H 'Authorization: Digest username=\"me\", response=\"abc\"' host", "curl -H 'Authorization: ***' host"),
+        ('{"Authorization": "Digest username=\\"me\\"", "n": 1}', '{"Authorization": ***, "n": 1}'),
+        ("{'Proxy-Authorization': 'Digest response=\"abc\"', 'n': 1}", "{'Proxy-Authorization': ***, 'n': 1}"),
+        ("Authorization: AWS4-HMAC-SHA256 Credential=AK/1/s3, SignedHeaders=host, Signature=abc", "Authorization: ***"),
+        ('Authorization: Token token="abc", 401', "Authorization: ***, 401"),
+        ("Authorization: Basic bWU6cGE/NQ== failed", "Authorization: *** failed"),
+        ("authorization=abcdef, once", "authorization=***, once"),
+        ("mysql://me:pa/ss@db:3306/x failed", "mysql://***@db:3306/x failed"),
+        ("mysql+pymysql://me:/p?a#s@s@db/x", "mysql+pymysql://***@db/x"),
+        ("postgresql://me:1/2@host/x", "postgresql://***@host/x"),
+        ("https://me:a/2@host/x", "https://***@host/x"),
+        ("http://host:5000/#/models/aenet@champion", "http://host:5000/#/models/aenet@champion"),
+        ("git+ssh://git@host:owner/name@v1", "git+ssh://***@host:owner/name@v1"),
+        ("?sv=2024&se=2027&sig=abc%2B failed", "?sv=2024&se=2027&sig=*** failed"),
+        ("of host/x?X-Amz-Credential=a%2Fb&X-Amz-Signature=abc", "of host/x?X-Amz-Credential=***&X-Amz-Signature=***"),
+        ("X-Goog-Signature=abc&b=1", "X-Goog-Signature=***&b=1"),
+        ("Policy=abc~&Signature=d-e_&Key-Pair-Id=K1", "Policy=***&Signature=***&Key-Pair-Id=***"),
+        ("X-Amz-Security-Token=abc", "X-Amz-Security-Token=***"),
+        ("design=a policy: one_cycle", "design=a policy: one_cycle"),
         ("models:/aenet@champion", "models:/aenet@champion"),
         ("file:///data/a@b.tif?x sqlite:////data/mlflow.db", "file:///data/a@b.tif?x sqlite:////data/mlflow.db"),
         ("http://127.0.0.1:5000/#/experiments/1", "http://127.0.0.1:5000/#/experiments/1"),
@@ -82,10 +106,35 @@ def test_secrets_of_the_environment_are_masked_wherever_they_stand(monkeypatch: 
     text = "401 for p%40ss/w#rd, p@ss/w#rd and abcd1234; abcd12345 is another word"
     assert without_secrets(text) == "401 for ***, *** and ***; abcd12345 is another word"
     assert clean({"abcd1234": ["x abcd1234", 3, None]}) == {"abcd1234": ["x ***", 3, None]}
-    stream = io.StringIO()
-    print("Traceback abcd1234", file=Redacted(stream))
-    Redacted(stream).writelines(["a abcd1234\n", "b"])
-    assert stream.getvalue() == "Traceback ***\na ***\nb"
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_secret_in_two_writes_is_masked_as_in_one(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines leave whole, whoever flushes meanwhile; the last one when the stream is finished."""
+    monkeypatch.setenv("SOME_SERVICE_TOKEN", "abcd1234")
+    out = io.StringIO()
+    stream = Redacted(out)
+    stream.write(f"Traceback\nof {'abcd1234'[:at]}")
+    stream.flush()
+    assert out.getvalue() == "Traceback\n"
+    print("abcd1234"[at:], "in", file=stream)
+    stream.writelines(["5 %\r", "password=", "hunter2"])
+    assert out.getvalue() == "Traceback\nof *** in\n5 %\r"
+    stream.finish()
+    assert out.getvalue() == "Traceback\nof *** in\n5 %\rpassword=***"
+
+
+def test_a_line_without_end_is_not_held_for_ever() -> None:
+    out = io.StringIO()
+    stream = Redacted(out)
+    for _ in range(3):
+        stream.write("x" * 40_000)
+    assert len(out.getvalue()) == 80_000
+
+
+def test_a_key_of_several_lines_is_masked_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_SECRET", "-----BEGIN-----\nMIIabc9\nxyz1234\n-----END-----")
+    assert without_secrets("MIIabc9\nand xyz1234") == "***\nand ***"
 
 
 @pytest.mark.parametrize(("value", "masked"), [("metrics", False), ("test", False), ("te5t", True), ("hunterab", True)])

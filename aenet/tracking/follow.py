@@ -122,12 +122,17 @@ def main() -> int:
     parser.add_argument("--stage-pid", type=int, required=True)
     arguments = parser.parse_args()
     # What MLflow says and tracebacks name the store by its whole address; the journal's folder keeps them.
-    sys.stdout, sys.stderr = Redacted(sys.stdout), Redacted(sys.stderr)
+    streams = Redacted(sys.stdout), Redacted(sys.stderr)
+    sys.stdout, sys.stderr = streams
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     with suppress(OSError):
         os.nice(5)  # the stage's work comes first
-    return _Following(arguments.folder, arguments.session, arguments.stage_pid).run()
+    try:
+        return _Following(arguments.folder, arguments.session, arguments.stage_pid).run()
+    finally:
+        for stream in streams:
+            stream.finish()
 
 
 if __name__ == "__main__":

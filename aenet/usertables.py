@@ -1,8 +1,8 @@
 """Tables and lists that people write, in whatever way their programs write them: the one reader of both.
 
-Read are comma, semicolon and tab between cells; UTF-8 and UTF-16; cells in quotes, and spaces after the separator. All
-cells are text: `0000`, `NA` and `null` are names that files have. What cannot be read is refused by its line, and what
-is not used is named.
+Read are comma, semicolon, tab and bar between cells; UTF-8 and UTF-16; cells in quotes, and spaces after the separator.
+All cells are text: `0000`, `NA` and `null` are names that files have. What cannot be read is refused by its line, and
+what is not used is named.
 """
 
 import csv
@@ -21,7 +21,7 @@ from aenet.plainfiles import check_plain
 from aenet.usertext import read_text
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _DIRECTIVE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # the first line of what Excel writes for itself
 _UNITS = re.compile(r"\s*[(\[]\s*(?:deg(?:rees?)?|°|dd|wgs ?84|m|met(?:re|er)s?)\s*[)\]]\s*$", re.IGNORECASE)
 _SUFFIX = re.compile(r"_(?:deg(?:rees?)?|dd|wgs_?84)$")
@@ -32,7 +32,10 @@ _NAMED = 12  # columns named in a sentence
 
 Aliases = Mapping[str, tuple[str, ...]]
 """Our name of a column -> other names for it, in lower case, words joined by underscores."""
-PATH = ("file", "file_name", "filename", "file_path", "filepath", "photo", "photo_path", "image", "image_path")
+PATH = (
+    "file", "file_name", "filename", "file_path", "filepath", "photo", "photo_path", "image", "image_path",
+    "source_file", "sourcefile",
+)  # fmt: skip
 LATITUDE = ("lat", "gps_latitude", "gps_lat", "true_latitude", "gpslatitude")
 LONGITUDE = ("lon", "lng", "long", "gps_longitude", "gps_lon", "gps_lng", "true_longitude", "gpslongitude")
 HEADING = ("heading", "bearing", "compass", "azimuth")
@@ -94,7 +97,7 @@ class UserTable:
 
 
 def read_table(path: Path) -> UserTable:
-    """Return a CSV (commas, semicolons or tabs) or Parquet table.
+    """Return a CSV (commas, semicolons, tabs or bars) or Parquet table.
 
     Raises:
         AenetError: not readable, without rows, or a row has other than the header's number of cells.
@@ -167,14 +170,26 @@ def named(
     for ours in needed:
         if ours not in found:
             known_as = ", ".join((ours, *aliases[ours]))
-            raise AenetError(
-                f"{table.path} lacks a column for {ours} ({known_as}); found: {listed(table.rows.columns)}"
-            )
+            apart = f"; cells stand between {', '.join(_SEPARATORS.values())}" if len(written) == 1 else ""
+            raise AenetError(f"{table.path} lacks a column for {ours} ({known_as}); found: {listed(written)}{apart}")
     for pair in together:
         if len(both := [ours for ours in pair if ours in found]) == 1:
             raise AenetError(f"{table.path} has {both[0]} without {next(c for c in pair if c not in both)}: add it")
     rows = table.rows.iloc[:, list(found.values())].set_axis(list(found), axis=1)
     return UserTable(table.path, rows, table.lines, tuple(written[at] for at in unused))
+
+
+def check_together(table: UserTable, one: str, other: str, columns: Mapping[str, Float64[np.ndarray, " n"]]) -> None:
+    """Refuse a row that says one of two numbers that mean something only together.
+
+    Raises:
+        AenetError: one of them is empty, the other not.
+    """
+    half = np.isnan(columns[one]) != np.isnan(columns[other])
+    if half.any():
+        row = int(half.argmax())
+        said, empty = (one, other) if np.isnan(columns[other][row]) else (other, one)
+        raise AenetError(f"{table.where(row)}: {said} without {empty}: give both, or neither")
 
 
 def is_header(path: Path, aliases: Aliases) -> bool:

@@ -15,3 +15,9 @@ def test_every_promise_names_tests_that_exist() -> None:
         for name in named:
             folder = "tests" if "test_" in name else "" if "/" in name else "benchmarks"
             assert (ROOT / folder / name).is_file(), name
+
+
+def test_every_file_that_it_names_exists() -> None:
+    text = re.sub(r"^\| .*$", "", (ROOT / "SECURITY.md").read_text(), flags=re.MULTILINE)
+    named = re.findall(r"`([\w./-]+\.(?:py|md|txt))`", text)
+    assert named and [name for name in named if not (ROOT / name).is_file()] == []

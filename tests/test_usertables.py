@@ -58,10 +58,11 @@ def test_however_a_table_is_written(tmp_path: Path, content: str | bytes) -> Non
     "header",
     ["path,latitude,longitude", "PATH,Latitude,LONGITUDE", '"path", latitude ,"longitude "', "file,lat,lng",
      "Photo,Lat,Long",     "File name,Latitude (deg),Longitude [°]", "image,gps_latitude,GPSLongitude",
-     "path,lat_deg,longitude_degrees"],
+     "path,lat_deg,longitude_degrees", "SourceFile,GPSLatitude,GPSLongitude", "path|lat|lon"],
 )  # fmt: skip
 def test_names_of_columns(tmp_path: Path, header: str) -> None:
-    assert read(tmp_path / "a.csv", f"{header}\na.jpg,54.5,1\n") == (["a.jpg"], [54.5])
+    row = "a.jpg,54.5,1\n".replace(",", "|" if "|" in header else ",")
+    assert read(tmp_path / "a.csv", f"{header}\n{row}") == (["a.jpg"], [54.5])
 
 
 def test_what_is_not_used_is_named(tmp_path: Path) -> None:
@@ -82,6 +83,7 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
         (b"path,lat,lon\na.jpg,1,2\nStra\xdfe.jpg,1,2\n", "line 3 is not UTF-8: save the file as UTF-8"),
         ("lat,lon\n1,2\n", "lacks a column for path .*found: lat, lon"),
         ("path,lat\na.jpg,1\n", "has latitude without longitude: add it"),
+        ("path lat lon\na.jpg 1 2\n", "found: path lat lon; cells stand between commas, semicolons, tabs, bars"),
         ("path,lat,Latitude,lon\na.jpg,1,1,1\n", "'lat' and 'Latitude' both mean latitude"),
         ("path,lat,lon\na.jpg,N47,9\n", "row 1: latitude 'N47' is no number"),
         ("path,lat,lon\na.jpg,1,9\n\nb.jpg,1.234.5,9\n", r"row 2 \(line 4\): latitude '1.234.5' is no number"),

@@ -58,6 +58,10 @@ def _flat(*levels: int) -> np.ndarray:
         ([C.undefined] * 4, ("nir", "", "", ""), [20, 30, 40], "which of 4 bands are colours is not said"),
         ([C.nir, C.undefined, C.undefined, C.undefined], (), [20, 30, 40], "which of 4 bands"),
         (RGB, ("red", "green", "blue"), [10, 20, 30], None),
+        ([*RGB, C.undefined], ("B02", "B03", "B04", "B08"), [30, 20, 10], r"\(3, 2, 1\) are called B4, B3, B2"),
+        ([C.gray, *[C.undefined] * 3], ("b8", "b4", "b3", "b2"), [20, 30, 40], r"\(2, 3, 4\) are called"),
+        (RGB, ("B04", "B03", "B02"), [10, 20, 30], None),
+        ([*RGB, C.undefined], ("Band 2", "Band 3", "Band 4", ""), [10, 20, 30], None),
     ],
 )
 def test_bands_are_what_they_are_described_as(
@@ -94,6 +98,8 @@ def _alpha(kind: str) -> np.ndarray:
         values[:, :64] = np.linspace(0, 254, 64).astype(np.uint8)
     elif kind == "one opacity":
         values[:, :128] = 100
+    elif kind == "zeros and ones":
+        values[:] = np.arange(256) % 2
     return values
 
 
@@ -104,6 +110,7 @@ def _alpha(kind: str) -> np.ndarray:
         ("infrared over water", 1.0, "as infrared is"),
         ("feathered", 1 - 32 / 256, "is half-transparent in "),
         ("one opacity", 0.5, "half-transparent in 50%"),
+        ("zeros and ones", 0.0, "band 4, alpha, is 1 of 255 at most: below 128 is no map"),
         ("opaque", 1.0, None),
     ],
 )

@@ -118,6 +118,7 @@ def test_a_table_says_what_the_photos_do_not(tmp_path: Path) -> None:
         ("path,fov\na.jpg,0\n", "outside"),
         ("path,heading\na.jpg,400\n", r"heading 400.0 is outside \+-360"),
         ("path,latitude\na.jpg,4\n", "has latitude without longitude: add it"),
+        ("path,lat,lon\na.jpg,4,9\nb.jpg,NA,9\n", "row 2: longitude without latitude: give both, or neither"),
         ("path,fov\na.jpg,\n ,70\n", "row 2: path must be the path of a photo"),
     ],
 )

@@ -36,6 +36,9 @@ def test_a_panorama_by_its_shape_alone_is_said_to_be_guessed(tmp_path: Path) -> 
         ({"FullPanoWidthPixels": 100, "FullPanoHeightPixels": 50, "CroppedAreaImageWidthPixels": 160}, "lies outside"),
         ({"ProjectionType": "cylindrical"}, "only equirectangular is read"),
         ({"FullPanoWidthPixels": 160, "FullPanoHeightPixels": 40}, "not 2:1"),
+        ({"FullPanoWidthPixels": 0, "FullPanoHeightPixels": 0}, "FullPanoWidthPixels '0' is no number of pixels"),
+        ({"CroppedAreaImageWidthPixels": "wide"}, "CroppedAreaImageWidthPixels 'wide' is no number of pixels"),
+        ({"FullPanoWidthPixels": 160, "CroppedAreaLeftPixels": "nan"}, "CroppedAreaLeftPixels 'nan' is no number"),
     ],
 )
 def test_a_panorama_that_contradicts_itself_needs_fov(tmp_path: Path, values: dict[str, object], fault: str) -> None:
@@ -77,6 +80,25 @@ def test_a_photo_straight_down_is_an_error(tmp_path: Path) -> None:
     reading = read(tmp_path / "a.jpg", content)
     assert reading.view is None and "looks steeply down (gimbal pitch -90 degrees)" in (reading.reason or "")
     assert reading.account.latitude == pytest.approx(47.66)
+
+
+@pytest.mark.parametrize(("pitch", "placed"), [(-60.0, False), (60.0, False), (-120.0, False), (-59.9, True)])
+def test_a_photo_steep_by_60_degrees_is_an_error(tmp_path: Path, pitch: float, placed: bool) -> None:
+    """Though the sine of 60 degrees is rounded."""
+    xmp = f"<rdf:Description xmlns:d='{DJI}' d:GimbalPitchDegree='{pitch}' d:GimbalYawDegree='10'/>"
+    reading = read(tmp_path / "a.jpg", picture(120, 90, GPS, camera(film=24), RDF.format(xmp).encode()))
+    assert (reading.view is not None) == placed and ("looks steeply" in (reading.reason or "")) != placed
+
+
+def test_a_drones_photo_is_no_panorama_by_its_shape(tmp_path: Path) -> None:
+    """Cropped to 2:1 it would be a sphere, and the gimbal's pose that of another picture."""
+    xmp = f"<rdf:Description xmlns:d='{DJI}' d:GimbalPitchDegree='-90.00' d:GimbalYawDegree='+10.00'/>"
+    content = picture(160, 80, GPS, xmp=RDF.format(xmp).encode())
+    reason = read(tmp_path / "a.jpg", content).reason or ""
+    assert "a panorama's shape and the pose of a drone's gimbal, stitched or cropped since" in reason
+    assert "looks steeply down" in (read(tmp_path / "a.jpg", content, 70.0).reason or "")
+    whole = read(tmp_path / "a.jpg", content, 360.0)
+    assert whole.placed is not None and "left aside: those of another picture" in said(whole)
 
 
 def fisheyes(side: int = 200, black: int = 0, seed: int = 0) -> np.ndarray:

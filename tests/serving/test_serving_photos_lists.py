@@ -89,6 +89,20 @@ def test_linked_folders_are_followed_each_real_one_once(tmp_path: Path) -> None:
     assert list(list_photos(tmp_path / "there")["photo"]) == list(listed["photo"])
 
 
+def test_a_link_that_a_copy_made_into_text_is_counted(tmp_path: Path) -> None:
+    """As git writes links where there are none."""
+    for name in ("photos/a/1.jpg", "elsewhere/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for name, text in (("day 2", "../elsewhere"), ("notes", "a day out\n"), ("empty", ""), ("gone", "../nowhere")):
+        (tmp_path / "photos" / name).write_text(text)
+    listed = list_photos(tmp_path / "photos")
+    assert list(listed["photo"]) == ["a/1.jpg"] and listed.attrs["ignored"] == 4
+    assert listed.attrs["notices"] == [
+        "1 links to folders, which a copy has made into files of text, were not followed"
+    ]
+
+
 def test_a_pattern_meets_each_photo_once(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.jpg").touch()

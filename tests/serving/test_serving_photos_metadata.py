@@ -221,17 +221,27 @@ def test_unknown_seconds_leave_degrees_and_minutes() -> None:
     assert account.notes == ("EXIF GPS latitude has seconds of 0/0: to the minute (1.9 km) only",)
 
 
+def test_unknown_minutes_leave_decimal_degrees() -> None:
+    unknown = IFDRational(0, 0)
+    assert account_of(picture(gps=GPS | {2: (47.66, unknown, unknown)})).latitude == pytest.approx(47.66)
+    account = account_of(picture(gps=GPS | {2: (47.0, unknown, unknown)}))
+    assert math.isnan(account.latitude) and "EXIF GPS latitude is no number" in account.notes[0]
+
+
 @pytest.mark.parametrize(
     "date",
-    ["2025:07:01 12:00:00", "2025-07-01 12:00:00", "2025/07/01", "2025-07-01T12:00:00+02:00", "2025.7.1", "2025: 7: 1"],
-)
+    ["2025:07:01 12:00:00", "2025-07-01 12:00:00", "2025/07/01", "2025-07-01T12:00:00+02:00", "2025.7.1", "2025: 7: 1",
+     "20250701", "01/07/2025", "12/31/2025 10:00", "31.12.2025", "1-2-2025"],
+)  # fmt: skip
 def test_dates_as_programs_write_them(date: str) -> None:
     """The declination in Konstanz is 3.6 degrees in 2025; it was 1.8 in 2010."""
     account = account_of(picture(gps=GPS | {16: "M", 17: 100.0}, exif={0x8769: {0x9003: date}}))
     assert account.year == pytest.approx(2025.5, abs=0.01) and account.heading_deg == pytest.approx(103.6, abs=0.05)
 
 
-@pytest.mark.parametrize("date", ["2025:13:01", "01/07/2025", "2025-07:01", "20250701", "2025-07-011"])
+@pytest.mark.parametrize(
+    "date", ["2025:13:01", "13/13/2025", "2025-07:01", "20251301", "2025-07-011", "01/07/25", "1/32/2025"]
+)
 def test_what_is_no_date(date: str) -> None:
     account = account_of(picture(gps=GPS | {16: "M", 17: 100.0}, exif={0x8769: {0x9003: date}}))
     assert account.year is None and account.heading_deg is None and "there is no date" in account.notes[0]
@@ -385,7 +395,9 @@ _LAUGHS = "<!DOCTYPE a [<!ENTITY l 'lol'>" + "".join(f"<!ENTITY l{n} '{'&l;' * 9
         (f"{_LAUGHS}<a>&l8;</a>", "document type: refused"),
         ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>", "document type: refused"),
         ("<!DOCTYPE a SYSTEM 'http://127.0.0.1:9/a.dtd'><a/>", "document type: refused"),
+        ("<a>\n<b></a>", r"not well-formed \(line 2: mismatched tag\)"),
         ("<a><b></a>", "not well-formed"),
+        ("<a>\n<b", r"line 2: unclosed token"),  # `token: line` would be taken for a secret
         ("", "not well-formed"),
         ("<a>" * 100 + "</a>" * 100, "deeper than 64"),
         ("<a>" + " " * MAX_BYTES + "</a>", "the limit is 1,048,576"),
@@ -396,7 +408,7 @@ def test_hostile_xmp_is_refused_and_costs_only_itself(packet: str, sentence: str
         read_properties(packet.encode())
     if 0 < len(packet) < 60_000:  # what fits into a JPEG's segment
         account = account_of(picture(gps=GPS, xmp=packet.encode()))
-        assert account.latitude == pytest.approx(47.66) and sentence in account.notes[0]
+        assert account.latitude == pytest.approx(47.66) and re.search(sentence, account.notes[0])
 
 
 @pytest.mark.parametrize(

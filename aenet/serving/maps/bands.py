@@ -21,9 +21,12 @@ _COLOURS = ("red", "green", "blue")
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # In a description, these make another band of what a colour's name alone would be: `red edge`, `coastal blue`.
 _OTHER = {"edge", "rededge", "coastal", "deep", "infrared", "nir", "swir", "ir", "near", "infra"}
+# Bands of Sentinel-2 and Landsat 8 by their numbers; those of other sensors mean other colours.
+_NUMBERED = "432"
 _INFRARED = {"infrared", "nir", "swir", "ir", "infra"}
 _SAMPLES, _SAMPLE_PX = 8, 64  # windows a side at which an alpha is looked at, and their size
 _FAINT, _FULL = 8, 247  # beyond: transparent or opaque, give or take compression
+_OPAQUE = 128  # as `geotiff` has it
 _HALF, _SOME = 0.5, 0.1  # of the pixels that are not transparent: no alpha at all; worth a word
 _KINDS = 32  # different values: fewer are somebody's choice of opacity
 
@@ -54,12 +57,14 @@ def choose_bands(dataset: Any) -> Bands:
             palette[value] = colour[:3]
         return Bands((1,), palette)
     described = [_words(text) for text in dataset.descriptions]
-    colours, notes = _colours(meaning, described)
+    colours, notes = _colours(meaning, described, _numbered(dataset.descriptions))
     opaque, said = _no_alpha(dataset, described)
     return Bands(colours, None, opaque, (*notes, *said))
 
 
-def _colours(meaning: Sequence[ColorInterp], described: Sequence[set[str]]) -> tuple[tuple[int, ...], list[str]]:
+def _colours(
+    meaning: Sequence[ColorInterp], described: Sequence[set[str]], numbered: tuple[int, ...] | None
+) -> tuple[tuple[int, ...], list[str]]:
     named = [[number for number, words in enumerate(described, 1) if _is(words, colour)] for colour in _COLOURS]
     marked = tuple(meaning.index(colour) + 1 for colour in _RGB) if set(_RGB) <= set(meaning) else None
     if all(len(numbers) == 1 for numbers in named):
@@ -67,6 +72,11 @@ def _colours(meaning: Sequence[ColorInterp], described: Sequence[set[str]]) -> t
         if found in (marked, (1, 2, 3)):
             return found, []
         return found, [f"its bands {found} are described as red, green, blue, and are taken so"]
+    if numbered not in (None, marked):
+        return numbered, [
+            f"its bands {numbered} are called B4, B3, B2, as Sentinel-2 and Landsat 8 call red, green, blue, and are "
+            "taken so (describe them as red, green, blue if they are others)"
+        ]
     if marked is not None:
         return marked, _false_colours(marked, described)
     infrared = [number for number, words in enumerate(described, 1) if words & _INFRARED]
@@ -79,6 +89,13 @@ def _colours(meaning: Sequence[ColorInterp], described: Sequence[set[str]]) -> t
         first = tuple(plain[:3])
         return first, [f"which of {len(meaning)} bands are colours is not said: {first} are taken as red, green, blue"]
     return ((plain[0],) * 3 if len(plain) == 1 else ()), []
+
+
+def _numbered(descriptions: Sequence[str | None]) -> tuple[int, ...] | None:
+    """The bands that alone are called as a satellite's red, green and blue are, `B4` or `B04`; None without them."""
+    called = [re.fullmatch(r"\s*b0?(\d)\s*", text or "", re.IGNORECASE) for text in descriptions]
+    bands = [[band for band, name in enumerate(called, 1) if name and name[1] == number] for number in _NUMBERED]
+    return tuple(found[0] for found in bands) if all(len(found) == 1 for found in bands) else None
 
 
 def _false_colours(bands: tuple[int, ...], described: Sequence[set[str]]) -> list[str]:
@@ -104,6 +121,11 @@ def _no_alpha(dataset: Any, described: Sequence[set[str]]) -> tuple[bool, list[s
         return True, [
             f"band {band}, called alpha, is half-transparent in {share:.0%} of what it does not hide, as infrared is: "
             f"it is not taken for transparency (if it is, `gdal_translate -b 1 -b 2 -b 3 -mask {band}` says so)"
+        ]
+    if 0 < (most := int(values.max(initial=0))) < _OPAQUE:
+        return False, [
+            f"band {band}, alpha, is {most} of 255 at most: below {_OPAQUE} is no map (if it is none, "
+            "`gdal_translate -b 1 -b 2 -b 3` leaves it away)"
         ]
     if share > _SOME:
         return False, [

@@ -107,7 +107,8 @@ def _profile(file: Path) -> str:
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
+        fault = f"line {error.lineno}: {expat.ErrorString(error.code)}"
         raise AenetError(
-            f"{file} is not readable XML ({error}): delete it, and add --tms if y counts from the south"
+            f"{file} is not readable XML ({fault}): delete it, and add --tms if y counts from the south"
         ) from error
     return found[0] if found else "none"

@@ -55,8 +55,8 @@ def coverage(photo: Photo, width: int, height: int, fov_deg: float | None = None
 
     The table's field of view counts first, then GPano, then `fov_deg`, then the lens in EXIF, then the shape: 1.9:1 or
     wider is a whole panorama. That last one is a guess, and said; nothing is guessed of a picture of that shape which
-    names a lens (a crop, or stitched of that lens's photos), nor of one that GPano calls a panorama and describes as
-    none can be.
+    names a lens or says how a drone's gimbal stood (a crop, or stitched of such photos), nor of one that GPano calls a
+    panorama and describes as none can be.
 
     Args:
         photo: its account of itself.
@@ -87,7 +87,7 @@ def _coverage(photo: Photo, width: int, height: int, fov_deg: float | None) -> t
         raise AenetError(f"{photo.sphere_fault}: give --fov, 360 if it goes all round")
     if photo.fov_deg is not None and aspect < PANORAMA_ASPECT:
         return Lens(photo.fov_deg), ()
-    if photo.lens_deg is None and aspect >= PANORAMA_ASPECT:
+    if photo.lens_deg is None and not _of_a_drone(photo) and aspect >= PANORAMA_ASPECT:
         return Whole(), (f"taken for 360 degrees by its shape alone ({aspect:.2f}:1): if it is not, give --fov",)
     raise AenetError(_unknown(photo, width, height))
 
@@ -99,6 +99,10 @@ def _overruled(photo: Photo, aspect: float, fov_deg: float) -> tuple[str, ...]:
     if photo.fov_deg is None and aspect >= PANORAMA_ASPECT and fov_deg < _WHOLE_DEG:
         return (f"--fov {fov_deg:g} counts, not its shape ({aspect:.2f}:1, a panorama's)",)
     return ()
+
+
+def _of_a_drone(photo: Photo) -> bool:
+    return photo.tilt is not None and photo.tilt.source == "dji"
 
 
 def _of_field(fov_deg: float, aspect: float) -> Coverage:
@@ -127,9 +131,10 @@ def _unknown(photo: Photo, width: int, height: int) -> str:
             f"field of view unknown: give --fov, or a 360-degree panorama ({shape}, at least {MIN_ASPECT}:1 is "
             f"needed for that){notes}"
         )
-    if photo.lens_deg is not None and width / height >= PANORAMA_ASPECT:
+    if width / height >= PANORAMA_ASPECT:
+        of = f"a lens of {photo.lens_deg:.0f} degrees" if photo.lens_deg is not None else "the pose of a drone's gimbal"
         return (
-            f"field of view unknown: a panorama's shape and a lens of {photo.lens_deg:.0f} degrees, stitched or "
-            f"cropped since ({shape}): give --fov, 360 if it goes all round{notes}"
+            f"field of view unknown: a panorama's shape and {of}, stitched or cropped since ({shape}): give --fov, 360 "
+            f"if it goes all round{notes}"
         )
     return f"field of view unknown: {shape}, the shape of an ordinary photo: give --fov, 360 for a panorama{notes}"

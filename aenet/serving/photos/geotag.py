@@ -103,6 +103,8 @@ def _angle(parts: Any) -> _Angle:
     if isinstance(parts, str | bytes) or not hasattr(parts, "__len__"):
         parts = (parts,)
     note = None
+    if len(parts) == 3 and _is_unknown(parts[1]) and _is_unknown(parts[2]) and _fraction(number(parts[0]) or 0.0):
+        parts = tuple(parts)[:1]
     if len(parts) == 3 and _is_unknown(parts[2]):
         note = None if _fraction(number(parts[1]) or 0.0) else "has seconds of 0/0: to the minute (1.9 km) only"
         parts = (*tuple(parts)[:2], 0.0)

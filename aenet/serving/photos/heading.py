@@ -10,6 +10,8 @@ from aenet.serving.photos.declination import declination_deg
 from aenet.serving.photos.geotag import letter, number
 
 _DATE = re.compile(r"\s*(\d{4})\s*([:/.-])\s*(\d{1,2})\s*\2\s*(\d{1,2})(?!\d)")
+_COMPACT = re.compile(r"\s*(\d{4})()(\d\d)(\d\d)(?!\d)")
+_YEAR_LAST = re.compile(r"\s*(\d{1,2})\s*([/.-])\s*(\d{1,2})\s*\2\s*(\d{4})(?!\d)")
 
 
 class Stated(NamedTuple):
@@ -93,16 +95,24 @@ def _corrected(degrees: float, position: tuple[float, float], year: float | None
 def year_taken(*dates: Any) -> float | None:
     """Return the decimal year of the first usable date, None without one.
 
-    Year, month and day in this order, with the colons of EXIF (`2026:05:01 ...`), or the dashes, slashes or points
-    that other programs write.
+    Year, month and day in this order, with the colons of EXIF (`2026:05:01 ...`), the dashes, slashes or points that
+    other programs write, or nothing between them. With the year last, the other two may mean either: the middle of that
+    year is taken, half a year from which the declination is another by 0.1 degrees.
     """
     for date in dates:
         text = date.decode("ascii", "replace") if isinstance(date, bytes) else str(date)
-        if match := _DATE.match(text):
+        if (match := _YEAR_LAST.match(text)) and _is_day(int(match[1]), int(match[3])) and int(match[4]) >= 1970:
+            return int(match[4]) + 0.5
+        if match := _DATE.match(text) or _COMPACT.match(text):
             year, month, day = (int(match[part]) for part in (1, 3, 4))
             if year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31:
                 return year + (month - 1 + (day - 1) / 31) / 12
     return None
+
+
+def _is_day(one: int, other: int) -> bool:
+    """True for a day and a month, in either order."""
+    return 1 <= min(one, other) <= 12 and max(one, other) <= 31
 
 
 def _ratio(value: Any) -> Any:

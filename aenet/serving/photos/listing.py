@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from aenet.errors import AenetError
+from aenet.plainfiles import CannotRead, read_plain
 from aenet.serving.photos.decoding import HEIC_SUFFIXES
 from aenet.serving.photos.phototable import PhotoTable, read_photo_list, read_photo_table
 from aenet.usertables import SUFFIXES as TABLES
@@ -22,6 +23,7 @@ from aenet.usertables import SUFFIXES as TABLES
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", *HEIC_SUFFIXES)
 LISTS = (".txt", ".lst")
 WORKBOOKS = (".xlsx", ".xls", ".ods", ".numbers")
+_LINK_BYTES = 1024  # of a path
 COLUMNS = ("photo", "path", "bytes", "mtime_ns", "true_latitude", "true_longitude", "heading_deg", "fov_deg")
 
 
@@ -108,7 +110,7 @@ def _walk(folder: Path) -> tuple[list[Path], int, list[str]]:
     holds this folder, which would bring in everything beside it.
     """
     found: list[Path] = []
-    ignored, refused = 0, 0
+    ignored, refused, written = 0, 0, 0
     above, seen = {_real(parent) for parent in (folder.resolve(), *folder.resolve().parents)}, {_real(folder)}
     links: deque[Path] = deque()
     waiting = deque([folder])
@@ -122,6 +124,7 @@ def _walk(folder: Path) -> tuple[list[Path], int, list[str]]:
             photos = [Path(parent, name) for name in shown if name.lower().endswith(SUFFIXES)]
             found += photos
             ignored += len(shown) - len(photos)
+            written += sum(_is_written_link(Path(parent, name)) for name in shown if "." not in name)
         while links and not waiting:
             link = links.popleft()
             if _real(link) in above:
@@ -129,7 +132,18 @@ def _walk(folder: Path) -> tuple[list[Path], int, list[str]]:
             elif not _was_seen(link, seen):
                 waiting.append(link)
     notices = [f"{refused:,} links to folders that hold {folder} were not followed"] if refused else []
+    if written:
+        notices.append(f"{written:,} links to folders, which a copy has made into files of text, were not followed")
     return sorted(found, key=os.fsencode), ignored, notices
+
+
+def _is_written_link(file: Path) -> bool:
+    """True if a file holds nothing but the path of a folder: git and archives write links so where there are none."""
+    try:
+        text = os.fsdecode(read_plain(file, _LINK_BYTES))
+        return "\n" not in text and "\0" not in text and bool(text) and (file.parent / text).is_dir()
+    except (CannotRead, OSError):  # larger, or nothing to be read
+        return False
 
 
 def _once(files: list[Path]) -> tuple[list[Path], list[str]]:

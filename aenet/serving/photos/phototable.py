@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from aenet.serving.photos.lens import NARROWEST_DEG
-from aenet.usertables import HEADING, LATITUDE, LONGITUDE, PATH, is_header, named, read_table
+from aenet.usertables import HEADING, LATITUDE, LONGITUDE, PATH, check_together, is_header, named, read_table
 from aenet.usertext import found_name, read_list
 
 # Column of the user's table -> column of the photo list, and the values that are possible.
@@ -64,5 +64,8 @@ def read_photo_table(file: Path) -> PhotoTable:
     """
     table = named(read_table(file), _ALIASES, ("path",), (("latitude", "longitude"),))
     names = [found_name(name, file.parent) for name in table.texts("path", "the path of a photo")]
-    told = {to: table.numbers(name, low, high) for name, (to, low, high) in _KNOWN.items() if name in table.rows}
+    known = {name: table.numbers(name, low, high) for name, (_, low, high) in _KNOWN.items() if name in table.rows}
+    if "latitude" in known:
+        check_together(table, "latitude", "longitude", known)
+    told = {_KNOWN[name][0]: values for name, values in known.items()}
     return PhotoTable(names, told, tuple(table.notices()))

@@ -25,6 +25,7 @@ from aenet.serving.photos.pose import Photo, Pose, Tilt, Told, read_account
 Heading = Literal["auto", "north", "unknown"]
 """Which way photos look: as they say, else unknown; as they say, else north; or nothing they say counts."""
 STEEP_DEG = 60.0  # up or down: there, columns of a photo are no azimuths any more
+_ROUNDING_DEG = 1e-9
 _OVERSAMPLED = 4  # a reduced JPEG keeps this many pixels for each of the view's
 
 
@@ -173,7 +174,7 @@ def _check(pixels: UInt8[np.ndarray, "h w 3"], covers: Coverage, account: Photo)
     if tilt is None or not isinstance(covers, Lens) or tilt.source != "dji":
         return
     elevation = math.degrees(math.asin(math.sin(math.radians(tilt.pitch_deg))))
-    if abs(elevation) >= STEEP_DEG:
+    if abs(elevation) >= STEEP_DEG - _ROUNDING_DEG:
         where = "down" if elevation < 0 else "up"
         raise AenetError(f"looks steeply {where} (gimbal pitch {tilt.pitch_deg:g} degrees): such photos are not placed")
 

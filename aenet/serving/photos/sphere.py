@@ -9,6 +9,7 @@ _FIELDS = (
     "FullPanoWidthPixels", "FullPanoHeightPixels", "CroppedAreaImageWidthPixels", "CroppedAreaImageHeightPixels",
     "CroppedAreaLeftPixels", "CroppedAreaTopPixels",
 )  # fmt: skip
+_SIZES = _FIELDS[:4]
 _ROUNDING = 2.0  # pixels
 
 
@@ -62,7 +63,8 @@ def read_panorama(properties: Mapping[str, str], width: int, height: int) -> Pan
         return None
     if projection.lower() != "equirectangular":
         return Panorama(fault=f"GPano projection {projection!r}: only equirectangular is read")
-    sphere, why = _part(properties, width, height)
+    fault = _no_number(properties)
+    sphere, why = (None, fault) if fault else _part(properties, width, height)
     pitch, roll, nonsense = _pose(properties)
     if sphere is None:
         return Panorama(None, why, nonsense, pitch, roll)
@@ -101,6 +103,16 @@ def _part(properties: Mapping[str, str], width: int, height: int) -> tuple[Spher
     per_row = 180.0 / full_height
     span = min(360.0, 360.0 * crop_width / full_width)
     return Sphere(360.0 * left / full_width % 360, span, 90 - top * per_row, 90 - (top + crop_height) * per_row), None
+
+
+def _no_number(properties: Mapping[str, str]) -> str | None:
+    """What is said in pixels and cannot be; what is not said at all may be whole."""
+    for name in _FIELDS:
+        text = properties.get(f"GPano:{name}", "1")
+        value = number(text)
+        if value is None or (value <= 0 and name in _SIZES):
+            return f"GPano {name} {text[:40]!r} is no number of pixels"
+    return None
 
 
 def _lies(start: float, length: float, whole: float) -> bool:

@@ -49,7 +49,7 @@ def read_properties(packet: bytes) -> dict[str, str]:
     try:
         parser.Parse(packet.strip(b"\0 \t\r\n"), True)
     except expat.ExpatError as error:
-        raise AenetError(f"XMP is not well-formed ({error})") from error
+        raise AenetError(f"XMP is not well-formed (line {error.lineno}: {expat.ErrorString(error.code)})") from error
     return collector.found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from skips import in_ci
 
 STRACE = shutil.which("strace")
 _CALLS = "connect,sendto,sendmsg,sendmmsg,open,openat,creat,mkdir,mkdirat"
@@ -35,7 +36,7 @@ def traced(folder: Path, *command: str, **environment: str) -> Trace:
 
     Without strace only what it leaves in its home is seen: in CI that is a failure.
     """
-    if STRACE is None and os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    if STRACE is None and in_ci():
         pytest.fail("needs strace to see what libraries in C++ look up; it is not there")
     home, temporary, log = (folder.with_name(f"{folder.name}-{name}") for name in ("home", "tmp", "trace"))
     for made in (home, temporary):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from serving import reports, world
+from serving.browser import chromium
 from serving.world import World
 
 from aenet.card import NEUTRAL, ViewSpec, read_card
@@ -27,7 +28,6 @@ from aenet.serving.report.reliability import calibration, score_histogram, wilso
 from aenet.serving.report.reportpictures import draw
 from aenet.serving.report.trust import risk_coverage, trust_bars
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)
 # One is a file, the other a table's row whose folders no file system has: only a table can hold a slash.
 NASTY = "<img src=x onerror=\"document.title='owned'\">.jpg"
@@ -92,12 +92,7 @@ def test_points_lie_on_the_backdrop_where_the_photos_were_taken(report: Path, sm
 
 
 def test_it_opens_in_a_browser_and_no_name_runs(report: Path) -> None:
-    if CHROMIUM is None:
-        reason = "needs chromium, chromium-browser or google-chrome on the PATH to open the report with; none is there"
-        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--virtual-time-budget=5000", f"--user-data-dir={report.parent / 'profile'}", "--enable-logging=stderr"]
     ran = subprocess.run(
         [*command, "--dump-dom", report.as_uri()], capture_output=True, text=True, check=True, timeout=120

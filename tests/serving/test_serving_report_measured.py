@@ -1,7 +1,6 @@
 """A job whose photos carry truth, of headings too: every figure is in the report, and a browser clicks through it."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from serving import world
-from serving.browser import CHROMIUM, Browser
+from serving.browser import Browser
 from serving.world import World
 
 from aenet.images import encode_jpeg
@@ -44,11 +43,6 @@ def job(small_world: World, turned: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def page(job: Summary) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        reason = "needs chromium, chromium-browser or google-chrome on the PATH to open the report with; none is there"
-        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-            pytest.fail(reason)
-        pytest.skip(reason)
     with Browser(1400, 1000) as browser:
         browser.open(job.out / "report.html")
         yield browser
@@ -124,8 +118,6 @@ def test_clicking_through_filters_a_photo_and_the_charts(page: Browser, job: Sum
 
 
 def test_two_fingers_zoom_the_map(job: Summary) -> None:
-    if CHROMIUM is None:
-        pytest.skip("needs a browser")
     with Browser(390, 844) as page:
         page.open(job.out / "report.html")
         box = page.ask(

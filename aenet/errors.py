@@ -17,5 +17,9 @@ class CorruptArtifact(AenetError):
     """A finished artefact whose bytes no longer match its manifest."""
 
 
+class TooSmallMachine(AenetError):
+    """No input is at fault: this machine lacks memory, handles or threads; at another time it may have them."""
+
+
 class UnreadableImage(AenetError):
     """A file that is not an image we accept."""

@@ -6,7 +6,12 @@ import re
 import resource
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+from aenet.errors import TooSmallMachine
 
 _HANDLES = (errno.EMFILE, errno.ENFILE)
 # What libraries say, each in its own words and under its own kind of error.
@@ -20,7 +25,9 @@ _THREAD_WORDS = re.compile(r"can't start new thread|pthread_create|resource temp
 _GPU_WORDS = re.compile(r"cuda|gpu", re.IGNORECASE)  # whose memory is another matter
 _LONGEST_CHAIN = 20
 _NO_MEMORY = "not enough memory"
+_KEPT = "what is finished is kept: run the same command again to go on"
 _PLENTY = 4e9  # bytes: more than any image of the pixel limit takes
+_WORK = 1750 << 20  # bytes of addresses: a job on two cores took 1,726 MiB beside its libraries, Arrow's pool 1,024
 
 
 def quiet() -> None:
@@ -50,9 +57,45 @@ def is_short(error: BaseException) -> bool:
 def shortage(error: BaseException) -> str | None:
     """Return the sentence for an error that came of too little memory, too few handles or threads; None for others."""
     for link in _chain(error):
+        if isinstance(link, TooSmallMachine):
+            return str(link)
         if found := _lack(link):
-            return f"{found}; what is finished is kept: run the same command again to go on"
+            return f"{found}; {_KEPT}"
     return None
+
+
+@contextmanager
+def lacking() -> Iterator[None]:
+    """Turn an error that came of what this machine lacks into its sentence; others pass as they are.
+
+    Raises:
+        TooSmallMachine: as `shortage` says it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (said := shortage(error)) is None:
+            raise
+        raise TooSmallMachine(said) from error
+
+
+@cache
+def need_room() -> None:
+    """Refuse to begin where this process's limit (`ulimit -v`) leaves less than a job takes beside its libraries.
+
+    OpenBLAS, Arrow and NumPy do not raise everywhere when they get no memory, they end the process. Asked once a
+    process, when the libraries are there: what a job has taken since is no lack.
+
+    Raises:
+        TooSmallMachine: the limit, what is taken, and what to give.
+    """
+    limit, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _taken()
+    if limit != resource.RLIM_INFINITY and taken is not None and limit - taken < _WORK:
+        raise TooSmallMachine(
+            f"{_NO_MEMORY}: this process may have {limit / 1e6:,.0f} MB of addresses, its libraries have taken "
+            f"{taken / 1e6:,.0f} of them, and a job takes some {_WORK / 1e6:,.0f} more: raise the limit to "
+            f"`ulimit -v {(taken + _WORK) // 1024 + 1}` or more, or to `unlimited`; {_KEPT}"
+        )
 
 
 def _lack(error: BaseException) -> str | None:
@@ -83,11 +126,18 @@ def _room() -> float:
     """Return how many bytes this process could still have, infinity where that is not known."""
     try:
         free = float(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) * 1024
-        used = float(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except (OSError, LookupError):
         return float("inf")
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return free if limit == resource.RLIM_INFINITY else min(free, limit - used)
+    limit, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _taken()
+    return free if limit == resource.RLIM_INFINITY or taken is None else min(free, limit - taken)
+
+
+def _taken() -> int | None:
+    """Return the bytes of addresses that this process has taken; None where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (OSError, LookupError):
+        return None
 
 
 def _handles() -> str:

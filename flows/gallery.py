@@ -26,6 +26,7 @@ from aenet.locks import hold
 from aenet.params import parse
 from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, plan_gallery
 from aenet.serving.galleries.manifest import MANIFEST
+from aenet.terminal import lacking
 from flows.commandline import add_model_and_options, run
 from flows.models import CHAMPION, Model, find_model
 from flows.refreshed import Record, current, remove_old, switch, version_folder, write_record
@@ -36,8 +37,9 @@ from flows.retries import again, bad_input
 def build(source: str, version: Path, model: Path, options: GalleryOptions, lines: list[str]) -> State:
     """Build one version of a gallery, or finish it; `lines` gets what is to be said of it."""
     try:
-        summary: GallerySummary = build_gallery(Path(source), version, model, options, _in_tenths())
-    except AenetError as error:  # bad input: a sentence, no traceback, no second try
+        with lacking():
+            summary: GallerySummary = build_gallery(Path(source), version, model, options, _in_tenths())
+    except AenetError as error:  # a sentence, no traceback; bad input gets no second try
         return bad_input(error)
     lines += summary.lines()
     return Completed(message=lines[0])
@@ -65,7 +67,7 @@ def gallery(
     link = Path(out)
     try:
         chosen = parse({"options": options or {}}, "options", GalleryOptions, source="the gallery's parameters")
-        with hold(link.with_name(f".{link.name}.lock"), f"gallery {link}"):
+        with lacking(), hold(link.with_name(f".{link.name}.lock"), f"gallery {link}"):
             found = find_model(model)
             if found.note:
                 get_run_logger().warning(found.note)

@@ -22,6 +22,7 @@ from aenet.errors import AenetError
 from aenet.params import parse
 from aenet.serving.jobs.history import NothingNew
 from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
+from aenet.terminal import lacking
 from flows.commandline import add_model_and_options, run
 from flows.drift import Drift
 from flows.lineage import drift_of, record_inputs, trace
@@ -75,14 +76,16 @@ def localize(
     folder = Path(_dated(out))
     try:
         chosen = parse({"options": given}, "options", LocateOptions, source="the job's parameters")
-        # Not the link: a refresh may turn it to another gallery while the job runs.
-        of = Path(gallery).resolve()
-        found = find_model(model, of)
-        if found.note:
-            get_run_logger().warning(found.note)
-        past = Path(history or Path(out).parent) if new_only else None
-        job = plan(photos, of, found.folder, folder, chosen, past)
-        summary, drifts = _place(job, found, Cluster(engine, address, workers), retries, {"photos": photos, **given})
+        with lacking():
+            # Not the link: a refresh may turn it to another gallery while the job runs.
+            of = Path(gallery).resolve()
+            found = find_model(model, of)
+            if found.note:
+                get_run_logger().warning(found.note)
+            past = Path(history or Path(out).parent) if new_only else None
+            job = plan(photos, of, found.folder, folder, chosen, past)
+            cluster = Cluster(engine, address, workers)
+            summary, drifts = _place(job, found, cluster, retries, {"photos": photos, **given})
     except NothingNew as nothing:
         return Completed(name="NothingNew", message=str(nothing))
     except AenetError as error:

@@ -10,15 +10,15 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Failed
 from prefect.tasks import Task
 
-from aenet.errors import AenetError
+from aenet.errors import AenetError, TooSmallMachine
 
 SECONDS = 5
 P = ParamSpec("P")
 
 
 def bad_input(error: AenetError) -> State:
-    """Return the state of a task whose input is at fault."""
-    return Failed(name="BadInput", message=str(error))
+    """Return the state of a task whose input is at fault, or of one that the machine was too small for just now."""
+    return Failed(name="TooSmall" if isinstance(error, TooSmallMachine) else "BadInput", message=str(error))
 
 
 def again(what: Task[P, State], retries: int) -> Task[P, State]:

@@ -16,6 +16,7 @@ from prefect.states import Completed
 
 from aenet.errors import AenetError
 from aenet.serving.localize import Engine, Job, ShardResult, run_shard, run_shards
+from aenet.terminal import lacking
 from flows.retries import again, bad_input
 
 
@@ -31,8 +32,9 @@ class Cluster(NamedTuple):
 def place_shard(job: Job, shard: int) -> State:
     """Place the photos of one shard; a shard that is finished already is not computed again."""
     try:
-        result = run_shard(job, shard)
-    except AenetError as error:  # bad input: a sentence, no traceback, no second try
+        with lacking():
+            result = run_shard(job, shard)
+    except AenetError as error:  # a sentence, no traceback; bad input gets no second try
         return bad_input(error)
     return Completed(name="Completed" if result.computed else "Unchanged", message=_said(result))
 
@@ -42,9 +44,10 @@ def place_all(job: Job, cluster: Cluster) -> State:
     """Place the photos of all missing shards on a cluster, several shards at a time."""
     log, done = get_run_logger(), 0
     try:
-        for result in run_shards(job, *cluster):
-            done += 1
-            log.info("shard %d: %s", result.shard, _said(result))
+        with lacking():
+            for result in run_shards(job, *cluster):
+                done += 1
+                log.info("shard %d: %s", result.shard, _said(result))
     except AenetError as error:
         return bad_input(error)
     return Completed(message=f"{done} shards")

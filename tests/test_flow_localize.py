@@ -24,9 +24,11 @@ from aenet.artifacts import atomic_folder, sha256_file
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.localize import LocateOptions, plan
 from aenet.tracking.sync import sync_all
+from flows import retries, shards
 from flows.drift import chance, distance
 from flows.localize import localize, main
 from flows.models import CHAMPION, find_model
+from flows.shards import place_shard
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = 6
@@ -260,3 +262,23 @@ def test_bad_options_are_one_sentence(
     assert said in error
     assert "Traceback" not in error
     assert not (project / "out").exists()
+
+
+def test_c13_what_the_machine_lacks_is_a_sentence_and_tried_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a traceback in the task's log, nor bad input, which is given up at once."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    job = plan(str(project / "photos"), project / "gallery", project / "model", project / "out", LocateOptions(**CPU))
+    monkeypatch.setattr(shards, "run_shard", fail)
+    state = place_shard.fn(job, 0)
+    assert (state.type.value, state.name) == ("FAILED", "TooSmall")
+    assert str(state.message).startswith("not enough memory: close other programs")
+    assert retries._not_bad_input(None, None, state)  # type: ignore[arg-type]
+    monkeypatch.setattr("flows.localize.plan", fail)
+    words = {"model": str(project / "model"), "options": CPU, "return_state": True}
+    ended = localize(str(project / "photos"), str(project / "gallery"), str(project / "out"), **words)
+    assert ended.is_failed() and str(ended.message).startswith("not enough memory: close other programs")

@@ -2,14 +2,21 @@
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from aenet.errors import AenetError
-from aenet.terminal import shortage
+from aenet.errors import AenetError, TooSmallMachine
+from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.serving.jobs import engines
+from aenet.serving.localize import Job, plan
+from aenet.serving.sessions.session import Branch
+from aenet.terminal import lacking, need_room, shortage
 
 
 @pytest.mark.parametrize(
@@ -53,6 +60,90 @@ def test_c13_under_a_limit_a_job_ends_in_one_sentence(limit: str, value: int, sa
     if resource.getrlimit(getattr(resource, limit))[1] >= value:
         assert "Traceback" not in ran.stderr and ran.returncode == 2, ran.stderr
         assert ran.stderr.count("\n") == 1 and said in ran.stderr
+
+
+# Where jobs were ended by SIGSEGV, by OpenBLAS, and by SIGABRT once Arrow had taken its pool of 1 GiB.
+_DEADLY_MB = (485, 591, 1049)
+_CRAMPED = """
+import resource, sys
+import aenet.serving.localize  # the libraries
+from aenet.terminal import _taken
+limit = int(sys.argv[2]) << 10 if len(sys.argv) > 2 else _taken() + (int(sys.argv[1]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+from aenet.cli import main
+sys.argv = ["aenet", "locate", ".", "--gallery", "none", "-m", "none", "-o", "out"]
+main()
+"""
+
+
+@pytest.mark.parametrize("megabytes", _DEADLY_MB)
+def test_c13_a_job_that_libraries_would_end_is_refused_before_it_begins(tmp_path: Path, megabytes: int) -> None:
+    """Beside its libraries this is too little; the limit that the sentence names is enough."""
+    words = [sys.executable, "-c", _CRAMPED, str(megabytes)]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1, refused.stderr
+    named = re.search(r"not enough memory: this process may have .*`ulimit -v (\d+)`", refused.stderr)
+    assert named, refused.stderr
+    if megabytes == _DEADLY_MB[0]:
+        enough = subprocess.run([*words, named[1]], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert "none holds no exported model" in enough.stderr
+
+
+@pytest.fixture
+def cramped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process may have hardly more than it has."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    need_room.cache_clear()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (taken + (100 << 20), resource.RLIM_INFINITY))
+    yield
+    need_room.cache_clear()
+
+
+_DOORS: dict[str, Callable[[Path], object]] = {
+    "job": lambda nowhere: plan(nowhere, nowhere, nowhere, nowhere),
+    "gallery": lambda nowhere: build_gallery(nowhere, nowhere, nowhere, GalleryOptions()),
+    "model": lambda nowhere: Branch(nowhere, "ground"),
+}
+
+
+@pytest.mark.parametrize("door", _DOORS)
+@pytest.mark.usefixtures("cramped")
+def test_c13_every_door_asks_for_room_first(door: str, tmp_path: Path) -> None:
+    with pytest.raises(TooSmallMachine, match=r"and a job takes some 1,835 more: raise the limit to `ulimit -v \d+`"):
+        _DOORS[door](tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_c13_room_is_asked_for_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a job has taken is no lack: its second shard is computed as the first was."""
+    need_room.cache_clear()
+    need_room()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1, 1))
+    need_room()
+    need_room.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [(MemoryError(), "not enough memory"), (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "too many files")],
+)
+def test_c13_a_worker_of_dask_or_ray_hands_back_the_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(engines, "run_shard", fail)
+    handed = engines._attempt(object.__new__(Job), 0)
+    assert isinstance(handed, TooSmallMachine) and str(handed).startswith(sentence)
+
+
+def test_c13_what_is_no_lack_passes_as_it_is() -> None:
+    with pytest.raises(KeyError), lacking():
+        raise KeyError
+    with pytest.raises(AenetError, match="no gallery") as refused, lacking():
+        raise AenetError("no gallery")
+    assert not isinstance(refused.value, TooSmallMachine)
 
 
 def test_c14_warnings_and_logs_of_libraries_stay_out() -> None:

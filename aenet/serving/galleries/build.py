@@ -21,6 +21,7 @@ from aenet.serving.galleries.sources import TileSource, open_source
 from aenet.serving.galleries.tileshards import build_shards, sweep
 from aenet.serving.sessions.session import Branch
 from aenet.serving.views import model_digest
+from aenet.terminal import need_room
 
 __all__ = ["GalleryOptions", "GalleryPlan", "GallerySummary", "build_gallery", "plan_gallery"]
 
@@ -75,8 +76,9 @@ def build_gallery(
 
     Raises:
         AenetError: unusable source, model or provider, a full disk, another run is at work there, or `out` holds
-            something else and not `overwrite`.
+            something else and not `overwrite`; or this process may have too little memory.
     """
+    need_room()
     card = read_card(model)
     key, tiles, tile_size, spacing = plan_gallery(source, card, options)
     with writing(out), hold(out / ".lock", f"gallery {out}"):

@@ -16,7 +16,7 @@ from aenet.errors import AenetError
 from aenet.extras import need
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.shard import ShardResult, run_shard
-from aenet.terminal import quiet, shortage
+from aenet.terminal import lacking, quiet
 
 Engine = Literal["local", "dask", "ray"]
 ANSWER_SECONDS = 30  # a scheduler that is there answers in one
@@ -113,22 +113,26 @@ def _on_dask(client: Any, job: Job, shards: tuple[int, ...]) -> Iterator[ShardRe
                 f"shard {future.key}: {_LOST_WORKERS + 1} Dask workers died with it; too little memory for a worker, "
                 "or a photo that crashes a decoder: run the job again with --engine local to see which"
             ) from error
-        if isinstance(result, AenetError):
-            raise result
-        yield result
+        yield _checked(result)
+
+
+def _checked(result: ShardResult | AenetError) -> ShardResult:
+    if isinstance(result, AenetError):
+        raise result
+    return result
 
 
 def _attempt(job: Job, shard: int) -> ShardResult | AenetError:
-    """Return what the user is to be told instead of raising it: Dask workers print the traceback of what is raised."""
+    """Compute a shard in a worker, and return what the user is to be told: what is raised, workers print as traceback.
+
+    So is what the worker's machine lacks, which the sentence describes as it is there.
+    """
     quiet()
     try:
-        return run_shard(job, shard)
+        with lacking():
+            return run_shard(job, shard)
     except AenetError as error:
         return error
-    except Exception as error:
-        if (said := shortage(error)) is None:
-            raise
-        return AenetError(said)
 
 
 def _tolerate_lost_workers(dask_scheduler: Any) -> None:
@@ -146,7 +150,7 @@ def _ray(address: str | None, workers: int) -> Iterator[Any]:
     except (ConnectionError, ValueError) as error:
         raise AenetError(f"no Ray cluster answers at {address}: {error}") from error
     try:
-        yield ray.remote(num_cpus=1, max_retries=_LOST_WORKERS)(run_shard)
+        yield ray.remote(num_cpus=1, max_retries=_LOST_WORKERS)(_attempt)
     finally:
         ray.shutdown()
 
@@ -158,6 +162,6 @@ def _on_ray(remote: Any, job: Job, shards: tuple[int, ...]) -> Iterator[ShardRes
     while running:
         finished, running = ray.wait(running)
         try:
-            yield ray.get(finished[0])
+            yield _checked(ray.get(finished[0]))
         except ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None

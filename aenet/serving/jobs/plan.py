@@ -23,6 +23,7 @@ from aenet.serving.jobs.options import LocateOptions
 from aenet.serving.jobs.record import Record, read_record
 from aenet.serving.photos.listing import photos_digest
 from aenet.serving.search.galleryindex import open_index
+from aenet.terminal import need_room
 
 _TABLES = ("parquet", "csv", *get_args(Format))
 _FORMAT = 3  # raise it when rows change for the same inputs
@@ -52,9 +53,10 @@ def plan(
     Raises:
         NothingNew: `history` leaves no photo.
         AenetError: no photos, unusable gallery or model, a gallery of another model, options the model cannot meet,
-            or `out` holds another job (and not `overwrite`) or other files.
+            or `out` holds another job (and not `overwrite`) or other files; or this process may have too little memory.
         CorruptArtifact: a digest of model, gallery or its index does not match.
     """
+    need_room()
     options = options or LocateOptions()
     card = read_card(model)
     gallery = gallery.resolve()  # not the link: a refresh may turn it to another gallery while the job runs

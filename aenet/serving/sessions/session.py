@@ -10,6 +10,7 @@ from aenet.card import read_card
 from aenet.errors import AenetError
 from aenet.serving.sessions.cudaoptions import Bound, CudaOptions
 from aenet.serving.sessions.runtime import Precision, Provider, check_signature, failure, open_network, run
+from aenet.terminal import need_room
 
 Side = Literal["ground", "aerial"]
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths
@@ -49,9 +50,10 @@ class Branch:
 
         Raises:
             AenetError: no model there, the provider or precision demanded is not available, or the graph is not the
-                card's.
+                card's; or this process may have too little memory.
             CorruptArtifact: a digest differs, or the graph keeps weights outside its file.
         """
+        need_room()
         self.card = read_card(folder)
         self._batch_size = batch_size
         cuda = cuda or CudaOptions()

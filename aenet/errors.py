@@ -2,15 +2,22 @@
 
 from aenet.redaction import without_secrets
 
+_LONGEST, _END = 2000, 500  # characters of a sentence, and of its end where it is cut: names in files have no limit
+
 
 class AenetError(ValueError):
     """Bad input or a missing prerequisite; shown without a traceback, exit status 2.
 
-    Secrets are taken out of the sentence when it is made: it ends in terminals, logs, journals and databases.
+    Secrets are taken out of the sentence when it is made: it ends in terminals, logs, journals and databases. A long
+    one loses its middle.
     """
 
     def __init__(self, *said: object) -> None:
-        super().__init__(*(without_secrets(str(part)) for part in said))
+        super().__init__(*(_short(without_secrets(str(part))) for part in said))
+
+
+def _short(said: str) -> str:
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - _END - 5]} ... {said[-_END:]}"
 
 
 class CorruptArtifact(AenetError):

@@ -90,8 +90,9 @@ def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedC
         network = untrained(card.model)
         network.load_state_dict(load_file(folder / f"{which}.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise CorruptArtifact(f"{folder}/{which}.safetensors does not fit its card, or is damaged: {said}") from error
+        raise CorruptArtifact(
+            f"{folder}/{which}.safetensors does not fit its card, or is damaged: train it again"
+        ) from error
     return network.eval(), card
 
 

@@ -14,6 +14,7 @@ from aenet.errors import CorruptArtifact
 from aenet.plainfiles import read_plain
 
 LIMIT_BYTES = 256 << 20  # of a list of files: a data set of a million images has one of 130 MB
+_LONGEST_NAME = 1024
 _KINDS = {
     stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
@@ -77,7 +78,8 @@ def check_tree(folder: Path) -> None:
 def _walk(folder: Path, name: str, said_in: str) -> tuple[Path, os.stat_result]:
     """Step from `folder` to what is named, refusing every link on the way."""
     parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or "/".join(parts) != name or "\0" in name:
+    plain = "/".join(parts) == name and len(name) <= _LONGEST_NAME
+    if not parts or ".." in parts or not plain or "\0" in name:
         raise CorruptArtifact(
             f"{folder / said_in} names {name[:200]!r}, and may only name files below {folder}: it is damaged, or was "
             "made to have other files read; do not use that folder"

@@ -14,6 +14,7 @@ from aenet.errors import AenetError
 
 SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what this machine lacks, and no fault of a file
 _WITHOUT_WAITING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_PARQUET = b"PAR1"  # how such a file begins
 
 
 class CannotRead(AenetError):
@@ -86,6 +87,13 @@ def read_opened(path: Path, stream: io.BufferedReader, size: int) -> bytes:
         if error.errno in SHORT:
             raise
         raise CannotRead(path, f"cannot be read ({error.strerror})") from error
+
+
+def no_parquet(path: Path) -> str:
+    """Say why a file is no table of Parquet that can be read, in our words: pyarrow has a dozen others."""
+    with open_plain(path) as stream:
+        begins = stream.read(len(_PARQUET))
+    return "it is damaged or cut short" if begins == _PARQUET else "it does not begin as Parquet does"
 
 
 def check_plain(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import re
 import resource
 import sys
@@ -37,6 +38,7 @@ def quiet() -> None:
     """
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    os.environ.setdefault("CPL_LOG", os.devnull)  # where GDAL writes what nobody in Python asked it for
     root = logging.getLogger()
     if root.handlers:
         return  # somebody has said where logs go

@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from aenet.errors import AenetError
-from aenet.plainfiles import check_plain
+from aenet.plainfiles import check_plain, no_parquet
 from aenet.usertext import read_text
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -107,7 +107,7 @@ def read_table(path: Path) -> UserTable:
         try:
             rows = pd.read_parquet(path)
         except Exception as error:  # pyarrow and pandas raise a dozen kinds for files that are no tables
-            raise AenetError(f"{path} is not a readable table ({' '.join(str(error).split())})") from error
+            raise AenetError(f"{path} is not a readable table ({no_parquet(path)})") from error
         table = UserTable(path, rows.reset_index(drop=True), tuple(range(2, len(rows) + 2)))
     else:
         table = _parse(path, read_text(path))
@@ -198,7 +198,7 @@ def is_header(path: Path, aliases: Aliases) -> bool:
         text = read_text(path)
     except AenetError:
         return False
-    cells = next(csv.reader([text.lstrip().split("\n", 1)[0]], delimiter=_separator(text)), [])
+    cells = _header(text, _separator(text))
     known = set(_meanings(cells, aliases)) - {None}
     return "path" in known and len(known) > 1
 
@@ -237,7 +237,9 @@ def _cells(path: Path, text: str, separator: str, skipped: int) -> Iterator[tupl
             if any(cell.strip() for cell in cells):  # spreadsheets leave empty ones
                 yield cells, line
     except csv.Error as error:
-        raise AenetError(f"{path}, line {reader.line_num + skipped} is not readable as a table ({error})") from error
+        long = f"a cell of more than {csv.field_size_limit():,} characters"
+        why = long if "limit" in str(error) else "a quote is not closed, or something follows a closed one"
+        raise AenetError(f"{path}, line {reader.line_num + skipped} is not readable as a table ({why})") from error
 
 
 def _row(path: Path, cells: list[str], width: int, line: int, separator: str, like: str) -> list[str]:
@@ -259,8 +261,13 @@ def _trimmed(cells: list[str], width: int) -> list[str]:
 
 def _separator(text: str) -> str:
     """What cuts the header into most cells; a comma where nothing does."""
-    header = text.lstrip("\r\n").split("\n", 1)[0]
-    return max(_SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one), [])))
+    return max(_SEPARATORS, key=lambda one: len(_header(text, one)))
+
+
+def _header(text: str, separator: str) -> list[str]:
+    """The cells of the first line, as much of it as may be one cell: longer ones are refused when rows are read."""
+    first = text.lstrip().split("\n", 1)[0][: csv.field_size_limit() // 2]
+    return next(csv.reader([first], delimiter=separator), [])
 
 
 def _plain(name: str) -> str:

@@ -75,12 +75,12 @@ def fill(file: Path) -> None:
                     setattr(module, name, missing(f"{node.module}.{name}"))
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
     """Begin to answer for what is missing, and give the small world of the tests the calibration of its time."""
     sys.meta_path.append(Finder())  # type: ignore[arg-type]
     tests = Path("tests").resolve()
     sys.path.insert(0, str(tests))
-    importlib.import_module("conftest")  # it has the signatures checked, before anything of ours is imported
     for name in HELPERS:
         fill(tests / f"{name.replace('.', '/')}.py")
     world = importlib.import_module("serving.world")

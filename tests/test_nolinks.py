@@ -74,9 +74,13 @@ def _nothing(folder: Path, secret: Path) -> str:
     return ""
 
 
+def _long(folder: Path, secret: Path) -> str:
+    return "x" * 9000
+
+
 Evil = Callable[[Path, Path], str]
 KINDS = [_absolute, _leading_out, _leading_out_on_the_way, _link, _linked_folder, _pipe, _endless]
-KINDS += [_link_to_the_endless, _folder, _nul, _nothing]
+KINDS += [_link_to_the_endless, _folder, _nul, _nothing, _long]
 each_kind = pytest.mark.parametrize("evil", KINDS, ids=lambda kind: kind.__name__.strip("_"))
 
 

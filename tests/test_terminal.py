@@ -1,5 +1,6 @@
 """What reaches the terminal: one sentence where the machine is too small, and nothing that a library says by itself."""
 
+import copy
 import errno
 import os
 import re
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import rasterio
+from serving.world import make_pixels, write_map
 
 from aenet.errors import AenetError, TooSmallMachine
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
@@ -157,6 +160,30 @@ def test_c14_warnings_and_logs_of_libraries_stay_out() -> None:
     script += ";logging.getLogger('aenet.tracking').warning('MLflow was not reached')"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert (ran.stdout, ran.stderr) == ("", "MLflow was not reached\n")
+
+
+def test_c11_a_sentence_has_an_end_whatever_a_file_holds() -> None:
+    """Names in files have no limit: what is said keeps its beginning, which names the file, and the way out."""
+    error = AenetError("a.json names " + "x" * 10_000 + ": make it again")
+    said = str(error)
+    assert len(said) == 2000 and said.startswith("a.json names xxx") and said.endswith("xxx: make it again")
+    assert str(copy.copy(error)) == said
+
+
+def test_c14_what_gdal_says_of_a_damaged_map_stays_out(tmp_path: Path) -> None:
+    """Its metadata hold a NUL; GDAL warns of it at each reading."""
+    source = write_map(tmp_path / "map.tif", make_pixels()[:128, :160])
+    with rasterio.open(source, "r+") as dataset:
+        dataset.update_tags(TIFFTAG_COPYRIGHT="x" * 40)
+    content = source.read_bytes()
+    source.write_bytes(content.replace(b"x" * 40, b"x" * 20 + b"\0" + b"x" * 19))
+    script = (
+        "import sys; from pathlib import Path; from aenet.terminal import quiet; quiet();"
+        "from aenet.serving.maps.mosaic import Mosaic; from aenet.serving.maps.overview import overview;"
+        "print(overview(Mosaic(Path(sys.argv[1]), [Path(sys.argv[1])]), 32).pixels.shape)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, str(source)], capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("(26, 32, 3)\n", "")
 
 
 def test_a_refused_lock_is_no_want_of_threads() -> None:

@@ -90,6 +90,8 @@ def test_what_is_not_used_is_named(tmp_path: Path) -> None:
         ("path,lat,lon\na.jpg,95,9\n", r"row 1: latitude 95.0 is outside \+-90 degrees"),
         ("path,lat,lon\na.jpg,inf,9\n", "latitude 'inf' is no number"),
         ("path,lat,lon\n  ,1,9\n", "row 1: path must be a path"),
+        ("x" * 200_000 + ",b\n1,2\n", "line 1 is not readable as a table .a cell of more than 131,072 characters"),
+        ('path,lat,lon\n"a.jpg"x,1,2\n', "line 2 .* .a quote is not closed, or something follows a closed one"),
         ("path,lat,lon\n", "has no rows"),
         ("", "has no rows"),
     ],

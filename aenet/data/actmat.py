@@ -29,7 +29,7 @@ def read_mat(path: Path, ask: str) -> dict[str, Any]:
     except NotImplementedError as error:
         raise AenetError(f"{path} is a MATLAB 7.3 file, the published one is older: {ask}") from error
     except Exception as error:  # scipy raises a dozen kinds for damaged files
-        raise AenetError(f"{path} is not a readable MATLAB file ({error}); {ask}") from error
+        raise AenetError(f"{path} is not a readable MATLAB file, or cut short; {ask}") from error
 
 
 def find(mat: dict[str, Any], variable: str, path: Path) -> Any:

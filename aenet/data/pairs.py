@@ -8,7 +8,7 @@ import pandas as pd
 from aenet.artifacts import MANIFEST, read_manifest
 from aenet.atomic import write_parquet
 from aenet.errors import AenetError
-from aenet.plainfiles import check_plain
+from aenet.plainfiles import check_plain, no_parquet
 
 COLUMNS = (
     "pair_id",
@@ -41,7 +41,7 @@ def read_pairs(path: Path) -> pd.DataFrame:
     try:
         pairs = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these two families
-        raise AenetError(f"{path} is not a readable Parquet table ({error})") from error
+        raise AenetError(f"{path} is not a readable Parquet table ({no_parquet(path)})") from error
     return check_pairs(pairs, str(path))
 
 
@@ -86,7 +86,7 @@ def check_pairs(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
     try:
         pairs = pairs.astype(dict.fromkeys(_NUMBERS, np.float64))[[*COLUMNS, *shared]]
     except (TypeError, ValueError) as error:
-        raise AenetError(f"{name}: {', '.join(_NUMBERS)} must be numbers ({error})") from error
+        raise AenetError(f"{name}: {', '.join(_NUMBERS)} must be numbers in every row") from error
     for column, limit in _LIMITS.items():
         values = pairs[column].to_numpy()
         if (outside := np.abs(values) > limit).any():

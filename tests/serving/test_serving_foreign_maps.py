@@ -7,9 +7,7 @@ server counts what is asked of it, and a secret map's colours must appear nowher
 import os
 import random
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import pandas as pd
 import pytest
 import rasterio
 from serving import world
+from serving.elsewhere import COLOUR, TARGETS, Named, Server, listening, shows_the_secret
 from serving.mutations import mutated_bytes
 from serving.world import World
 
@@ -30,37 +29,13 @@ from aenet.serving.maps.overview import overview
 from aenet.serving.maps.pairtiles import PairSource
 
 FAST = {"provider": "cpu", "threads": 1}
-COLOUR = (251, 3, 247)  # of the secret map; the world's has no such pixel
 pytestmark = pytest.mark.timeout(60)
-
-
-class Server(ThreadingHTTPServer):
-    """Answers 404 and keeps what it was asked."""
-
-    asked: list[str]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]  # a Server
-        self.send_error(404)
-
-    do_HEAD = do_GET  # noqa: N815  http.server's names
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server(("127.0.0.1", 0), _Handler)
-    made.asked = []
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with listening() as made:
+        yield made
 
 
 @pytest.fixture
@@ -69,42 +44,6 @@ def secret(tmp_path: Path) -> Path:
     return world.write_map(tmp_path / "secret.tif", np.full((160, 200, 3), COLOUR, np.uint8))
 
 
-def _path(secret: Path, server: Server) -> str:
-    return str(secret)
-
-
-def _address(secret: Path, server: Server) -> str:
-    return f"/vsicurl/http://127.0.0.1:{server.server_port}/o.tif"
-
-
-def _archive(secret: Path, server: Server) -> str:
-    return f"/vsizip//vsicurl/http://127.0.0.1:{server.server_port}/o.zip/o.tif"
-
-
-def _service(secret: Path, server: Server) -> str:
-    return (
-        f'<GDAL_WMS><Service name="TMS"><ServerUrl>http://127.0.0.1:{server.server_port}/${{z}}/${{x}}/${{y}}.png'
-        "</ServerUrl></Service><DataWindow><UpperLeftX>0</UpperLeftX><UpperLeftY>0</UpperLeftY><LowerRightX>1</LowerRightX>"
-        "<LowerRightY>1</LowerRightY><SizeX>400</SizeX><SizeY>320</SizeY><TileLevel>2</TileLevel></DataWindow>"
-        "<BandsCount>3</BandsCount></GDAL_WMS>"
-    )
-
-
-def _virtual(secret: Path, server: Server) -> str:
-    bands = "".join(
-        f'<VRTRasterBand dataType="Byte" band="{band}"><SimpleSource><SourceFilename>{secret}</SourceFilename>'
-        f"<SourceBand>{band}</SourceBand></SimpleSource></VRTRasterBand>"
-        for band in (1, 2, 3)
-    )
-    return f'<VRTDataset rasterXSize="200" rasterYSize="160">{bands}</VRTDataset>'
-
-
-def _connection(secret: Path, server: Server) -> str:
-    return f"vrt://{secret}?bands=1,2,3"
-
-
-Named = Callable[[Path, Server], str]
-TARGETS = [_path, _address, _archive, _service, _virtual, _connection]
 each_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__.strip("_"))
 
 
@@ -126,10 +65,6 @@ def _used(source: Path, small_world: World, root: Path) -> list[np.ndarray]:
     return pixels + [decode(file) for file in root.rglob("backdrop*.jpg")]
 
 
-def _shows_the_secret(pixels: list[np.ndarray]) -> bool:
-    return any((np.abs(part.astype(int) - COLOUR).max(-1) < 20).mean() > 0.2 for part in pixels)
-
-
 @each_target
 @pytest.mark.parametrize("domain", ["OVERVIEWS", "overviews"])
 def test_a_map_that_names_its_overviews_is_not_followed(
@@ -140,7 +75,7 @@ def test_a_map_that_names_its_overviews_is_not_followed(
     with rasterio.open(source, "r+") as dataset:
         dataset.update_tags(ns=domain, OVERVIEW_FILE=target(secret, server))
     pixels = _used(source, small_world, tmp_path)
-    assert server.asked == [] and not _shows_the_secret(pixels)
+    assert server.asked == [] and not shows_the_secret(pixels)
     with pytest.raises(AenetError, match="names a file elsewhere as its overviews"):
         Mosaic(source, [source])
 
@@ -152,7 +87,7 @@ def test_a_file_of_another_driver_is_no_map_whatever_its_name(
     (tmp_path / "maps").mkdir()
     source = tmp_path / "maps" / "map.tif"
     source.write_text(target(secret, server))
-    assert not _shows_the_secret(_used(source, small_world, tmp_path)) and server.asked == []
+    assert not shows_the_secret(_used(source, small_world, tmp_path)) and server.asked == []
 
 
 @each_target
@@ -168,7 +103,7 @@ def test_a_file_beside_a_map_is_not_followed(
         text = f'<PAMDataset><Metadata domain="OVERVIEWS">{item}</Metadata></PAMDataset>'
     (source.parent / f"map.tif{beside}").write_text(text)
     pixels = _used(source, small_world, tmp_path)
-    assert server.asked == [] and not _shows_the_secret(pixels)
+    assert server.asked == [] and not shows_the_secret(pixels)
     small = Mosaic(source, [source]).read((0, 0, 640, 800), (4, 4))[0]
     want = small_world.pixels.reshape(160, 4, 200, 4, 3).mean(axis=(1, 3))
     assert np.abs(small - want).max() <= 1
@@ -184,7 +119,7 @@ def test_masks_and_a_data_sets_own_map_come_through_the_same_door(
     if kind == "mask":
         world.write_map(evil, np.full((640, 800, 1), 255, np.uint8))
     with rasterio.open(evil, "r+") as dataset:
-        dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=_address(secret, server))
+        dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=TARGETS[1](secret, server))
     if kind == "mask":
         canvas = Mosaic(source, [source])
         assert canvas.read((0, 0, 640, 800), (4, 4))[1].all() and "is not read" in " ".join(canvas.notes)
@@ -269,7 +204,7 @@ def test_mutations_of_a_maps_tags(small_world: World, tmp_path: Path, server: Se
             refused += 1
             assert "\n" not in str(sentence) and len(str(sentence)) < 1500
         else:
-            assert not _shows_the_secret(pixels)
+            assert not shows_the_secret(pixels)
     assert refused >= 150 and server.asked == []
 
 

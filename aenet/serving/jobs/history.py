@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.plainfiles import no_parquet
 from aenet.serving.jobs.files import PHOTOS, SUCCESS
 
 _FILE = ["path", "bytes", "mtime_ns"]
@@ -41,6 +42,6 @@ def _list(file: Path) -> pd.DataFrame:
         return pd.read_parquet(file, columns=_FILE)
     except Exception as error:  # pyarrow raises a dozen unrelated kinds
         raise CorruptArtifact(
-            f"{file} is not readable ({' '.join(str(error).split())[:200]}): delete that job's folder, "
+            f"{file} is not readable ({no_parquet(file)}): delete that job's folder, "
             "and its photos will be placed again"
         ) from error

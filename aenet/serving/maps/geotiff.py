@@ -19,6 +19,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
 from aenet.errors import AenetError
+from aenet.imagebounds import kind_of, what_else
+from aenet.plainfiles import open_plain
 from aenet.serving.maps.bands import Bands, choose_bands
 from aenet.serving.maps.beside import WAY_OUT, mask_file, unread
 from aenet.serving.maps.canvas import Box, Frame, Pixels
@@ -65,7 +67,9 @@ class GeoTiff:
             planes = dataset.read(bands, window=window, out_shape=(len(bands), *shape), resampling=how)
             valid = self._valid(dataset, window, shape)
         except (RasterioIOError, FileNotFoundError) as error:
-            raise AenetError(f"{self.path} is damaged around row {top}, column {left}: {error}") from error
+            raise AenetError(
+                f"{self.path} is damaged around row {top}, column {left}: fetch or write it anew"
+            ) from error
         if palette is not None:
             pixels = palette[planes[0]]
         else:
@@ -96,7 +100,7 @@ def inspect(path: Path) -> GeoTiff:
         try:
             bands = choose_bands(dataset)
         except RasterioIOError as error:
-            raise AenetError(f"{path} is damaged: {error}") from error
+            raise AenetError(f"{path} is damaged: fetch or write it anew") from error
         if problem := _colour_problem(dataset, bands.colours):
             raise AenetError(f"{path} {problem}")
         mask, notes = _mask(dataset, path)
@@ -120,7 +124,10 @@ def _open(path: Path) -> Any:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said in a sentence, where it matters
             dataset = rasterio.open(path, driver="GTiff")
     except RasterioIOError as error:
-        raise AenetError(f"{path} is not a GeoTIFF ({error})") from error
+        with open_plain(path) as file:
+            head = file.read(32)
+        why = "its head is damaged or cut short" if kind_of(head) == "TIFF" else what_else(head)
+        raise AenetError(f"{path} is not a GeoTIFF ({why})") from error
     if dataset.tags(ns="OVERVIEWS"):
         dataset.close()
         raise AenetError(f"{path} names a file elsewhere as its overviews: write it anew with `gdal_translate -nomd`")

@@ -158,17 +158,19 @@ class InitialWeights(Config):
     """What a backbone was trained from.
 
     Attributes:
-        source: `random`, the path of a file, or where published weights come from: `timm/...` on the Hugging Face hub,
-            or a URL.
+        source: `random`, the path of a file, or where published weights come from: the name of a Python package,
+            `timm/...` on the Hugging Face hub, or a URL.
         tag: timm's whole name of published weights: `tf_efficientnetv2_s.in21k_ft_in1k`.
-        revision: the hub's commit.
+        revision: the package's version, or the hub's commit.
         sha256: of the file's bytes; None for random weights, and where timm has kept no file.
+        licence: of published weights, as the package or timm states it; None where nobody does.
     """
 
     source: str
     tag: str | None = None
     revision: str | None = None
     sha256: str | None = None
+    licence: str | None = None
 
 
 class Compression(Config):

@@ -49,7 +49,7 @@ def training_key(root: Path, config: Any, views: Path, initial: InitialWeights) 
     settings = config.model_dump(mode="json", exclude=set(getattr(config, "SAFEKEEPING", ())))
     deps = [dep for dep in _spec(root, "train")["deps"] if dep.startswith("aenet/") and dep not in _AFTER_TRAINING]
     code = {dep: _digest(root / dep) for dep in deps}
-    begun = {"initial": initial.model_dump(mode="json"), "versions": versions()}
+    begun = {"initial": initial.model_dump(mode="json", exclude={"licence"}), "versions": versions()}
     return _sha256({"config": settings, "views": _digest(views), "code": code, **begun})
 
 

@@ -115,3 +115,11 @@ def test_a_missing_input_and_an_unknown_stage_are_named(project: Path) -> None:
         fingerprint(project, "train")
     with pytest.raises(AenetError, match="no stage 'trian'"):
         fingerprint(project, "trian")
+
+
+def test_a_training_is_keyed_by_the_bytes_it_begins_with_and_not_by_their_licence(project: Path) -> None:
+    config, views = read_section(project / "params.yaml", "train", TrainConfig), project / "data/views"
+    begun = InitialWeights(source="a-package", revision="0.1.0", sha256="a", licence="Apache-2.0")
+    key = training_key(project, config, views, begun)
+    assert key == training_key(project, config, views, begun.model_copy(update={"licence": None}))
+    assert key != training_key(project, config, views, begun.model_copy(update={"sha256": "b"}))

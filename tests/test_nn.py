@@ -293,6 +293,7 @@ def test_imagenet_is_named_as_the_hub_knows_it(monkeypatch: pytest.MonkeyPatch, 
         tag=f"{SMALL}.r160_in1k",
         revision=commit,
         sha256=hashlib.sha256((folder / "snapshots" / commit / "model.safetensors").read_bytes()).hexdigest(),
+        licence="apache-2.0",
     )
     arrived = build_backbone(config).module.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in arrived.items())

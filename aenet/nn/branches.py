@@ -11,6 +11,7 @@ from aenet.errors import AenetError
 from aenet.nn.attention import AttentionConfig, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.heads import HeadConfig, build_head
+from aenet.nn.stages import Stages, check_size, refused_size
 from aenet.params import Config
 
 View = Literal["ground", "aerial"]
@@ -39,7 +40,7 @@ class Branch(nn.Module):
         backbone = build_backbone(config.backbone)
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(backbone.std).view(3, 1, 1), persistent=False)
-        self.backbone = backbone.module
+        self.name, self.backbone = config.backbone.name, backbone.module
         self.channels, self.channels_last = backbone.channels, backbone.channels_last
         self.attention = build_attention(config.attention, backbone.channels)
         self.head = build_head(config.head, backbone.channels)
@@ -53,12 +54,24 @@ class Branch(nn.Module):
     def features(self, pixels: Tensor) -> Float[Tensor, "b c h w"]:
         """Return the attended feature map of NHWC pixels (uint8, or float in 0..255)."""
         x_BCHW = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        map_BCHW = self.backbone(x_BCHW)
+        map_BCHW = self._map(x_BCHW)
         if self.channels_last and map_BCHW.ndim == 4:
             map_BCHW = map_BCHW.permute(0, 3, 1, 2)
         if map_BCHW.ndim != 4 or map_BCHW.shape[1] != self.channels:  # transformers put tokens or channels elsewhere
-            raise AenetError(f"the backbone answers {tuple(map_BCHW.shape)}, not a map [B, {self.channels}, H, W]")
+            raise AenetError(
+                f"'{self.name}' answers {tuple(map_BCHW.shape)}, not a map [B, {self.channels}, H, W]: set "
+                "backbone.stages, [-1] for the map of its last stage"
+            )
         return torch.as_tensor(self.attention(map_BCHW))
+
+    def _map(self, x_BCHW: Tensor) -> Tensor:
+        high, wide = x_BCHW.shape[2:]
+        network = self.backbone.network if isinstance(self.backbone, Stages) else self.backbone
+        check_size(network, self.name, high, wide)
+        try:
+            return torch.as_tensor(self.backbone(x_BCHW))
+        except (AssertionError, RuntimeError) as error:
+            raise refused_size(error, self.name, high, wide) from error
 
     def forward(self, pixels: Tensor, unit: bool = True) -> Float[Tensor, "b d"]:
         """Return float32 descriptors, of length one if `unit`; as the head left them for a loss that wants lengths."""

@@ -62,7 +62,8 @@ def test_truth_is_for_the_error_only(small_world: World, tmp_path: Path) -> None
     (folder / "far.jpg").write_bytes(encode_jpeg(pixels, 92, world.gps_exif(-33.9, 151.2)))
     (folder / "nowhere.jpg").write_bytes(encode_jpeg(pixels, 92))
     places = _locate(small_world, folder, tmp_path / "out")
-    assert places["latitude"].nunique() == 1 and places["score"].nunique() == 1
+    assert places["latitude"].nunique() == 1
+    assert np.ptp(places["score"]) < 1e-5  # rows of a batch may be rounded in more than one way
     assert places.loc["here.jpg", "error_m"] < 12 and places.loc["far.jpg", "error_m"] > 1.5e7
     assert places.loc["far.jpg", "true_latitude"] == pytest.approx(-33.9, abs=1e-6)
     assert np.isnan(places.loc["nowhere.jpg", "error_m"])

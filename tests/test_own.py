@@ -91,6 +91,7 @@ def _cell(column: str, value: Any) -> Change:
             r"lacks a column for aerial \(aerial, aerial_path, satellite.*found: ground",
         ),
         (lambda t: t.drop(columns="longitude"), "has latitude without longitude: add it"),
+        (_cell("longitude", None), "row 3: latitude without longitude: give both, or neither"),
         (lambda t: t.assign(lat=1.0), "columns 'latitude' and 'lat' both mean latitude"),
         (lambda t: t[:0], "has no rows"),
     ],

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from aenet.data.blocks import SplitConfig, divide
 from aenet.data.dataset import SKIPPED_COLUMNS, VIEWS, DatasetConfig, Listing
 from aenet.data.layout import check_table, listed
-from aenet.data.owncolumns import named
+from aenet.data.owncolumns import TOGETHER, named
 from aenet.data.pairs import SPLITS
 from aenet.errors import AenetError
-from aenet.usertables import SUFFIXES, UserTable, read_table
+from aenet.usertables import SUFFIXES, UserTable, check_together, read_table
 from aenet.usertext import found_name
 
 TABLES = ("pairs.parquet", "pairs.csv")
@@ -61,6 +61,8 @@ def list_own(config: OwnConfig, source: Path) -> Listing:
     pairs["pair_id"] = table.texts("pair_id", "a name") if "pair_id" in known else _ids(pairs)
     for column, limit in _LIMITS.items():
         pairs[column] = table.numbers(column, -limit, limit) if column in known else np.nan
+    for pair in TOGETHER:
+        check_together(table, *pair, {column: pairs[column].to_numpy(float) for column in pair})
     if "split" in known:
         parts = table.texts("split", f"one of {', '.join(SPLITS)}")
         pairs["split"] = pd.Series(parts, dtype=object).str.strip().str.lower().replace(_SPLITS)

@@ -15,7 +15,7 @@ ALIASES = {
     "split": ("subset", "part"),
 }
 _NEEDED = ("ground", "aerial")
-_TOGETHER = (("latitude", "longitude"), ("aerial_latitude", "aerial_longitude"))
+TOGETHER = (("latitude", "longitude"), ("aerial_latitude", "aerial_longitude"))
 
 
 def named(table: UserTable) -> tuple[UserTable, list[str]]:
@@ -24,7 +24,7 @@ def named(table: UserTable) -> tuple[UserTable, list[str]]:
     Raises:
         AenetError: a column is missing, or two mean the same.
     """
-    known = usertables.named(table, ALIASES, _NEEDED, _TOGETHER)
+    known = usertables.named(table, ALIASES, _NEEDED, TOGETHER)
     notices, found = known.notices(), set(known.rows)
     if "latitude" not in found:
         notices.append(f"{table.path} has no latitude and longitude: no errors in metres can be reported")

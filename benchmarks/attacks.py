@@ -155,12 +155,12 @@ def main() -> int:
     """Run all items, print the table, keep it if asked to; fail if a test of this version fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", metavar="COMMIT", help="run the tests on the code of this commit, too")
-    parser.add_argument("--only", default="", help="items whose title contains this")
+    parser.add_argument("--only", default="", help="items whose heading or title contains this")
     parser.add_argument("--without", default="", help="leave out tests whose file's name contains this")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds for each test")
     parser.add_argument("--keep", action="store_true", help="write benchmarks/results/attacks-HARDWARE-DATE.md")
     given = parser.parse_args()
-    items = [item for item in ITEMS if given.only.lower() in item.title.lower()]
+    items = [item for item in ITEMS if given.only.lower() in f"{item.group}: {item.title}".lower()]
     if given.without:
         kept = [item._replace(tests=tuple(test for test in item.tests if given.without not in test)) for item in items]
         items = [item for item in kept if item.tests]

@@ -48,11 +48,12 @@ def mutated(content: bytes, seed: int) -> bytes:
     return bytes(body)
 
 
-def _exif() -> bytes:
+def _exif(lens: bool = True) -> bytes:
     block = Image.Exif()
     block[0x0112], block[0x9003] = 1, "2024:05:06 07:08:09"
     block[0x8825] = {1: "N", 2: (47.0, 30.0, 1.5), 3: "E", 4: (9.0, 0.0, 0.0), 16: "M", 17: 33.0}
-    block.get_ifd(0x8769).update({0xA405: 28, 0x920A: 4.2})
+    if lens:
+        block.get_ifd(0x8769).update({0xA405: 28, 0x920A: 4.2})
     written: bytes = block.tobytes()
     return written
 
@@ -65,7 +66,8 @@ def photo(format_: str) -> bytes:
         packet = b"http://ns.adobe.com/xap/1.0/\0" + PANO
         return content[:2] + b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet + content[2:]
     options = {"progressive": True} if format_ == "progressive" else {}
-    Image.fromarray(PIXELS).save(file, "JPEG" if options else format_, exif=_exif(), **options)
+    plain = _exif(lens=format_ in ("JPEG", "PNG"))  # a panorama with a lens is one that contradicts itself
+    Image.fromarray(PIXELS).save(file, "JPEG" if options else format_, exif=plain, **options)
     return file.getvalue()
 
 

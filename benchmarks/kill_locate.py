@@ -91,8 +91,9 @@ class Killer:
             left = 2 * (-(-self.arguments.photos // self.arguments.shard_size) - len(self._published()))
             lines = len(self._log()) + self.random.randint(1, max(1, left // 3))
             seconds = self.random.uniform(0.0, 0.03)
+        until = time.monotonic() + self.arguments.timeout
         while len(self._log()) < lines:
-            if process.poll() is not None:
+            if process.poll() is not None or time.monotonic() > until:  # `_end` says that it hangs
                 return False
             time.sleep(0.002)
         with suppress(subprocess.TimeoutExpired):

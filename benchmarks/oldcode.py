@@ -78,6 +78,8 @@ def fill(file: Path) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Begin to answer for what is missing, and give the small world of the tests the calibration of its time."""
+    # An installation for development finds what the earlier version lacks where it is installed from: in today's tree.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
     sys.meta_path.append(Finder())  # type: ignore[arg-type]
     tests = Path("tests").resolve()
     sys.path.insert(0, str(tests))

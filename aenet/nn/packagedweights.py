@@ -49,7 +49,7 @@ class Package:
     licence: str = _LICENCE
 
 
-def find_package(architecture: str, tag: str) -> Package | None:
+def find_package(architecture: str, tag: str | None) -> Package | None:
     """Return the installed package with the weights of a timm architecture; None where there is none.
 
     Args:
@@ -59,7 +59,7 @@ def find_package(architecture: str, tag: str) -> Package | None:
         AenetError: the package is there and its file is not the one it was installed with.
     """
     name = PACKAGES.get(architecture)
-    if name is None or tag not in ("", "in1k"):
+    if name is None or (tag or "in1k") != "in1k":
         return None
     try:
         found = distribution(name)

@@ -1,6 +1,7 @@
 """One file, whole or not at all: what is asked of the disk, and in which order."""
 
 import os
+import secrets
 import stat
 import subprocess
 from collections.abc import Callable
@@ -46,6 +47,19 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_return
     with atomic_file(tmp_path / "places.csv") as temporary:
         temporary.write_bytes(b"x")
     assert disk.asked == [("sync file", temporary.name), ("rename", "places.csv"), ("sync folder", tmp_path.name)]
+
+
+def test_a_link_under_the_temporary_name_is_never_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    other, link = tmp_path / "other", tmp_path / f".x.{os.getpid()}.guessed.tmp"
+    other.write_bytes(b"kept")
+    link.symlink_to(other)
+    with pytest.raises(FileExistsError):
+        write_bytes(tmp_path / "x", b"new")
+    assert other.read_bytes() == b"kept"
+    assert not (tmp_path / "x").exists()
 
 
 def handles() -> int:

@@ -265,20 +265,20 @@ def test_bad_options_are_one_sentence(
 
 
 def test_c13_what_the_machine_lacks_is_a_sentence_and_tried_again(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a traceback in the task's log, nor bad input, which is given up at once."""
 
     def fail(*_: object) -> None:
         raise MemoryError
 
-    job = plan(str(project / "photos"), project / "gallery", project / "model", project / "out", LocateOptions(**CPU))
+    photos, gallery, model = (template / name for name in ("photos", "gallery", "model"))
+    job = plan(photos, gallery, model, tmp_path / "out", LocateOptions.model_validate(CPU))
     monkeypatch.setattr(shards, "run_shard", fail)
     state = place_shard.fn(job, 0)
     assert (state.type.value, state.name) == ("FAILED", "TooSmall")
     assert str(state.message).startswith("not enough memory: close other programs")
     assert retries._not_bad_input(None, None, state)  # type: ignore[arg-type]
     monkeypatch.setattr("flows.localize.plan", fail)
-    words = {"model": str(project / "model"), "options": CPU, "return_state": True}
-    ended = localize(str(project / "photos"), str(project / "gallery"), str(project / "out"), **words)
+    ended = localize.fn(str(photos), str(gallery), str(tmp_path / "flow"), str(model), CPU)
     assert ended.is_failed() and str(ended.message).startswith("not enough memory: close other programs")

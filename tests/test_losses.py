@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from aenet.errors import AenetError
 from aenet.nn.contrastive import InfoNCELoss, contrastive, logistic_pairs
 from aenet.nn.losses import (
+    BatchLoss,
     Contrastive,
     Dbl,
     Hertl,
@@ -111,6 +112,37 @@ def test_soft_trihard_looks_into_its_own_view() -> None:
     assert loss(one_view, ground, aerial).item() == pytest.approx(np.mean(from_ground))
 
 
+def test_soft_trihard_leaves_out_in_its_own_view_whatever_is_no_negative_either_way() -> None:
+    """Tile 1 is no negative of place 0; so within a view neither of the two is one of the other."""
+    within = torch.tensor([[0.0, 0.1, 0.7], [0.1, 0.0, 0.6], [0.7, 0.6, 0.0]], dtype=torch.float64)
+    ignore = torch.zeros(3, 3, dtype=torch.bool)
+    ignore[0, 1] = True
+    # Nearest: 0.7 (own view), 0.4 (other view, for 0.1 is left out), 0.1 (other view).
+    expected = [ln1p_exp(2 * (0.5 - 0.7)), ln1p_exp(2 * (0.2 - 0.4)), ln1p_exp(2 * (0.9 - 0.1))]
+    assert soft_trihard(D, ALPHA, within, ignore).tolist() == pytest.approx(expected)
+
+
+def test_losses_on_pairs_read_the_mask_as_panoramas_by_tiles() -> None:
+    ground, aerial = unit(3, 4, 12), unit(3, 4, 13)
+    ignore = torch.zeros(3, 3, dtype=torch.bool)
+    ignore[0, 1] = True
+    for kind, config in ((logistic_pairs, CONFIGS[6]), (contrastive, CONFIGS[8])):
+        expected = kind(torch.cdist(ground, aerial), config.margin, ignore).item()
+        assert build_loss(config)(ground, aerial, ignore).item() == pytest.approx(expected)
+        assert kind(torch.cdist(ground, aerial), config.margin, ignore.T).item() != pytest.approx(expected)
+
+
+def test_of_unknown_heading_half_is_as_they_stand_and_half_at_the_best_turn() -> None:
+    ground, aerial = unit(2, 6, 0), unit(2, 6, 1)
+    module = BatchLoss(lambda _ground, _aerial, columns, _ignore: torch.tensor(float(columns)), columns=3)
+    assert module(ground, aerial).item() == (1 + 3) / 2
+    assert BatchLoss(module.formula)(ground, aerial).item() == 1
+    unknown = CONFIGS[0].model_copy(update={"heading": "unknown"})
+    assert build_loss(unknown, 2).columns == 2  # two are enough to turn by
+    with pytest.raises(AenetError, match="a descriptor of 1 column has nothing to turn"):
+        build_loss(unknown)
+
+
 def test_hertl_by_hand() -> None:
     """Three negatives with m = 4: bounded above, free, bounded below."""
     d = torch.tensor([[5.0, 3.0, 6.0, 10.0]] * 4, dtype=torch.float64)  # row 0: positive 5
@@ -167,6 +199,14 @@ def test_infonce_by_hand() -> None:
     assert plain(ground, eye).item() == pytest.approx((sum(rows) + sum(columns)) / 4, abs=1e-6)
     plain.both = False
     assert plain(ground, eye).item() == pytest.approx(sum(rows) / 2, abs=1e-6)
+
+
+def test_infonce_by_itself_is_what_params_yaml_gives_without_a_word() -> None:
+    built, alone = build_loss(InfoNCE(kind="infonce")).formula, InfoNCELoss()
+    for module in (built, alone):
+        assert module.log_scale.exp().item() == pytest.approx(1 / 0.07)
+        assert math.exp(module.max_log_scale) == pytest.approx(100)
+        assert (module.smoothing, module.both, module.log_scale.requires_grad) == (0.1, True, True)
 
 
 def test_scale_of_infonce_learns_and_stops_at_its_bound() -> None:

@@ -84,14 +84,71 @@ def test_ties_are_told_from_what_is_better_by_a_hundred_thousandth(d: int) -> No
     assert ranking.ranks(own[None], reference, np.array([4])).tolist() == [19]
 
 
+class Stated:
+    """Similarities in float64 as they are given, and by how much those in float32 may be off."""
+
+    def __init__(self, values: list[float], error: float) -> None:
+        self.values, self.error = np.array([values]), error
+
+    def pairs(self, query: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        return np.asarray(self.values[query, reference])
+
+    def rows(self, part: slice) -> np.ndarray:
+        return np.asarray(self.values[part])
+
+
+@pytest.mark.parametrize("sparse", [1, 10**9])
+def test_a_tie_is_sixteen_roundings_by_hand(monkeypatch: pytest.MonkeyPatch, sparse: int) -> None:
+    """In pairs and in whole rows: 16 u below the right answer's is a tie, 16.5 u is worse, whatever float32 says."""
+    monkeypatch.setattr(tally, "_SPARSE", sparse)
+    u, error, own = 2.0**-24, 1e-3, 0.5
+    below = np.array([0, 15.5, 16, 16.5, 17, 15.5]) * u
+    said = np.array([[own, own - error - 15.5 * u, own, own, own + error, own + error]], np.float32)
+    counted = tally.Tally(identity(np.array([0])))
+    counted.expect(slice(0, 1), np.array([own]))
+    counted.add(slice(0, 1), slice(0, 6), said, Stated(list(own - below), error))
+    assert counted.rank.tolist() == [3]
+    assert counted.best.top.shape == (1, 0)  # none were asked for
+
+
+def test_of_equals_the_first_are_listed() -> None:
+    values = np.array([[0.5, 0.1, 0.5, 0.9, 0.5, 0.5, 0.2, 0.5], np.arange(8) / 8])
+    assert [set(row) for row in tally.first_k(values, 3).tolist()] == [{3, 0, 2}, {5, 6, 7}]
+    assert [set(row) for row in tally.first_k(values, 8).tolist()] == [set(range(8))] * 2
+
+
+def test_what_float32_can_tell_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 40,000 pairs of random descriptors some dozen are near the right answer's."""
+    asked: list[int] = []
+    pairs = ranking.Inner.pairs
+
+    def counting(self: ranking.Inner, query: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        asked.append(len(query))
+        return np.asarray(pairs(self, query, reference))
+
+    def whole(*_: object) -> np.ndarray:
+        raise AssertionError("whole rows are computed again")
+
+    monkeypatch.setattr(ranking.Inner, "pairs", counting)
+    monkeypatch.setattr(ranking.Inner, "rows", whole)
+    rows = np.random.default_rng(6).normal(size=(2, 200, 512))
+    query, reference = (rows / np.linalg.norm(rows, axis=2, keepdims=True)).astype(np.float32)
+    ranking.ranks(query, reference, np.arange(200))
+    assert 0 < sum(asked) < 200
+
+
+@pytest.mark.parametrize("length", [1.0, 64.0])
 @pytest.mark.parametrize("spread", [1e-3, 1e-4, 1e-5])
-def test_ranks_of_crowded_descriptors_are_those_of_float64(spread: float) -> None:
-    """A network that has hardly learnt: most similarities are nearer to each other than float32 can tell."""
+def test_ranks_of_crowded_descriptors_are_those_of_float64(spread: float, length: float) -> None:
+    """A network that has hardly learnt: most similarities are nearer to each other than float32 can tell.
+
+    So they are for descriptors that are not of length one: what float32 may be off by grows with both lengths.
+    """
     generator = np.random.default_rng(2)
     sides = []
     for _ in range(2):
         rows = constant(12_800) + generator.normal(size=(60, 12_800)) * spread * 12_800**-0.5
-        sides.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
+        sides.append((length * rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
     similarity = sides[0].astype(np.float64) @ sides[1].astype(np.float64).T
     own = np.diag(similarity)[:, None]
     expected = (similarity >= own - tally._TIE).sum(1) - 1

@@ -1,6 +1,10 @@
 """Who becomes champion, and what serving gets of it."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tracking_store import client, new_project, runs_of
@@ -8,6 +12,7 @@ from tracking_store import client, new_project, runs_of
 from aenet import tracking
 from aenet.artifacts import atomic_folder, verify_folder
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.tracking import fetch as fetching
 from aenet.tracking import registry
 from aenet.tracking.fetch import fetch
 from aenet.tracking.sync import sync_all
@@ -165,3 +170,25 @@ def test_bad_names_are_explained(project: Path) -> None:
         fetch(CHAMPION, project / "fetched")
     with pytest.raises(AenetError, match="models:/aenet@champion"):
         fetch("aenet", project / "fetched")
+
+
+def test_models_fetched_at_a_time_are_all_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reads the record, adds its own line and writes it: one after another, or the last writer wins."""
+    read, together = fetching.read_record, threading.Barrier(4)
+
+    def read_slowly(path: Path) -> dict[str, Any]:
+        record = read(path)
+        time.sleep(0.05)
+        return record
+
+    def remember(name: str) -> None:
+        together.wait()
+        fetching._remembered(
+            f"models:/aenet@{name}", tmp_path, fetching.Fetched(tmp_path / name, "models:/aenet/1", "r")
+        )
+
+    monkeypatch.setattr(fetching, "read_record", read_slowly)
+    names = ("champion", "staging", "older", "newer")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(remember, names))
+    assert set(read(tmp_path / fetching.LAST)) == {f"models:/aenet@{name}" for name in names}

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from aenet.artifacts import MANIFEST, folder_digest, read_manifest, verify_folder
 from aenet.atomic import write_json
 from aenet.errors import AenetError, CorruptArtifact
+from aenet.locks import wait_for
 from aenet.nolinks import listed_path, read_listed
 from aenet.redaction import without_secrets
 from aenet.tracking.address import answers, store_uri
@@ -66,7 +67,8 @@ class _Silent(Exception):
 
 def _remembered(uri: str, dest: Path, fetched: Fetched) -> Fetched:
     record = {"folder": fetched.folder.name, "uri": fetched.uri, "run_id": fetched.run_id}
-    write_json(dest / LAST, {**read_record(dest / LAST), uri: record})
+    with wait_for(dest / ".last.lock"):  # or of two fetches at a time one would forget the other's
+        write_json(dest / LAST, {**read_record(dest / LAST), uri: record})
     return fetched
 
 

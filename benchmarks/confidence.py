@@ -1,11 +1,12 @@
 """Do confidences and error radii keep their word, whatever the grid? `python benchmarks/confidence.py --folder .`.
 
-Takes a project's folder in which the pipeline has run on the town (models/onnx, data/raw). Photographs the test
-district anew, builds galleries of it with a tile every 5, 10, 20 and 40 m by `aenet gallery build`, and places the
-photos by `aenet locate`, their headings known and unknown. For each it prints the expected and the observed share
-within 25 m, how often the 90 % circle holds the truth, and how many answers have one. Shares of n photos have a
-standard error of sqrt(p (1 - p) / n), which is printed, too. `--whole` takes the whole town's map instead. `--write`
-keeps it as benchmarks/results/confidence-<hardware>-<date>.md.
+Takes a project's folder in which the pipeline has run on the town (models/onnx, data/raw). Photographs a split's
+district anew: the test district's is what is told, the validation district's is there to choose by. Builds galleries of
+it with a tile every 5, 10, 20 and 40 m by `aenet gallery build`, and places the photos by `aenet locate`, their
+headings known and unknown. For each it prints the expected and the observed share within 25 m, how often the 90 %
+circle holds the truth, and how many answers have one. Shares of n photos have a standard error of sqrt(p (1 - p) / n),
+which is printed, too; `--sample` takes other photos. `--whole` takes the whole town's map instead. `--write` keeps it
+as benchmarks/results/confidence-<split>-sample-<number>-<hardware>-<date>.md.
 """
 
 import argparse
@@ -47,6 +48,8 @@ def main() -> None:
         "--out", type=Path, help="of photos, galleries and places; default: demo/confidence in the folder"
     )
     parser.add_argument("--count", type=int, default=512, help="photos")
+    parser.add_argument("--split", choices=["val", "test"], default="test", help="whose district: choose by val's")
+    parser.add_argument("--sample", type=int, default=0, help="0, 1, 2, ...: other photos")
     parser.add_argument("--spacing", type=float, nargs="+", default=[40.0, 20.0, 10.0, 5.0], help="metres")
     parser.add_argument("--whole", action="store_true", help="the whole town's map, not the test district's")
     parser.add_argument("--threads", type=int, default=0, help="of one inference; 0: one per core")
@@ -59,13 +62,14 @@ def main() -> None:
         raise SystemExit(2) from None
     sys.stdout.write(said)
     if given.write:
-        results_file("confidence", processor()).write_text(said, encoding="utf-8")
+        name = f"confidence-{given.split}-sample-{given.sample}"
+        results_file(name, processor()).write_text(said, encoding="utf-8")
 
 
 def _figures(given: argparse.Namespace, out: Path) -> str:
     raw, model = given.folder / "data" / "raw", given.folder / "models" / "onnx"
     card = read_card(model)
-    photos = photograph(raw, out / "photos", given.count)
+    photos = photograph(raw, out / "photos", given.count, given.split, given.sample)
     area = [] if given.whole else ["--area", _around(pd.read_csv(photos))]
     common = ["--model", model, "--provider", "cpu", "--threads", given.threads, "--overwrite"]
     rows = []
@@ -79,6 +83,7 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
             tiles = read_gallery(gallery).tiles
             rows.append([f"{spacing:g} m", name, f"{tiles:,}", *_row(read_places(places / "places.parquet"))])
     command = "python benchmarks/confidence.py" + (" --whole" if given.whole else "") + f" --count {given.count}"
+    command += f" --split {given.split} --sample {given.sample}"
     fitted = card.calibration
     return (
         "\n\n".join(
@@ -87,7 +92,8 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
                 f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {processor()}.",
                 f"Model: {card.backbone}, {card.attention}, {card.head}, trained on {card.trained_on}; R@1 "
                 f"{card.recall_at_1 or 0:.1f} %; calibrated on {fitted.queries if fitted else 0:,} validation photos. "
-                f"{given.count:,} photos of the test district, sought in {'the town' if given.whole else 'it'}.",
+                f"{given.count:,} photos of the {given.split} district, sought in "
+                f"{'the town' if given.whole else 'it'}.",
                 f"Expected: the mean confidence; observed: the share within {NEAR_M:g} m. After ±: a standard error. "
                 "The circle is the one that is said to hold 90 %.",
                 table(list(_HEAD), rows),

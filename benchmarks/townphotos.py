@@ -1,4 +1,4 @@
-"""New photos of the town's test district: places, moments and headings that no training and no evaluation has seen."""
+"""New photos of a district of the town: places, moments and headings that no training and no evaluation has seen."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,39 +17,41 @@ from aenet.data.city.gps import gps_exif
 from aenet.data.city.materials import Scene
 from aenet.data.city.panorama import render_panorama
 from aenet.data.city.town import Town, raise_town
+from aenet.data.pairs import SPLITS
 from aenet.errors import AenetError
 from aenet.images import encode_jpeg
 from aenet.progress import progress
 
 TABLE = "photos.csv"
-TEST = 2  # of `aenet.data.pairs.SPLITS`
 JPEG_OFF = 5.0  # grey values by which the map's compression changes a pixel at most, on average
 
 
-def photograph(raw: Path, out: Path, count: int) -> Path:
-    """Write `count` panoramas of the test district to the folder `out`; return their table.
+def photograph(raw: Path, out: Path, count: int, split: str = "test", sample: int = 0) -> Path:
+    """Write `count` panoramas of a split's district to the folder `out`; return their table.
 
     The table tells latitude, longitude and heading of each: its truth. Headings are drawn evenly from the circle, and
-    the panorama is turned to have its heading in the middle. A folder of the same town and count is left as it is.
+    the panorama is turned to have its heading in the middle. A folder of the same photos is left as it is.
 
     Args:
         raw: the finished data set of a town.
         out: made anew, whole or not at all.
         count: photos.
+        split: whose district.
+        sample: 0, 1, 2, ...: each has other places, moments and headings.
 
     Raises:
-        AenetError: `raw` is no town's data set, or one of another version, or its test district is too small.
+        AenetError: `raw` is no town's data set, or one of another version, or its district is too small.
     """
     config = read_config(raw)
-    meta = {"town": config.model_dump(mode="json"), "count": count}
+    meta = {"town": config.model_dump(mode="json"), "count": count, "split": split, "sample": sample}
     if (out / MANIFEST).exists() and read_manifest(out).meta == meta:
         return out / TABLE
-    town = raise_town(_crowded(config, count))
+    town = raise_town(_crowded(config, count * (sample + 1), split))
     _check_same(town, raw / "town.tif")
-    spots = town.places.camera[town.places.split == TEST][:count]
+    spots = town.places.camera[town.places.split == SPLITS.index(split)][count * sample :][:count]
     with atomic_folder(out, meta) as folder, progress("photos") as report:
         rows = []
-        for number, row in enumerate(_taken(config, town, spots, folder)):
+        for number, row in enumerate(_taken(config, town, spots, sample, folder)):
             rows.append(row)
             report(number + 1, count)
         pd.DataFrame(rows).to_csv(folder / TABLE, index=False)
@@ -64,14 +66,15 @@ def read_config(raw: Path) -> CityConfig:
         raise AenetError(f"{raw} is no town's data set: run the download stage with kind: city") from error
 
 
-def _crowded(config: CityConfig, count: int) -> CityConfig:
-    """Ask for so many times the places of every split that the test district has `count`: its borders stay.
+def _crowded(config: CityConfig, count: int, split: str) -> CityConfig:
+    """Ask for so many times the places of every split that its district has `count`: its borders stay.
 
     Districts follow the shares of the splits (`places.districts`), so all of them are multiplied.
     """
-    times, places = -(-count // config.places.test), config.places
-    many = Places(train=places.train, val=places.val, test=places.test).model_dump()
-    crowd = Places(**{split: times * number for split, number in many.items()})
+    places = config.places
+    many = {name: getattr(places, name) for name in SPLITS}
+    times = -(-count // many[split])
+    crowd = Places(**{name: times * number for name, number in many.items()})
     return config.model_copy(update={"places": crowd, "spacing_m": max(1.0, config.spacing_m / times)})
 
 
@@ -83,13 +86,15 @@ def _check_same(town: Town, map_: Path) -> None:
         raise AenetError(f"{map_} was drawn by another version of the town: run the download stage again")
 
 
-def _taken(config: CityConfig, town: Town, spots: Float64[np.ndarray, "n 2"], folder: Path) -> Iterator[dict[str, Any]]:
+def _taken(
+    config: CityConfig, town: Town, spots: Float64[np.ndarray, "n 2"], sample: int, folder: Path
+) -> Iterator[dict[str, Any]]:
     """Write panorama after panorama; yield their rows of the table."""
     scene = Scene.of(config, town.layers, town.houses, town.slots)
     latlon = Frame.of(config.width_m, config.height_m).latlon(spots)
-    draw = np.random.default_rng([config.seed, len(spots)])
+    draw = np.random.default_rng([config.seed, len(spots), sample])
     for number, (x, y) in enumerate(spots):
-        image, _ = render_panorama(scene, float(x), float(y), config.places.total + number)
+        image, _ = render_panorama(scene, float(x), float(y), config.places.total + sample * len(spots) + number)
         width = image.shape[1]
         column = int(draw.integers(width))  # of a north-centred panorama: what stands there comes to the middle
         turned = np.ascontiguousarray(np.roll(image, width // 2 - column, axis=1))

@@ -12,6 +12,7 @@ from aenet.card import Acuity, read_card
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.errors import AenetError
+from aenet.export import calibration
 from aenet.export.branches import ExportConfig
 from aenet.export.calibration import calibrate, displace, fit_acuity, lay_grid, positions
 from aenet.export.trial import Trial
@@ -62,9 +63,9 @@ def test_every_way_has_numbers_of_its_own(model: Path) -> None:
     assert fitted is not None and fitted.unknown is not None
     assert (fitted.queries, fitted.references) == (60, 260)
     for acuity in (fitted.known, fitted.unknown):
-        # Places that stand alone: at 4 / 7 of a tile's side most of a cell is farther than views are displaced.
-        assert acuity.spacings_m == pytest.approx([world.TILE_M / 14, world.TILE_M / 7, 2 * world.TILE_M / 7])
-        assert len(acuity.sharpness) == len(acuity.circle) == 3
+        # Places that stand alone, too: a tile shows the ground of a cell of 4 / 7 of its side.
+        assert acuity.spacings_m == pytest.approx([world.TILE_M / 14 * stride for stride in (1, 2, 4, 8)])
+        assert len(acuity.sharpness) == len(acuity.circle) == 4
     assert fitted.unknown.mean > fitted.known.mean + 0.05  # the best of all azimuths
     assert calibrate(model, card, val, train, config) == fitted
     assert calibrate(model, card, val, train, config.model_copy(update={"calibration_queries": 0})) is None
@@ -109,7 +110,7 @@ def test_few_close_places_of_several_photos_are_no_fault() -> None:
     generator = np.random.default_rng(0)
     centres = np.array([[0.0, 0.0], [28.0, 0.0]])
     photos = np.repeat(centres, 10, axis=0) + generator.uniform(-1, 1, (20, 2))
-    grid = lay_grid(centres, 70.0, generator)
+    grid = lay_grid(centres, 70.0, generator.uniform(0, 5, 2))
     away = np.hypot(*np.moveaxis(grid.at[None] - photos[:, None], -1, 0))
     scores = (0.7 / np.sqrt(1 + (away / 9) ** 2) + 0.05 * generator.standard_normal(away.shape)).astype(np.float32)
     similarity = (0.7 * np.eye(20, 60) + 0.05 * generator.standard_normal((20, 60))).astype(np.float32)
@@ -118,17 +119,31 @@ def test_few_close_places_of_several_photos_are_no_fault() -> None:
     assert all(np.isfinite(acuity.sharpness)) and all(0 <= share <= 1 for share in acuity.circle)
 
 
-def test_a_grid_is_made_from_the_nearest_places() -> None:
-    """Two places 10 m apart: 5 m between tiles, none farther than 14 m from a place, each from the nearer one."""
-    centres = np.array([[100.0, 50.0], [110.0, 50.0]])
-    grid = lay_grid(centres, 70.0, np.random.default_rng(3))
-    assert grid.at == pytest.approx(grid.origin + 5.0 * grid.axes)
+def test_a_grid_covers_all_that_the_places_tiles_show_and_is_made_from_the_nearest() -> None:
+    """Two places 10 m apart, 5 m between tiles: every one within 10.5 m of a place, every second one within 35 m."""
+    centres, origin = np.array([[100.0, 50.0], [110.0, 50.0]]), np.array([1.2, 3.9])
+    grid = lay_grid(centres, 70.0, origin)
+    assert grid.at == pytest.approx(origin + 5.0 * grid.axes)
     assert grid.at == pytest.approx(centres[grid.place] + grid.moved)
     away = np.hypot(*np.moveaxis(grid.at[:, None] - centres, -1, 0))
-    assert np.array_equal(away.argmin(1), grid.place) and away.min(1).max() <= 14.0
-    lattice = grid.origin + 5.0 * np.stack(np.meshgrid(np.arange(10, 30), np.arange(0, 20)), -1).reshape(-1, 2)
-    near = np.hypot(*np.moveaxis(lattice[:, None] - centres, -1, 0)).min(1) <= 14.0
-    assert len(grid.at) == near.sum() == len({tuple(index) for index in grid.axes})
+    assert np.array_equal(away.argmin(1), grid.place)
+    index = np.stack(np.meshgrid(np.arange(10, 33), np.arange(0, 20)), -1).reshape(-1, 2)
+    near = np.hypot(*np.moveaxis((origin + 5.0 * index)[:, None] - centres, -1, 0)).min(1)
+    wanted = index[(near <= 10.5) | ((index % 2 == 0).all(1) & (near <= 35.0))]
+    assert sorted(grid.axes.tolist()) == sorted(wanted.tolist())
+
+
+def test_photos_are_sought_among_tiles_off_the_streets() -> None:
+    """Photos along one street: the tiles 35 m beside it are there, and every photo's own in every grid."""
+    generator = np.random.default_rng(1)
+    photos = np.column_stack([np.arange(0.0, 1400.0, 14.0), np.zeros(100)])
+    grid = lay_grid(photos, 70.0, generator.uniform(0, 5, 2))
+    away = np.hypot(*np.moveaxis(grid.at[None] - photos[:, None], -1, 0))
+    wide = (grid.axes % 2 == 0).all(1)
+    assert wide.sum() == pytest.approx(70.0 * 1400.0 / 10.0**2, rel=0.1)  # all ground of a strip of 70 m
+    for stride, first in ((8, 0), (8, 4), (4, 2), (2, 0), (1, 0)):
+        tiles = ((grid.axes - first) % stride == 0).all(1)
+        assert away[:, tiles].min(1).max() <= 5.0 * stride * 0.5**0.5 + 1e-9
 
 
 def _known_world(spacing: float, side: int, photos: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -146,15 +161,51 @@ def _known_world(spacing: float, side: int, photos: int, seed: int) -> tuple[np.
     return fields + 0.45 / np.sqrt(1 + (np.hypot(off[..., 0], off[..., 1]) / 9) ** 2), stand, tiles
 
 
+@pytest.mark.parametrize(("error_m", "sharpness"), [(0.0, 5000.0), (1000.0, 0.05)])
+def test_scores_that_tell_nothing_have_the_sharpness_of_the_end(error_m: float, sharpness: float) -> None:
+    """All tiles alike and all photos placed: no sharpness gives such a confidence; of none, no bluntness does."""
+    tiles = 10.0 * np.stack(np.meshgrid(np.arange(5), np.arange(5)), -1).reshape(-1, 2)
+    trial = Trial(Acuity(mean=0.0, rise=0.45, reach_m=9.0, centred=30.0), 10.0)
+    trial.seek(np.full((40, 25), 0.2, np.float32), np.tile(tiles[0] + error_m, (40, 1)), tiles, np.arange(40))
+    assert trial.fit()[0] == pytest.approx(sharpness, rel=1.0)
+
+
 @pytest.mark.parametrize("spacing", [10.0, 20.0])
 def test_a_world_where_one_sharpness_is_right_gives_it_back(spacing: float) -> None:
     """Where fields and profile fall off alike b is rise / variance = 45, and a circle of 90 % holds 90 %."""
     acuity = Acuity(mean=0.0, rise=0.45, reach_m=9.0, centred=1.0)
     trial = Trial(acuity, spacing)
     scores, photos, tiles = _known_world(spacing, 40, 300, 5)
-    trial.seek(scores.astype(np.float32), photos, tiles, np.ones(300))
-    sharpness, circle = trial.fit(300)
+    trial.seek(scores.astype(np.float32), photos, tiles, np.arange(300))
+    sharpness, circle = trial.fit()
     assert sharpness == pytest.approx(45.0, rel=0.25) and circle == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_circle_errs_to_the_safe_side_by_a_standard_error_of_the_photos_it_is_fitted_on() -> None:
+    """Of 100 photos a circle is to hold 93 %: 90 % and sqrt(0.9 0.1 / 100)."""
+    scores, photos, tiles = _known_world(20.0, 30, 100, 7)
+    trial = Trial(Acuity(mean=0.0, rise=0.45, reach_m=9.0, centred=40.0), 20.0)
+    trial.seek(scores.astype(np.float32), photos, tiles, np.arange(100))
+    sharpness, circle = trial.fit()
+    error = np.hypot(*(tiles[scores.argmax(1)] - photos).T)
+    assert (trial._held(sharpness, error) <= circle).mean() == pytest.approx(0.93, abs=0.011)
+
+
+def test_more_places_than_tiles_are_thinned(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """120 places that stand alone have some 55 tiles each: of 1,000 tiles there is room for fewer places."""
+    monkeypatch.setattr("aenet.export.calibration._TILES", 1000)
+    made = []
+    embed = calibration.run_onnx
+
+    def counted(file: Path, images: np.ndarray, batch: int, threads: int) -> np.ndarray:
+        made.append((file.name, len(images)))
+        return embed(file, images, batch, threads)
+
+    monkeypatch.setattr("aenet.export.calibration.run_onnx", counted)
+    val, train = _views("val", 120, 1500.0, 1), _views("train", 60, 1500.0, 2)
+    assert calibrate(model, read_card(model), val, train, ExportConfig(threads=1)) is not None
+    (grid, _) = (count for name, count in made if name == "aerial.onnx")
+    assert 700 <= grid <= 1000
 
 
 def test_similarity_that_knows_nothing_gives_no_calibration(model: Path) -> None:

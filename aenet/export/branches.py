@@ -53,8 +53,8 @@ class ExportConfig(Config):
     compress: CompressConfig = Uncompressed()
     compression_pairs: int = Field(default=512, ge=1)
     precisions: tuple[Literal["fp32", "fp16"], ...] = ("fp32",)
-    calibration_queries: int = Field(default=256, ge=0)
-    calibration_references: int = Field(default=4096, ge=2)
+    calibration_queries: int = Field(default=512, ge=0)
+    calibration_references: int = Field(default=2048, ge=2)
     fp16_cosine: float = Field(default=0.999, ge=0, le=1)
     fp16_top1_changed: float = Field(default=0.01, ge=0, le=1)
 

@@ -3,12 +3,12 @@
 Validation photos are sought as `aenet locate` seeks them: their heading known, and turned at random and matched over
 all azimuths. Each way gets numbers of its own.
 
-A data set's tiles are centred on its photos, a grid's are not. So a grid is laid over the validation places: of its
-tiles those are made whose centres lie within `_DISPLACED` of a tile's side of a place's own tile, whose view is
-displaced (`displace`). Displacing loses ground at one edge, which is repeated, so views are displaced no farther. Every
-second, fourth and eighth tile of it are coarser grids. In each of them the photos are sought whose own cell is there
-(`trial`). Where places stand close together, as along a town's streets, that is all of them and their neighbours are
-real; where they stand alone only dense grids can be tried: beyond the coarsest the trend goes on (`Acuity`).
+A data set's tiles are centred on its photos, a grid's are not. So a grid is laid over all ground that the validation
+places' tiles show, streets and what lies between them: of every second tile along its axes those are made whose centres
+lie on a place's own tile, of the others those whose centres lie within `_DISPLACED` of its side. They are made from
+the nearest place's tile, whose view is displaced (`displace`). Displacing loses ground at one edge, which is repeated:
+half of it at the farthest, where a tile is a rival and a photo's own in the coarsest grids alone. Every second, fourth
+and eighth tile are coarser grids. In each of them the photos are sought whose own cell is there (`trial`).
 """
 
 from pathlib import Path
@@ -37,12 +37,13 @@ _REFERENCE_BYTES = 512 << 20
 _BLOCK = 512
 _SEED = 0
 _FINEST = 14  # tiles of the densest grid along a tile's side: every 5 m for tiles of 70 m
-_STRIDES = {1: 1, 2: 4, 4: 9, 8: 16}  # coarser grids take every so manieth tile; from so many beginnings
-_DISPLACED = 0.2
-_TILES, _TILES_A_PLACE = 8192, 25  # of the densest grid: at most, and about so many around each place
+_STRIDES = (1, 2, 4, 8)  # coarser grids take every so manieth tile, from all beginnings that are multiples of `_WIDE`
+_WIDE = 2  # every so manieth tile may be displaced by half a side
+_DISPLACED = 0.15
+_TILES, _FEWEST = 12288, 8  # of the densest grid: at most, and around a place that has others beside it
 _R2 = np.array([0.7548776662466927, 0.5698402909980532])
 _APART_M = 1e6  # places whose positions are not known have no neighbours
-_RINGS, _FEW = 4, 8  # of a cell, of equal area; photos that each ring must have
+_FEW = 32  # photos, in all of a spacing's grids
 _NOTHING = "no calibration for {} validation queries: similarity says nothing of their places"
 
 
@@ -76,10 +77,9 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
         return None
     generator = np.random.default_rng(_SEED)
     places = generator.permutation(len(val))
+    queries, (cameras, centres) = places[:asked], positions(val.pairs)
     most = min(_TILES, _REFERENCE_BYTES // (4 * card.descriptor_dim))
-    queries, places = places[:asked], places[: max(2, most // _TILES_A_PLACE)]
-    cameras, centres = positions(val.pairs)
-    grid = lay_grid(centres[places], card.view.tile_size_m, generator)
+    grid, places = _largest_grid(centres, places, card.view.tile_size_m, most, generator)
     tiles = _grid_tiles(folder, val.aerial, places, grid, card, config)
     limit = min(config.calibration_references, _REFERENCE_BYTES // (4 * card.descriptor_dim))
     others = np.sort(generator.permutation(len(train))[: max(0, limit - asked)])
@@ -120,19 +120,33 @@ def positions(pairs: pd.DataFrame) -> tuple[Float[np.ndarray, "n 2"], Float[np.n
     return cameras, centres
 
 
-def lay_grid(centres: Float[np.ndarray, "p 2"], tile_m: float, generator: np.random.Generator) -> Grid:
-    """Return the tiles of a grid, which lies at random, that are centred near a place's own tile."""
-    step, reach = tile_m / _FINEST, _DISPLACED * tile_m
-    origin = generator.uniform(0, step, 2)
-    side = int(np.ceil(reach / step))
+def _largest_grid(
+    centres: Float[np.ndarray, "n 2"],
+    places: Int[np.ndarray, " n"],
+    tile_m: float,
+    most: int,
+    generator: np.random.Generator,
+) -> tuple[Grid, Int[np.ndarray, " p"]]:
+    """Return a grid of at most `most` tiles, and the places it is laid over: the first of `places`, two at least."""
+    origin, places = generator.uniform(0, tile_m / _FINEST, 2), places[: max(2, most // _FEWEST)]
+    while len((grid := lay_grid(centres[places], tile_m, origin)).place) > most and len(places) > 2:
+        places = places[: max(2, int(0.8 * len(places)))]
+    return grid, places
+
+
+def lay_grid(centres: Float[np.ndarray, "p 2"], tile_m: float, origin: Float[np.ndarray, " 2"]) -> Grid:
+    """Return those of a grid's tiles that the places' tiles show, as told above; tile 0, 0 is centred at `origin`."""
+    step = tile_m / _FINEST
+    side = _FINEST // 2
     around = np.stack(np.meshgrid(np.arange(-side, side + 1), np.arange(-side, side + 1)), -1).reshape(-1, 2)
     index = np.rint((centres - origin) / step).astype(np.int64)[:, None] + around  # [p, k, 2]
     place = np.repeat(np.arange(len(centres)), len(around))
     index = index.reshape(-1, 2)
     moved = origin + step * index - centres[place]
     away = np.hypot(*moved.T)
+    reach = tile_m * np.where((index % _WIDE == 0).all(1), 0.5, _DISPLACED)
     order = np.argsort(away, kind="stable")
-    order = order[away[order] <= reach]  # a tile is made from the nearest place
+    order = order[(away <= reach)[order]]  # a tile is made from the nearest place
     _, first = np.unique(index[order], axis=0, return_index=True)
     some = order[np.sort(first)]
     return Grid(index[some], origin + step * index[some], place[some], moved[some], step, origin)
@@ -183,7 +197,7 @@ def fit_acuity(
         raise AenetError(_NOTHING.format(count))
     acuity = Acuity(mean=mean, rise=rise, reach_m=reach, centred=centred)
     fitted = {
-        stride * grid.step_m: trial.fit(count)
+        stride * grid.step_m: trial.fit()
         for stride in _STRIDES
         if (trial := _trial(acuity, scores, photos, grid, stride)) is not None
     }
@@ -195,29 +209,17 @@ def _trial(
     acuity: Acuity, scores: Float32[np.ndarray, "q n"], photos: Float[np.ndarray, "q 2"], grid: Grid, stride: int
 ) -> Trial | None:
     """Seek photos in grids of every `stride`-th tile, or return None where too few of their own cells are there."""
-    spacing, taken = stride * grid.step_m, []
-    side = max(1, round(_STRIDES[stride] ** 0.5))
-    there = {tuple(index): row for row, index in enumerate(grid.axes.tolist())}
-    for phase in np.ndindex(side, side):
-        first = np.array(phase) * stride // side
+    trial, sought = Trial(acuity, stride * grid.step_m), 0
+    there = set(map(tuple, grid.axes.tolist()))
+    for phase in np.ndindex(2 * (max(1, stride // _WIDE),)):
+        first = _WIDE * np.array(phase)
         tiles = np.flatnonzero(((grid.axes - first) % stride == 0).all(1))
         nearest = first + stride * np.rint(((photos - grid.origin) / grid.step_m - first) / stride).astype(np.int64)
-        own = np.array([there.get(tuple(index), -1) for index in nearest.tolist()])
-        some = np.flatnonzero(own >= 0)
-        if len(some) == 0:
-            continue
-        taken.append((tiles, some, np.hypot(*(grid.at[own[some]] - photos[some]).T)))
-    off = np.concatenate([np.empty(0), *(part[2] for part in taken)])
-    edges = spacing / np.pi**0.5 * np.sqrt(np.arange(1, _RINGS) / _RINGS)
-    found = np.bincount(np.searchsorted(edges, off), minlength=_RINGS)
-    if found.min() < _FEW:
-        return None
-    trial = Trial(acuity, spacing)
-    for tiles, some, mine in taken:
-        # As if photos stood anywhere in their cells alike.
-        weight = 1 / found[np.searchsorted(edges, mine)]
-        trial.seek(scores[np.ix_(some, tiles)], photos[some], grid.at[tiles], weight)
-    return trial
+        some = np.array([number for number, index in enumerate(nearest.tolist()) if tuple(index) in there], np.int64)
+        if len(some):
+            trial.seek(scores[np.ix_(some, tiles)], photos[some], grid.at[tiles], some)
+        sought += len(some)
+    return trial if sought >= _FEW else None
 
 
 def _profile(above: Float[np.ndarray, "q n"], away_m: Float[np.ndarray, "q n"], tile_m: float) -> tuple[float, float]:

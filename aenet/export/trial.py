@@ -5,18 +5,20 @@ Confidence grows with the sharpness: the one is right at which its mean is the s
 photo; the circle that is to hold 90 % of the photos has to hold the 90 % quantile of it.
 """
 
+import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
+from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from aenet.card import Acuity
 from aenet.serving.search.confidence import NEAR_M, RADIUS_SHARE, cell_of, evidence
 
 _SCORES = np.linspace(-1, 1, 4001)
-_BLUNTEST, _SHARPEST = 0.05, 5000.0
-_HALVINGS = 18
+_BLUNTEST, _SHARPEST, _STEP = math.log(0.05), math.log(5000.0), math.log(2.0)
 _FINE_M = 100.0  # farther away a cell lies within a circle or outside
 
 
@@ -29,7 +31,7 @@ class _Search(NamedTuple):
     best: Int[np.ndarray, " q"]
     away: Float32[np.ndarray, "q n"]  # metres of each tile from the answer
     error: Float[np.ndarray, " q"]
-    weight: Float[np.ndarray, " q"]
+    number: Int[np.ndarray, " q"]
 
 
 class Trial:
@@ -45,14 +47,14 @@ class Trial:
         scores: Float32[np.ndarray, "q n"],
         photos: Float[np.ndarray, "q 2"],
         tiles: Float[np.ndarray, "n 2"],
-        weight: Float[np.ndarray, " q"],
+        number: Int[np.ndarray, " q"],
     ) -> None:
         """Seek photos in a grid.
 
         Args:
             scores: cosines.
             photos, tiles: metres on a plane.
-            weight: how much each photo counts.
+            number: of each photo, which may be sought in several grids.
         """
         best = scores.argmax(1)
         answer = tiles[best]
@@ -60,35 +62,37 @@ class Trial:
         at = (scores.astype(np.float64) + 1) * ((len(_SCORES) - 1) / 2)
         step = np.clip(at.astype(np.int32), 0, len(_SCORES) - 2)  # found once, for all sharpnesses that are tried
         beyond = (at - step).astype(np.float32)
-        self._searches.append(_Search(scores, step, beyond, best, away, np.hypot(*(answer - photos).T), weight))
+        self._searches.append(_Search(scores, step, beyond, best, away, np.hypot(*(answer - photos).T), number))
 
-    def fit(self, photos: int) -> tuple[float, float]:
+    def fit(self) -> tuple[float, float]:
         """Return the sharpness, and the share of the probability that a circle must hold to hold 90 % of the photos.
 
         Half a photo more is taken to be right, and one wrong: q right answers in a row prove no certainty, nor q wrong
-        ones that no photo is ever right.
-
-        Args:
-            photos: how many there are; each may have been sought in several grids.
+        ones that no photo is ever right. The circle holds a standard error more than 90 % of these photos: said to hold
+        90 %, it had better hold more than less.
         """
-        weight = np.concatenate([search.weight for search in self._searches])
+        photos = len(np.unique(np.concatenate([search.number for search in self._searches])))
         error = np.concatenate([search.error for search in self._searches])
-        right = float((weight * (error <= NEAR_M)).sum() / weight.sum())
-        target = (right * photos + 0.5) / (photos + 1.5)
-        low, high = np.log(_BLUNTEST), np.log(_SHARPEST)
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            held = self._held(float(np.exp(middle)), None)
-            low, high = (middle, high) if float((weight * held).sum() / weight.sum()) < target else (low, middle)
-        sharpness = float(np.exp(low))
-        nearer = self._held(sharpness, error)
-        order = np.argsort(nearer)
-        reached = np.cumsum(weight[order]) / weight.sum()
-        return sharpness, float(nearer[order][np.searchsorted(reached, RADIUS_SHARE)])
+        target = (float((error <= NEAR_M).mean()) * photos + 0.5) / (photos + 1.5)
+
+        @cache
+        def excess(log_sharpness: float) -> float:
+            return float(self._held(math.exp(log_sharpness), None).mean()) - target
+
+        low = high = math.log(self._acuity.centred)  # not far from it
+        while excess(low) > 0 and low > _BLUNTEST:
+            low -= _STEP
+        while excess(high) < 0 and high < _SHARPEST:
+            high += _STEP
+        crosses = excess(low) < 0 < excess(high)
+        found = brentq(excess, low, high, xtol=1e-3) if crosses else high if excess(low) < 0 else low
+        sharpness = math.exp(found)
+        margin = (RADIUS_SHARE * (1 - RADIUS_SHARE) / photos) ** 0.5
+        return sharpness, float(np.quantile(self._held(sharpness, error), min(1.0, RADIUS_SHARE + margin)))
 
     def _held(self, sharpness: float, reach_m: Float[np.ndarray, " p"] | None) -> Float[np.ndarray, " p"]:
         """Return the probability within `reach_m` of each photo's answer, `NEAR_M` of all where it is None."""
-        log_weight = logsumexp(sharpness * self._evidence, axis=1)
+        log_weight = logsumexp(sharpness * self._evidence, axis=1).astype(np.float32)
         counts = [len(search.best) for search in self._searches]
         reaches = np.split(np.full(sum(counts), NEAR_M) if reach_m is None else reach_m, np.cumsum(counts)[:-1])
         return np.concatenate(
@@ -102,7 +106,7 @@ class Trial:
         self,
         search: _Search,
         sharpness: float,
-        log_weight: Float[np.ndarray, " s"],
+        log_weight: Float32[np.ndarray, " s"],
         reach: Float[np.ndarray, " q"],
     ) -> Float[np.ndarray, " q"]:
         weight = log_weight[search.step] + search.beyond * np.diff(log_weight)[search.step]

@@ -104,8 +104,8 @@ class _Town:
         """Return (confidence, error, radius) of half of the photos, by what was fitted on the other half."""
         scores, places, tiles = self.searches(spacing, 2 * photos)
         trial, cell = Trial(self.acuity, float(spacing)), cell_of(float(spacing))
-        trial.seek(scores[:photos], places[:photos], tiles, np.ones(photos))
-        sharpness, circle = trial.fit(photos)
+        trial.seek(scores[:photos], places[:photos], tiles, np.arange(photos))
+        sharpness, circle = trial.fit()
         rows = []
         for mine, place in zip(scores[photos:], places[photos:], strict=True):
             p = probabilities(mine, NONE, NONE, cell, self.acuity, sharpness).ravel()

@@ -6,11 +6,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from aenet.errors import AenetError
-from aenet.extras import PIPELINE, need
-from aenet.serving.commands.gallery import Provider, Threads, gallery_app
-from aenet.serving.commands.locate import locate
-from aenet.terminal import quiet, shortage
+from aenet.io.errors import AenetError
+from aenet.io.machine import PIPELINE, need
+from aenet.io.terminal import quiet, shortage
+from aenet.serving.commands.gallerycommand import Provider, Threads, gallery_app
+from aenet.serving.commands.locatecommand import locate
 
 app = typer.Typer(help="Where was this photo taken? Cross-view geo-localization.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
@@ -70,10 +70,10 @@ def evaluate(
     """Evaluate an exported model on packed views: recall, median rank, metres."""
     import json
 
-    from aenet.card import check_view
     from aenet.data.views import open_views, unknown_metres
-    from aenet.retrieval.evaluation import score
+    from aenet.retrieval.recall import score
     from aenet.serving.sessions.session import Branch
+    from aenet.view.spec import check_view
 
     opened = open_views(views, split)
     ground = Branch(model, "ground", provider, threads)
@@ -93,7 +93,7 @@ def evaluate(
 @app.command()
 def doctor() -> None:
     """Say what is installed, which provider would run, what is broken and how to mend it; exit status 1 if broken."""
-    from aenet.checks.doctor import diagnose
+    from aenet.doctor.doctor import diagnose
 
     findings = diagnose()
     colours = {"ok": "green", "warn": "yellow", "broken": "red"}

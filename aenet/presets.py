@@ -13,9 +13,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from aenet.atomic import write_bytes
-from aenet.errors import AenetError
-from aenet.params import PARAMS_FILE, nearest, read_yaml, read_yaml_text
+from aenet.io.atomic import write_bytes
+from aenet.io.errors import AenetError
+from aenet.io.params import PARAMS_FILE, nearest, read_yaml, read_yaml_text
 
 FOLDER = Path("presets")
 

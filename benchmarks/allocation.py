@@ -10,15 +10,15 @@ PROGRAM = """
 import resource, sys, tempfile
 from pathlib import Path
 import numpy as np, pandas as pd
-from aenet.card import ViewSpec
+from aenet.data.card import ViewSpec
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.engine import memory
-from aenet.params import read_section
-from aenet.training import TrainConfig, train
+from aenet.training import memory
+from aenet.io.params import read_section
+from aenet.training.loop import TrainConfig, train
 if sys.argv[1] == "glibc":
-    import aenet.training
-    aenet.training.keep_freed_memory = lambda: False
+    import aenet.training.loop
+    aenet.training.loop.keep_freed_memory = lambda: False
 config = read_section(Path("presets/city.yaml"), "train", TrainConfig).model_copy(update={"epochs": 1})
 def views(pairs):
     pixels = np.random.default_rng(0).integers(0, 256, (2, pairs, 64, 256, 3), dtype=np.uint8)

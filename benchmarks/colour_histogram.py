@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet.data.histogram import colour_histograms
-from aenet.retrieval.metrics import ranks, summary
+from aenet.retrieval.baseline import colour_histograms
+from aenet.retrieval.recall import ranks, summary
 
 
 def main() -> None:

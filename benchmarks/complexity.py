@@ -17,9 +17,9 @@ import pandas as pd
 import timm
 import torch
 
-from aenet.cost.complexity import NOTE, VARIANTS, table
-from aenet.cost.latency import Latency, measure
 from aenet.nn.branches import Branch, ModelConfig
+from aenet.nn.complexity import NOTE, VARIANTS, table
+from benchmarks.latency import Latency, measure
 
 RESULTS = Path(__file__).parent / "results"
 

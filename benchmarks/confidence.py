@@ -21,11 +21,11 @@ from placedtables import table
 from running import aenet
 from townphotos import photograph
 
-from aenet.card import read_card
-from aenet.errors import AenetError
+from aenet.data.card import read_card
+from aenet.io.errors import AenetError
+from aenet.scoring.confidence import NEAR_M
 from aenet.serving.galleries.manifest import read_gallery
-from aenet.serving.jobs.table import read_places
-from aenet.serving.search.confidence import NEAR_M
+from aenet.serving.jobs.outputs import read_places
 
 _HEAD = (
     "tile every",

@@ -72,8 +72,8 @@ def photos(work: Path) -> Use:
     from PIL import Image
     from test_image_bounds import DEAR
 
-    from aenet.card import ViewSpec
     from aenet.serving.photos.reading import read_photo
+    from aenet.view.spec import ViewSpec
 
     whole, view = [photo(format_) for format_ in PHOTOS], ViewSpec(height=16, width=64, tile_size_m=60.0)
     if find_spec("pillow_heif"):
@@ -96,8 +96,8 @@ def photos(work: Path) -> Use:
 
 def archives(work: Path) -> Use:
     """Unpack them."""
-    from aenet.data.archive.config import SourceConfig
-    from aenet.data.archive.unpack import unpack
+    from aenet.ingest.archive.archiveconfig import SourceConfig
+    from aenet.ingest.archive.unpack import unpack
 
     whole, config = [archive(format_) for format_ in ARCHIVES], SourceConfig(
         source="x", max_unpacked_bytes=10**6, max_members=100
@@ -117,8 +117,8 @@ def maps(work: Path) -> Use:
     """Build a gallery of them; one in three has something beside it."""
     import rasterio
 
-    from aenet.images import decode
     from aenet.serving.galleries.build import GalleryOptions, build_gallery
+    from aenet.view.images import decode
 
     (work / "maps").mkdir(exist_ok=True)
     model, pixels, source = work / "model", world.make_pixels()[:280, :300], work / "maps" / "map.tif"
@@ -178,8 +178,8 @@ def tables(work: Path) -> Use:
 
 def settings(work: Path) -> Use:
     """Read params.yaml, its whole and its longest section."""
-    from aenet.engine.config import TrainConfig
-    from aenet.params import read_section, read_yaml
+    from aenet.io.params import read_section, read_yaml
+    from aenet.training.trainconfig import TrainConfig
 
     whole = (ROOT / "params.yaml").read_bytes()
 
@@ -200,7 +200,7 @@ def networks(work: Path) -> Use:
 
     import numpy as np
 
-    from aenet.card import CARD
+    from aenet.data.card import CARD
     from aenet.serving.sessions.session import Branch
 
     model = work / "onnx"
@@ -226,13 +226,14 @@ def networks(work: Path) -> Use:
 
 def weights(work: Path) -> Use:
     """Load a trained model, of changed cards and safetensors with the right digest."""
-    from aenet.artifacts import atomic_folder
-    from aenet.card import CARD, ViewSpec
-    from aenet.model import TrainedCard, load_model, save_model, untrained
+    from aenet.data.card import CARD
+    from aenet.io.artifacts import atomic_folder
     from aenet.nn.attention import NoAttention
     from aenet.nn.backbones import BackboneConfig
     from aenet.nn.branches import ModelConfig
     from aenet.nn.heads import Gap
+    from aenet.nn.model import TrainedCard, load_model, save_model, untrained
+    from aenet.view.spec import ViewSpec
 
     folder = work / "trained"
     shutil.rmtree(folder, ignore_errors=True)
@@ -257,11 +258,11 @@ def galleries(work: Path) -> Use:
     """Open a gallery and its index, of changed manifests, tables, arrays and pictures with the right digests."""
     import numpy as np
 
-    from aenet.artifacts import MANIFEST
-    from aenet.card import read_card
+    from aenet.data.card import read_card
+    from aenet.io.artifacts import MANIFEST
+    from aenet.serving.commands.gallerycommand import gallery_lines
     from aenet.serving.galleries.build import GalleryOptions, build_gallery
     from aenet.serving.galleries.gallery import Gallery
-    from aenet.serving.galleries.info import gallery_lines
     from aenet.serving.search.galleryindex import open_index
     from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index
 
@@ -298,8 +299,8 @@ KINDS: dict[str, Callable[[Path], Use]] = {
 
 def child(kind: str, work: Path, first: int, last: int) -> None:
     """Open the files one after another, and append to `work/outcomes` how each of them ended."""
-    from aenet.errors import AenetError
-    from aenet.terminal import quiet
+    from aenet.io.errors import AenetError
+    from aenet.io.terminal import quiet
 
     quiet()
     use = KINDS[kind](work)

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import ColorJitter
 
-from aenet.polar import sampling_maps
+from aenet.view.polar import sampling_maps
 
 
 class DecodeEveryEpoch:

@@ -11,7 +11,7 @@ the better one trained first and with the better one trained last.
 
 * before: 200 places; recall at 1, then at 5, then at 10, with one heading (the loss's: unknown); equals keep the first;
   ranks are today's, of one turn of each photo where it looked at four.
-* after: 500 places; `aenet.engine.best.Best`, as a training calls it, with an annealed schedule.
+* after: 500 places; `aenet.training.state.Best`, as a training calls it, with an annealed schedule.
 
 Places are drawn as if independent of each other. Those of a real split share streets, which makes every rule a little
 worse than this table says.
@@ -29,17 +29,15 @@ from hardware import processor, results_file
 from torch import nn
 
 from aenet.data.views import Views, open_views
-from aenet.engine.best import Best
-from aenet.engine.engine import Engine
-from aenet.engine.epoch import run_epoch
-from aenet.engine.keeper import Keeper
-from aenet.engine.position import Position
-from aenet.engine.records import Epoch, Step
-from aenet.engine.stopping import Stop
-from aenet.engine.validation import Validation, validate
-from aenet.params import read_section
-from aenet.retrieval import metrics
-from aenet.training import TrainConfig
+from aenet.io.params import read_section
+from aenet.retrieval import recall
+from aenet.training.checkpoints import Keeper
+from aenet.training.engine import Engine
+from aenet.training.epoch import run_epoch
+from aenet.training.loop import TrainConfig
+from aenet.training.state import Best, Epoch, Position, Step
+from aenet.training.stopping import Stop
+from aenet.training.validation import Validation, validate
 
 GAPS, NEAR = (2.0, 4.0, 6.0), 0.8
 PLACES = {"before": 200, "after": 500}
@@ -81,7 +79,7 @@ def _pooled(one: Views, other: Views) -> Views:
 def kept_before(epochs: list[Validation]) -> int:
     """Return the epoch that the rule there was keeps: the first of the highest recalls."""
     recalls = [
-        [metrics.recall(one.known if one.unknown is None else one.unknown, k) for k in (1, 5, 10)] for one in epochs
+        [recall.recall(one.known if one.unknown is None else one.unknown, k) for k in (1, 5, 10)] for one in epochs
     ]
     return recalls.index(max(recalls))
 
@@ -100,7 +98,7 @@ RULES = {"before": kept_before, "after": kept_after}
 def measure(ranks: pd.DataFrame) -> pd.DataFrame:
     """Return, for every gap, rule and order, in what share of the draws the worse of two moments was kept."""
     moments = [Validation(rows["known"].to_numpy(), rows["unknown"].to_numpy()) for _, rows in ranks.groupby("moment")]
-    recalls = [100 * metrics.recall(moment.known, 1) for moment in moments]
+    recalls = [100 * recall.recall(moment.known, 1) for moment in moments]
     generator, out = np.random.default_rng(0), []
     for gap in GAPS:
         pairs = [

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from evidence import keep
 from smallworld import SmallWorld, make_small_world
 
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.outputs import read_places
 
 PAGE = os.sysconf("SC_PAGE_SIZE")  # what a tmpfs is divided into
 ROOMY = 512 << 20

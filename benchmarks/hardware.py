@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aenet.cores import usable_cores
+from aenet.io.machine import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -19,12 +19,11 @@ from hardware import processor, results_file
 from indexmemory import Peak
 from indexqueries import plant, turn
 
+from aenet.scoring.similarity import Query, matcher
+from aenet.serving.search.bruteforce import merge, rerank, search
 from aenet.serving.search.codes import Codes
-from aenet.serving.search.exact import merge, rerank, search
+from aenet.serving.search.galleryindex import rerank_turned, turned_candidates, turned_depth
 from aenet.serving.search.indexbuild import IndexMeta, IndexOptions, build_index
-from aenet.serving.search.queries import Query
-from aenet.serving.search.scores import matcher
-from aenet.serving.search.turned import rerank_turned, turned_candidates, turned_depth
 
 _K, _TILES = 10, 512
 Found = tuple[np.ndarray, np.ndarray]

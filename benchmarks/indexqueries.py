@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet.serving.search.queries import Query
+from aenet.scoring.similarity import Query
 
 _SHARD, _PHASES = 131_072, 4
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hardware import processor
 
-from aenet.atomic import write_bytes, write_json
+from aenet.io.atomic import write_bytes, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "docs" / "results" / "demo"

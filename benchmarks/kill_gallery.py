@@ -19,8 +19,8 @@ from pathlib import Path
 from evidence import keep
 from pyproj import CRS, Transformer
 
-from aenet.card import read_card
-from aenet.errors import AenetError
+from aenet.data.card import read_card
+from aenet.io.errors import AenetError
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.maps.mosaic import Mosaic
 

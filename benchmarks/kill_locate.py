@@ -23,7 +23,7 @@ import psutil
 from evidence import keep
 from smallworld import make_small_world
 
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.outputs import read_places
 
 HELD_SECONDS = 60.0  # how long workers of a killed client may hold their shards at most
 IN_USE = "in use by another run"

@@ -26,12 +26,12 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  after the path above
 import pandas as pd  # noqa: E402
 
-from aenet.atomic import write_json  # noqa: E402
-from aenet.card import ViewSpec  # noqa: E402
 from aenet.data.pairs import COLUMNS  # noqa: E402
 from aenet.data.views import Views  # noqa: E402
-from aenet.params import read_section  # noqa: E402
-from aenet.training import Step, TrainConfig, Trained, train  # noqa: E402
+from aenet.io.atomic import write_json  # noqa: E402
+from aenet.io.params import read_section  # noqa: E402
+from aenet.training.loop import Step, TrainConfig, Trained, train  # noqa: E402
+from aenet.view.spec import ViewSpec  # noqa: E402
 
 PAIRS, BATCH = 160, 8
 AT_WORK = "at_work"

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from decoding import DecodeEveryEpoch
 
-from aenet.data.augment import AugmentConfig
-from aenet.data.batches import batches
 from aenet.data.views import Views
+from aenet.training.augment import AugmentConfig
+from aenet.training.batches import batches
 
 PLAIN, LIKE = "decoded every epoch", "decoded every epoch, turned, coloured"
 TURN = AugmentConfig(roll=True, flip=True)

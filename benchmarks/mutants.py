@@ -55,18 +55,18 @@ class Subject:
 _TIES = ("tests/test_ties.py", "-k", "not papers_network and not heading and not horizon")
 _RANKING = ("tests/test_ranking.py", "-k", "not pile_up and not within_metres")
 SUBJECTS = {
-    "atomic": Subject(("aenet/atomic.py",), (("tests/test_atomic.py",), ("tests/test_artifacts.py",))),
+    "atomic": Subject(("aenet/io/atomic.py",), (("tests/test_atomic.py",), ("tests/test_artifacts.py",))),
     "confidence": Subject(
-        ("aenet/serving/search/confidence.py",),
+        ("aenet/scoring/confidence.py",),
         (
             ("tests/serving/test_serving_confidence.py", "-k", "not fitted_holds and not denser and not weigh"),
             ("tests/serving/test_serving_confidence.py", "-k", "denser"),
         ),
         frozenset({"_POINTS", "LISTED"}),
     ),
-    "geodesy": Subject(("aenet/geodesy.py",), (("tests/test_geodesy.py",),)),
+    "geodesy": Subject(("aenet/data/distance.py",), (("tests/test_geodesy.py",),)),
     "losses": Subject(
-        ("aenet/nn/losses.py", "aenet/nn/ranking.py", "aenet/nn/contrastive.py"),
+        ("aenet/nn/losses.py", "aenet/nn/formulae.py"),
         (
             ("tests/test_losses.py",),
             ("tests/test_sharing.py", "-k", "in_any_loss or mask_of_nothing or no_negative_by_hand"),

@@ -86,7 +86,7 @@ def pytest_load_initial_conftests() -> None:
     for name in HELPERS:
         fill(tests / f"{name.replace('.', '/')}.py")
     world = importlib.import_module("serving.world")
-    if "Acuity" not in dir(importlib.import_module("aenet.card")) or isinstance(world.Acuity, _Missing):
+    if "Acuity" not in dir(importlib.import_module("aenet.data.card")) or isinstance(world.Acuity, _Missing):
         world.calibration = lambda sharpness: world.Calibration(  # type: ignore[attr-defined]
             known=sharpness, unknown=sharpness, queries=1, references=1
         )

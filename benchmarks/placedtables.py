@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from aenet.retrieval.azimuth import angle_between
-from aenet.serving.galleries.floor import share_within
-from aenet.serving.galleries.manifest import GalleryManifest
+from aenet.serving.galleries.manifest import GalleryManifest, share_within
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.jobs.summary import NEAR_M, SUMMARY
-from aenet.serving.jobs.table import read_places
 
 METRES = (5.0, 10.0, 25.0, 50.0, 100.0, 500.0)
 DEGREES = (5.0, 10.0, 30.0)

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 
 
 def aenet(*words: object) -> None:

@@ -33,15 +33,15 @@ from hardware import processor, results_file  # noqa: E402  after the path above
 from project import commit, copy_project  # noqa: E402
 from seedtables import markdown  # noqa: E402
 
-from aenet.atomic import write_json  # noqa: E402
-from aenet.errors import AenetError  # noqa: E402
-from aenet.params import read_yaml  # noqa: E402
+from aenet.io.atomic import write_json  # noqa: E402
+from aenet.io.errors import AenetError  # noqa: E402
+from aenet.io.params import read_yaml  # noqa: E402
 from aenet.presets import set_values  # noqa: E402
 from aenet.serving.galleries.build import build_gallery  # noqa: E402
 from aenet.serving.jobs.summary import SUMMARY  # noqa: E402
+from flows.commandline import from_words  # noqa: E402
 from flows.demo import Placement, list_photos, placements  # noqa: E402
-from flows.options import from_words  # noqa: E402
-from stages.paths import Paths  # noqa: E402
+from stages.project import Paths  # noqa: E402
 
 INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "MALLOC_ARENA_MAX")
 STAGES = ("download", "polar_transform", "train", "evaluate", "export_onnx")

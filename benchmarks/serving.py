@@ -22,8 +22,8 @@ from roofline import Peak, bound, layers, peak
 from servingreport import report
 from servingtimes import sessions, torch_rows
 
-from aenet.card import HALF, read_card
-from aenet.cores import usable_cores
+from aenet.data.card import HALF, read_card
+from aenet.io.machine import usable_cores
 from aenet.serving.galleries.gallery import Gallery
 
 SMALL, LARGE = "test_efficientnet", "tf_efficientnetv2_s"

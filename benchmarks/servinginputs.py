@@ -5,19 +5,20 @@ from pathlib import Path
 
 import torch
 
-from aenet.artifacts import sha256_file
-from aenet.atomic import write_json
-from aenet.card import CARD, HALF, ModelCard, ViewSpec
-from aenet.cores import usable_cores
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.export.branches import VIEWS, descriptor_dim, export_branch
+from aenet.data.card import CARD, HALF, ModelCard
+from aenet.export.graphs import VIEWS, descriptor_dim, export_branch
 from aenet.export.halfprecision import write_half
+from aenet.io.artifacts import sha256_file
+from aenet.io.atomic import write_json
+from aenet.io.machine import usable_cores
 from aenet.nn.attention import Triplet
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Flatten
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import generate
+from aenet.view.spec import ViewSpec
 
 
 def make_network(backbone: str) -> TwoBranch:

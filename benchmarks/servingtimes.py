@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from aenet.card import HALF
+from aenet.data.card import HALF
 from aenet.nn.branches import TwoBranch
-from aenet.serving.jobs.prefetch import read_photos
+from aenet.serving.jobs.photopipeline import read_photos
 from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
 from aenet.serving.photos.listing import list_photos
-from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.cuda import CudaOptions
 from aenet.serving.sessions.session import Branch
 
 

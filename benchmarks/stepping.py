@@ -18,9 +18,9 @@ import torch
 from loading import AUGMENT
 from ways import build_step
 
-from aenet.data.batches import Batch, batches, derive_seed
 from aenet.data.views import Views, open_views
-from aenet.engine.memory import keep_freed_memory
+from aenet.training.batches import Batch, batches, derive_seed
+from aenet.training.loop import keep_freed_memory
 
 
 @dataclass(frozen=True)

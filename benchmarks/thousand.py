@@ -19,8 +19,8 @@ from placedtables import confidence, headings, recall
 from running import aenet
 from townphotos import photograph
 
-from aenet.card import read_card
-from aenet.errors import AenetError
+from aenet.data.card import read_card
+from aenet.io.errors import AenetError
 from aenet.serving.galleries.manifest import read_gallery
 from aenet.serving.jobs.summary import SUMMARY
 

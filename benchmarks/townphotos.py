@@ -10,17 +10,17 @@ import rasterio
 from jaxtyping import Float64
 from pydantic import ValidationError
 
-from aenet.artifacts import MANIFEST, atomic_folder, read_manifest
-from aenet.data.city.config import CityConfig, Places
-from aenet.data.city.frame import Frame
-from aenet.data.city.gps import gps_exif
-from aenet.data.city.materials import Scene
-from aenet.data.city.panorama import render_panorama
-from aenet.data.city.town import Town, raise_town
 from aenet.data.pairs import SPLITS
-from aenet.errors import AenetError
-from aenet.images import encode_jpeg
+from aenet.io.artifacts import MANIFEST, atomic_folder, read_manifest
+from aenet.io.errors import AenetError
 from aenet.progress import progress
+from aenet.town.config import CityConfig, Places
+from aenet.town.dataset import Frame
+from aenet.town.materials import Scene
+from aenet.town.panorama import render_panorama
+from aenet.town.rendering import gps_exif
+from aenet.town.town import Town, raise_town
+from aenet.view.images import encode_jpeg
 
 TABLE = "photos.csv"
 JPEG_OFF = 5.0  # grey values by which the map's compression changes a pixel at most, on average

@@ -24,13 +24,12 @@ from speedreport import report
 from stepping import Task
 from ways import WAYS
 
-from aenet.card import ViewSpec
-from aenet.cores import usable_cores
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.data.packing import pack
-from aenet.data.views import open_views
-from aenet.engine.memory import keep_freed_memory
+from aenet.data.views import open_views, pack
+from aenet.io.machine import usable_cores
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import generate
+from aenet.training.loop import keep_freed_memory
+from aenet.view.spec import ViewSpec
 
 LARGE_WAYS = ("fp32", "fp32 channels_last", "bf16 channels_last")
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from aenet.data.batches import Batch
 from aenet.nn.attention import Triplet
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Flatten
 from aenet.nn.losses import Mhnw, build_loss
+from aenet.training.batches import Batch
 
 # Name -> (bfloat16, layout of pixels and weights, torch.compile).
 WAYS = {

@@ -1,21 +1,45 @@
 """A flow as a command: the flags that flows share, and the status it ends with."""
 
-# isort: off
-import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
-
-# isort: on
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prefect.client.schemas.objects import State
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from aenet.errors import AenetError
-from aenet.redaction import without_secrets
+import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
+from aenet.io.errors import AenetError
+from aenet.io.params import yaml_fault
+from aenet.io.redaction import excerpt, without_secrets
 from flows import endings  # noqa: F401  (a run that outlives the processes beside it)
 from flows.models import CHAMPION
-from flows.options import from_words
+
+# Options as words of a command line: `--set top_k=10 --set area=[8.9,47.8,9.0,47.9]`.
+
+
+def from_words(words: Iterable[str]) -> dict[str, Any]:
+    """Return `KEY=VALUE` words as a mapping; values are read as in params.yaml.
+
+    Raises:
+        AenetError: a word is not of that form, or its value is not YAML.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise AenetError(f"--set {excerpt(word)}: expected KEY=VALUE, for example --set top_k=10")
+        try:
+            found[key] = YAML(typ="safe", pure=True).load(value)
+        except YAMLError as error:
+            raise AenetError(f"--set {key}: the value is not valid YAML: {yaml_fault(error)}") from error
+    return found
+
+
+# isort: off
+
+# isort: on
 
 
 def add_model_and_options(parser: argparse.ArgumentParser, example: str) -> None:

@@ -18,15 +18,15 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
-from aenet.atomic import write_bytes, write_json
 from aenet.data.pairs import read_pairs
-from aenet.errors import AenetError
+from aenet.io.atomic import write_bytes, write_json
+from aenet.io.errors import AenetError
 from aenet.progress import progress
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.jobs.summary import SUMMARY
 from flows.localize import localize
 from flows.pipeline import pipeline
-from stages.paths import Paths
+from stages.project import Paths
 
 FOLDER = Path("demo")
 STAGES = ("evaluate", "export_onnx")  # and all they wait for

@@ -20,17 +20,16 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from aenet.card import read_card
-from aenet.errors import AenetError
-from aenet.locks import hold
-from aenet.params import parse
+from aenet.data.card import read_card
+from aenet.io.errors import AenetError
+from aenet.io.locks import hold
+from aenet.io.params import parse
+from aenet.io.terminal import lacking
 from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, plan_gallery
 from aenet.serving.galleries.manifest import MANIFEST
-from aenet.terminal import lacking
 from flows.commandline import add_model_and_options, run
-from flows.models import CHAMPION, Model, find_model
-from flows.refreshed import Record, current, remove_old, switch, version_folder, write_record
-from flows.retries import again, bad_input
+from flows.models import CHAMPION, Model, Record, current, find_model, remove_old, switch, version_folder, write_record
+from flows.shards import again, bad_input
 
 
 @task(task_run_name="build-{version.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -57,7 +56,7 @@ def gallery(
     """Bring a gallery up to date with its source, its model and its options.
 
     Args:
-        source: map, tile tree, table of tiles or data set: see `aenet.serving.galleries.sources.open_source`.
+        source: map, tile tree, table of tiles or data set: see `aenet.serving.galleries.galleryoptions.open_source`.
         out: the link to the present version; versions are folders beside it, `OUT-<key>`.
         model: folder of an exported model, or `models:/NAME@ALIAS`: another champion makes another gallery.
         options: any field of `aenet.serving.galleries.build.GalleryOptions`, for example `{"spacing_m": 10.0}`.

@@ -1,19 +1,23 @@
 """What a localization came from: model, gallery and code, written beside its results and told to MLflow."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from aenet.artifacts import sha256_file
-from aenet.atomic import write_json
-from aenet.params import Config
+import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
+from aenet.io.artifacts import sha256_file
+from aenet.io.atomic import write_json
+from aenet.io.params import Config
 from aenet.serving.galleries.manifest import MANIFEST, read_gallery
-from aenet.serving.jobs.files import SUCCESS
-from aenet.serving.jobs.job import Job
-from aenet.serving.jobs.table import read_places
-from aenet.tracking.context import source_tags
+from aenet.serving.jobs.job import SUCCESS, Job
+from aenet.serving.jobs.outputs import read_places
+from aenet.serving.localize import Summary
 from aenet.tracking.events import project_root
 from aenet.tracking.journal import Run
+from aenet.tracking.run import source_tags
 from flows.drift import Drift, drift
 from flows.models import Model
 
@@ -113,3 +117,45 @@ def _same(file: Path, lineage: Lineage) -> bool:
     except ValueError:  # of an older version: nothing to compare with
         return False
     return (other.calibrated, other.gallery, other.asked) == (lineage.calibrated, lineage.gallery, lineage.asked)
+
+
+# What a localization shows for itself: numbers, a sentence, a link to the report.
+
+# isort: off
+
+# isort: on
+
+
+def numbers(summary: Summary, drifts: Sequence[Drift] = ()) -> dict[str, float]:
+    """Return what is known of the result, as MLflow's metrics."""
+    values: dict[str, Any] = {
+        "photos": summary.photos, "ok": summary.ok, "abstain": summary.abstain, "errors": summary.errors,
+        "median_error_m": summary.median_error_m, "p95_error_m": summary.p95_error_m,
+        "within_25m": summary.within_25m, "within_floor": summary.within_floor,
+        "calibration_error": summary.calibration_error, "floor_median_m": summary.floor_median_m,
+        "median_heading_error_deg": summary.median_heading_error_deg, "newcomers": summary.newcomers,
+        "photos_per_second": summary.photos_per_second,
+    }  # fmt: skip
+    for one in drifts:
+        values |= {f"drift/{one.column}": one.distance, f"drift/{one.column}_chance": one.chance}
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def sentence(summary: Summary, drifts: Sequence[Drift] = ()) -> str:
+    """Return the result in one line."""
+    said = f"{summary.ok} of {summary.photos} photos placed, {summary.abstain} abstained, {summary.errors} unreadable"
+    if summary.median_error_m is not None:
+        said += f"; median error {summary.median_error_m:.1f} m"
+    if summary.floor_median_m is not None:
+        said += f" (the gallery's floor is {summary.floor_median_m:.1f} m)"
+    said += "".join(f"; {drift.sentence()}" for drift in drifts if drift.drifted)
+    return f"{said}; on {summary.runs_on}; {summary.out / 'report.html'}"
+
+
+def publish(summary: Summary, drifts: Sequence[Drift] = ()) -> None:
+    """Show the numbers and the report on the flow run's page."""
+    rows = [f"| {name} | {value:.6g} |" for name, value in numbers(summary, drifts).items()]
+    said = [f"{drift.sentence()}\n" for drift in drifts]
+    create_markdown_artifact(key="localize", markdown="\n".join(["| | |", "|---|---:|", *rows, "", *said]))
+    report = (summary.out / "report.html").resolve()
+    create_link_artifact(key="localize-report", link=report.as_uri(), link_text="report")

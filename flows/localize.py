@@ -18,16 +18,15 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from aenet import tracking
-from aenet.errors import AenetError
-from aenet.params import parse
-from aenet.serving.jobs.history import NothingNew
+from aenet.io.errors import AenetError
+from aenet.io.params import parse
+from aenet.io.terminal import lacking
+from aenet.serving.jobs.plan import NothingNew
 from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
-from aenet.terminal import lacking
 from flows.commandline import add_model_and_options, run
 from flows.drift import Drift
-from flows.lineage import drift_of, record_inputs, trace
+from flows.lineage import drift_of, numbers, publish, record_inputs, sentence, trace
 from flows.models import CHAMPION, Model, find_model
-from flows.placed import numbers, publish, sentence
 from flows.shards import Cluster, run_missing
 
 
@@ -60,7 +59,7 @@ def localize(
             scheduled for (UTC).
         model: folder of an exported model, `models:/NAME@ALIAS` in the model registry, or `gallery`: the one that
             embedded a gallery made by `flows.gallery`.
-        options: any field of `aenet.serving.jobs.options.LocateOptions`, for example `{"provider": "cuda", "top_k": 10,
+        options: any field of `aenet.serving.jobs.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10,
             "network_precision": "fp16", "cuda": {"device": 1}}`.
         new_only: leave out photos that a finished job below `history` has answered; with none left the run is
             completed with a sentence.

@@ -5,14 +5,13 @@ parallel where the graph allows. A stage that fails is tried once more after a p
 checkpoint), unless it blamed its input. Stages that do not depend on a failed one still finish.
 """
 
-# isort: off
-import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
-
-# isort: on
 import argparse
+import json
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -23,15 +22,73 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from aenet.errors import AenetError
-from aenet.params import PARAMS_FILE, check_sections, read_yaml
-from aenet.redaction import without_secrets
+import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
+from aenet.io.errors import AenetError
+from aenet.io.params import PARAMS_FILE, check_sections, read_yaml
+from aenet.io.redaction import without_secrets
 from aenet.tracking.address import store_uri
 from aenet.tracking.events import dvc_root, project_root
-from flows import endings, lockfile  # noqa: F401  (endings: a run that outlives the processes beside it)
-from flows.graph import Graph, read_graph
-from flows.processes import Outcome, StageProcesses
-from flows.tables import failure, metrics_table, reports_list, stages_table
+from flows import endings  # noqa: F401  # a run that outlives the processes beside it
+from flows.graph import Graph, ask_dvc, in_repro_order, read_graph
+from flows.subprocesses import Outcome, StageProcesses
+
+# What a run of the pipeline shows for itself: a table of stages, a table of metrics.
+
+REPORTS = Path("reports")
+
+
+def stages_table(outcomes: Mapping[str, Outcome]) -> str:
+    """Return a Markdown table: stage, state, seconds."""
+    rows = [f"| {stage} | {outcome.state} | {outcome.seconds:.1f} |" for stage, outcome in outcomes.items()]
+    return "\n".join(["| stage | state | seconds |", "|---|---|---:|", *rows])
+
+
+def metrics_table() -> str:
+    """Return a Markdown table of what `dvc metrics show` knows; empty if nothing."""
+    try:
+        shown = json.loads(ask_dvc("metrics", "show", "--json"))
+    except AenetError:  # no metrics yet: a pipeline that failed early
+        return ""
+    files = shown.get("", {}).get("data", {})
+    rows = [
+        f"| {file} | {name} | {value:.6g} |" if isinstance(value, float) else f"| {file} | {name} | {value} |"
+        for file, content in sorted(files.items())
+        for name, value in _leaves(content.get("data", {}))
+    ]
+    return "\n".join(["| file | metric | value |", "|---|---|---:|", *rows]) if rows else ""
+
+
+def reports_list() -> str:
+    """Return the tables below reports/ and links to the rest of it; empty if there is nothing yet."""
+    tables = [file.read_text(encoding="utf-8") for file in sorted(REPORTS.rglob("*.md"))]
+    shown = sorted(file for ending in ("md", "html", "png") for file in REPORTS.rglob(f"*.{ending}"))
+    links = [f"- [{file.as_posix()}]({file.absolute().as_uri()})" for file in shown]
+    return "\n\n".join([*tables, "\n".join(["Reports:", "", *links])]) if links else ""
+
+
+def failure(outcomes: Mapping[str, Outcome]) -> str | None:
+    """Return a sentence for each stage that failed, with its last lines; None if none did."""
+    parts = []
+    for stage, outcome in outcomes.items():
+        if outcome.state == "Failed":
+            waiting = [name for name, other in outcomes.items() if other.state == "NotRun"]
+            blocked = f" (not run because of it: {', '.join(waiting)})" if waiting else ""
+            parts.append("\n".join([f"stage {stage} failed{blocked}:", *(f"    {line}" for line in outcome.lines)]))
+    return "\n".join(parts) or None
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif not isinstance(value, list):
+        yield prefix, value
+
+
+# isort: off
+
+# isort: on
+
 
 RETRY_SECONDS = 5
 
@@ -70,7 +127,7 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
         retry_delay_seconds=RETRY_SECONDS,
         retry_condition_fn=lambda _task, run, _state: _may_retry(processes, outcomes, run),
     )
-    with lockfile.in_repro_order(graph, stages):
+    with in_repro_order(graph, stages):
         try:
             _run_all(graph, workers, again, processes, outcomes)
         finally:

@@ -10,16 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from aenet.data.archive.config import refuse_credentials
-from aenet.errors import AenetError
-from aenet.params import nearest
+from aenet.ablation.report import title
+from aenet.ablation.variants import KEYS, NAMES, RECALLS, VARIANTS, read_row
+from aenet.ingest.archive.archiveconfig import refuse_credentials
+from aenet.io.errors import AenetError
+from aenet.io.params import nearest
 from aenet.presets import set_values, use_preset
-from aenet.study.ablation import title
-from aenet.study.paper import NAMES, RECALLS, VARIANTS
-from aenet.study.variants import KEYS, read_row
+from flows.commandline import from_words
 from flows.graph import dvc
-from flows.options import from_words
-from stages.paths import Paths
+from stages.project import Paths
 from stages.running import run
 
 

@@ -7,18 +7,18 @@ from typing import Any
 import pandas as pd
 import torch
 
-from aenet.atomic import atomic_file, write_json
-from aenet.cost.complexity import complexity
+from aenet.ablation.trials import AblateConfig, measure_trial
 from aenet.data.masks import open_masks
 from aenet.data.views import open_views
-from aenet.errors import AenetError
-from aenet.model import load_model
-from aenet.params import read_section
-from aenet.retrieval.evaluation import EvaluateConfig
-from aenet.training import TrainConfig
-from aenet.trials import AblateConfig, measure_trial
+from aenet.io.atomic import atomic_file, write_json
+from aenet.io.errors import AenetError
+from aenet.io.params import read_section
+from aenet.nn.complexity import complexity
+from aenet.nn.model import load_model
+from aenet.retrieval.recall import EvaluateConfig
+from aenet.training.loop import TrainConfig
 from stages.fitting import data_name, first_process, fit
-from stages.paths import Paths
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 

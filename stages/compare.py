@@ -2,13 +2,13 @@
 
 from pydantic import ConfigDict, Field
 
-from aenet import figures
-from aenet.atomic import atomic_file, write_bytes
-from aenet.errors import AenetError
-from aenet.params import Config, read_section
-from aenet.study.ablation import frame, markdown
-from aenet.study.variants import Row, read_row
-from stages.paths import Paths
+from aenet.ablation.report import frame, markdown
+from aenet.ablation.variants import Row, read_row
+from aenet.evaluation import figures
+from aenet.io.atomic import atomic_file, write_bytes
+from aenet.io.errors import AenetError
+from aenet.io.params import Config, read_section
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 

@@ -4,18 +4,18 @@ from typing import Annotated, assert_never
 
 from pydantic import Field, RootModel
 
-from aenet.artifacts import read_manifest
-from aenet.data.archive.config import Progress, check_source
-from aenet.data.city.config import CityConfig
-from aenet.data.cvact import CvactConfig, list_cvact
-from aenet.data.cvusa import CvusaConfig, list_cvusa
-from aenet.data.own import OwnConfig, list_own
 from aenet.data.pairs import SPLITS, read_pairs
-from aenet.data.rawfolder import write_dataset
-from aenet.data.source import open_source
-from aenet.params import read_section
+from aenet.ingest.archive.archiveconfig import Progress, check_source
+from aenet.ingest.cvact import CvactConfig, list_cvact
+from aenet.ingest.cvusa import CvusaConfig, list_cvusa
+from aenet.ingest.fetching import open_source
+from aenet.ingest.own import OwnConfig, list_own
+from aenet.ingest.rawfolder import write_dataset
+from aenet.io.artifacts import read_manifest
+from aenet.io.params import read_section
 from aenet.progress import progress
-from stages.paths import Paths
+from aenet.town.config import CityConfig
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 Elsewhere = CvusaConfig | CvactConfig | OwnConfig
@@ -36,7 +36,7 @@ def main(paths: Paths = Paths()) -> None:
         notices: list[str] = []
         with progress("download") as report:
             if isinstance(config, CityConfig):
-                from aenet.data.city.dataset import generate
+                from aenet.town.dataset import generate
 
                 generate(config, paths.raw, report)
             else:

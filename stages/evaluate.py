@@ -2,19 +2,19 @@
 
 import torch
 
-from aenet.artifacts import folder_digest
-from aenet.atomic import write_json
-from aenet.card import check_view
 from aenet.data.views import open_views, unknown_metres
-from aenet.heat.examples import draw_examples
-from aenet.inference.embed import embed_pairs
-from aenet.inference.headings import named, table
-from aenet.model import load_model
-from aenet.params import read_section
-from aenet.retrieval.evaluation import EvaluateConfig, protocol, score
-from aenet.retrieval.floor import SECTORS, colour_floor
-from aenet.study.curves import write_curves
-from stages.paths import Paths
+from aenet.evaluation.embed import embed_pairs
+from aenet.evaluation.figures import write_curves
+from aenet.evaluation.headings import named, table
+from aenet.heat.heatmaps import draw_examples
+from aenet.io.artifacts import folder_digest
+from aenet.io.atomic import write_json
+from aenet.io.params import read_section
+from aenet.nn.model import load_model
+from aenet.retrieval.baseline import SECTORS, colour_floor
+from aenet.retrieval.recall import EvaluateConfig, protocol, score
+from aenet.view.spec import check_view
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 FIGURES = ("recall.png", "heading.png", "strips.png", "heatmaps.png")

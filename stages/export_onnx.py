@@ -3,23 +3,24 @@
 from pathlib import Path
 from typing import Any
 
-from aenet.artifacts import atomic_folder, folder_digest, sha256_file
-from aenet.atomic import write_json
-from aenet.card import CARD, HALF, Compression, ModelCard, Unseen, check_view
+from aenet.data.card import CARD, HALF, Compression, ModelCard
 from aenet.data.views import Views, open_views
-from aenet.errors import AenetError
-from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
+from aenet.evaluation.embed import embed_pairs, map_shape
 from aenet.export.calibration import calibrate
 from aenet.export.compression import compress_network, plan
+from aenet.export.graphs import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
 from aenet.export.halfprecision import half_parity, write_half
 from aenet.export.ladder import draw_sample, ladder, ladder_lines
-from aenet.inference.embed import embed_pairs, map_shape
-from aenet.model import TrainedCard, load_model
+from aenet.io.artifacts import atomic_folder, folder_digest, sha256_file
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError
+from aenet.io.params import read_section
 from aenet.nn.branches import TwoBranch
-from aenet.params import read_section
-from aenet.retrieval.evaluation import EvaluateConfig, score
+from aenet.nn.model import TrainedCard, load_model
+from aenet.retrieval.recall import EvaluateConfig, score
 from aenet.tracking.events import CHAMPION_METRIC
-from stages.paths import Paths
+from aenet.view.spec import Unseen, check_view
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 

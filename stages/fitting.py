@@ -1,33 +1,57 @@
 """One training on the packed views, as `train` and every `ablate` variant do it, in one process or in many."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 
 import pandas as pd
 from safetensors.torch import save_file
 
-from aenet import figures, tracking
-from aenet.artifacts import atomic_folder, folder_digest, read_manifest
-from aenet.atomic import atomic_file
-from aenet.card import InitialWeights, ViewSpec
-from aenet.data.sharing import said
+from aenet import tracking
+from aenet.data.card import InitialWeights
+from aenet.data.pairs import said
 from aenet.data.views import open_views
-from aenet.engine.best import Best
-from aenet.engine.epoch import ignored_rows
-from aenet.engine.validation import criterion_name, standard_error
-from aenet.errors import AenetError
-from aenet.locks import wait_for
-from aenet.model import Choice, TrainedCard, save_model
+from aenet.evaluation import figures
+from aenet.io.artifacts import atomic_folder, folder_digest, read_manifest
+from aenet.io.atomic import atomic_file
+from aenet.io.errors import AenetError
+from aenet.io.locks import wait_for
 from aenet.nn.backbones import initial_weights
+from aenet.nn.model import Choice, TrainedCard, save_model
 from aenet.progress import progress
-from aenet.training import Epoch, Step, Stopped, TrainConfig, Trained, train, wait_for_all
-from stages.fingerprint import training_key, versions
-from stages.paths import Paths
+from aenet.training.epoch import ignored_rows
+from aenet.training.loop import Epoch, Step, Stop, Stopped, TrainConfig, Trained, train, wait_for_all
+from aenet.training.state import Best
+from aenet.training.validation import criterion_name, standard_error
+from aenet.view.spec import ViewSpec
+from stages.project import Paths, training_key, versions
 from stages.running import console
-from stages.stopping import stop_on_signals
+
+# SIGTERM and Ctrl-C during a training: a request that the loop answers with a checkpoint.
+
+DEADLINE_S = 4.5  # from the signal to the end of the process, come what may
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Yield what to hand to `train`; within the block signals ask it to stop, a second one ends the process."""
+    stop = Stop(DEADLINE_S)
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        del frame
+        stop.request(signum)
+
+    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, model: Path, report: Path) -> Trained:

@@ -4,11 +4,11 @@ import numpy as np
 from pydantic import Field
 
 from aenet.data.views import open_views
-from aenet.errors import AenetError
 from aenet.heat.heatmaps import compare_figure
-from aenet.model import load_model
-from aenet.params import Config, read_section
-from stages.paths import Paths
+from aenet.io.errors import AenetError
+from aenet.io.params import Config, read_section
+from aenet.nn.model import load_model
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 

@@ -4,14 +4,13 @@ from functools import partial
 
 from pydantic import Field
 
-from aenet.artifacts import folder_digest, verify_folder
-from aenet.card import ViewSpec
 from aenet.data.masks import pack_masks
-from aenet.data.packing import pack
-from aenet.data.views import unknown_metres
-from aenet.params import Config, read_section
+from aenet.data.views import pack, unknown_metres
+from aenet.io.artifacts import folder_digest, verify_folder
+from aenet.io.params import Config, read_section
 from aenet.progress import progress
-from stages.paths import Paths
+from aenet.view.spec import ViewSpec
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from aenet import tracking
-from aenet.errors import AenetError
-from aenet.params import check_sections, read_yaml
-from aenet.terminal import quiet, shortage
-from stages.fingerprint import fingerprint
-from stages.paths import Paths
+from aenet.io.errors import AenetError
+from aenet.io.params import check_sections, read_yaml
+from aenet.io.terminal import quiet, shortage
+from stages.project import Paths, fingerprint
 
 # Paths and errors are printed as they are: `[old]/` is a folder, not markup, and `:key:` no picture.
 console = Console(highlight=False, markup=False, emoji=False)

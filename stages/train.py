@@ -1,10 +1,10 @@
 """Stage `train`: the model of params.yaml, trained on the packed views."""
 
-from aenet.atomic import write_json
-from aenet.params import read_section
-from aenet.training import TrainConfig
+from aenet.io.atomic import write_json
+from aenet.io.params import read_section
+from aenet.training.loop import TrainConfig
 from stages.fitting import choice, first_process, fit
-from stages.paths import Paths
+from stages.project import Paths
 from stages.running import console, run, tracked
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from aenet.images import encode_jpeg
+from aenet.view.images import encode_jpeg
 
 PHOTOS = ("JPEG", "progressive", "PNG", "TIFF", "WEBP")
 ARCHIVES = ("zip", "", "gz", "bz2", "xz")

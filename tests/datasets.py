@@ -18,7 +18,7 @@ import pandas as pd
 from pyproj import Transformer
 from scipy.io import savemat
 
-from aenet.images import encode_jpeg
+from aenet.view.images import encode_jpeg
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 _SECTORS = 12

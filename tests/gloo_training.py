@@ -11,17 +11,17 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from aenet.card import ViewSpec  # noqa: E402  after the path above
-from aenet.data.batches import batches  # noqa: E402
 from aenet.data.pairs import COLUMNS  # noqa: E402
-from aenet.data.sampling import RandomBatches, SimilarBatches  # noqa: E402
 from aenet.data.views import Views  # noqa: E402
-from aenet.engine.engine import Engine  # noqa: E402
-from aenet.engine.step import compute_gradient  # noqa: E402
-from aenet.engine.syncnorm import synchronise  # noqa: E402
+from aenet.io.params import read_section  # noqa: E402
 from aenet.nn.losses import Hertl, InfoNCE, Mhnw  # noqa: E402
-from aenet.params import read_section  # noqa: E402
-from aenet.training import TrainConfig, train  # noqa: E402
+from aenet.training.batches import batches  # noqa: E402
+from aenet.training.engine import Engine  # noqa: E402
+from aenet.training.loop import TrainConfig, train  # noqa: E402
+from aenet.training.processes import synchronise  # noqa: E402
+from aenet.training.sampling import RandomBatches, SimilarBatches  # noqa: E402
+from aenet.training.step import compute_gradient  # noqa: E402
+from aenet.view.spec import ViewSpec  # noqa: E402
 
 EPOCHS = 9
 # The town's; one with a scale of its own to learn; one of descriptors that are not normalised; one that turns views.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aenet import artifacts
-from aenet.artifacts import (
+from aenet.io import artifacts
+from aenet.io.artifacts import (
     MANIFEST,
     atomic_folder,
     folder_digest,
@@ -19,8 +19,8 @@ from aenet.artifacts import (
     verify_file,
     verify_folder,
 )
-from aenet.atomic import atomic_file, write_json, write_parquet
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.io.atomic import atomic_file, write_json, write_parquet
+from aenet.io.errors import AenetError, CorruptArtifact
 
 
 def finished(path: Path) -> Path:
@@ -33,7 +33,7 @@ def finished(path: Path) -> Path:
 
 def run(code: str, path: Path) -> int:
     """Run a writer in a process of its own and return how it ended; `die()` is kill -9."""
-    head = "import os, sys; from pathlib import Path; from aenet.artifacts import *; from aenet.atomic import *\n"
+    head = "import os, sys; from pathlib import Path; from aenet.io.artifacts import *; from aenet.io.atomic import *\n"
     names = "die = lambda: os.kill(os.getpid(), 9)\npath = Path(sys.argv[1])\n"
     source = head + names + textwrap.dedent(code)
     return subprocess.run([sys.executable, "-c", source, str(path)], check=False).returncode

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from aenet import atomic
-from aenet.atomic import atomic_file, sweep, sync, temporary_sibling, write_bytes, write_json, write_parquet
+from aenet.io import atomic
+from aenet.io.atomic import atomic_file, sweep, sync, temporary_sibling, write_bytes, write_json, write_parquet
 
 NOBODY = 2**22 + 1  # above Linux's largest process id
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from aenet.card import Paint, Unseen
-from aenet.data import augment as module
-from aenet.data.augment import AugmentConfig
-from aenet.polar import polar_transform
-from aenet.retrieval import fieldofview
+from aenet.training import augment as module
+from aenet.training.augment import AugmentConfig
+from aenet.view import fieldofview
+from aenet.view.polar import polar_transform
+from aenet.view.spec import Paint, Unseen
 
 N, HEIGHT, WIDTH, SIDE = 16, 16, 64, 160
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from aenet.card import Paint, Unseen
-from aenet.errors import AenetError
-from aenet.retrieval import azimuth, fieldofview
+from aenet.io.errors import AenetError
+from aenet.retrieval import azimuth
+from aenet.view import fieldofview
+from aenet.view.spec import Paint, Unseen
 
 ALL = np.ones((1, 16), bool)
 

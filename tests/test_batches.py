@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from aenet.card import ViewSpec
-from aenet.data.augment import AugmentConfig, augment
-from aenet.data.batches import Batch, batches, derive_seed, share, steps_per_epoch
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
+from aenet.training.augment import AugmentConfig, augment
+from aenet.training.batches import Batch, batches, derive_seed, share, steps_per_epoch
+from aenet.view.spec import ViewSpec
 
 PAIRS, HEIGHT, WIDTH, BATCH = 37, 8, 32, 10
 SEED, EPOCH = 3, 2

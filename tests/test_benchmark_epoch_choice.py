@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aenet.engine.validation import Validation
+from aenet.training.validation import Validation
 
 ROOT = Path(__file__).resolve().parents[1]
 

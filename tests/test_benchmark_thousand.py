@@ -13,16 +13,14 @@ from closure import ROOT
 from pyproj import Transformer
 from serving import world
 
-from aenet import images
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.data.city.frame import EPSG, Frame
-from aenet.data.city.materials import Scene
-from aenet.data.city.panorama import render_panorama
-from aenet.data.city.places import districts
-from aenet.data.city.town import raise_town
-from aenet.errors import AenetError
-from aenet.serving.jobs.table import read_places
+from aenet.io.errors import AenetError
+from aenet.serving.jobs.outputs import read_places
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import EPSG, Frame, generate
+from aenet.town.materials import Scene
+from aenet.town.panorama import render_panorama
+from aenet.town.town import districts, raise_town
+from aenet.view import images
 
 COUNT = 20  # more than twice the town's own test places
 TOWN = CityConfig(

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from serving import world
 
-from aenet.card import Acuity, read_card
+from aenet.data.card import Acuity, read_card
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.errors import AenetError
 from aenet.export import calibration
-from aenet.export.branches import ExportConfig
 from aenet.export.calibration import calibrate, displace, fit_acuity, lay_grid, positions
+from aenet.export.graphs import ExportConfig
 from aenet.export.trial import Trial
-from aenet.polar import polar_transform
+from aenet.io.errors import AenetError
+from aenet.view.polar import polar_transform
 
 
 def test_a_displaced_view_is_that_of_the_moved_tile() -> None:

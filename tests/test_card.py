@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aenet.card import CARD, ModelCard, ViewSpec, read_card
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.data.card import CARD, ModelCard, read_card
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.view.spec import ViewSpec
 
 FILES = {"ground.onnx": b"one network", "aerial.onnx": b"another"}
 

@@ -10,14 +10,14 @@ from PIL import Image
 from PIL.ExifTags import IFD
 from pyproj import Transformer
 
-from aenet import images
-from aenet.artifacts import read_manifest, verify_folder
-from aenet.data.city import rendering
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.data.city.panorama import Label
 from aenet.data.pairs import read_pairs
-from aenet.errors import AenetError
+from aenet.io.artifacts import read_manifest, verify_folder
+from aenet.io.errors import AenetError
+from aenet.town import rendering
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import generate
+from aenet.town.panorama import Label
+from aenet.view import images
 
 TINY = CityConfig(
     width_m=400.0,

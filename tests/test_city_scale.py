@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from test_city import TINY
 
-from aenet.artifacts import read_manifest
-from aenet.data.city import aerial, bands, cover, light, relief, zones
-from aenet.data.city.dataset import generate
-from aenet.data.city.geotiff import write_geotiff
-from aenet.data.city.layers import Layers
-from aenet.data.city.rasters import Rasters, mapped_zeros
-from aenet.data.city.town import Town, raise_town
-from aenet.errors import AenetError
+from aenet.io.artifacts import read_manifest
+from aenet.io.errors import AenetError
+from aenet.town import aerial, ground, relief, zones
+from aenet.town import aerial as light
+from aenet.town import layers as bands
+from aenet.town.dataset import generate, write_geotiff
+from aenet.town.layers import Layers, Rasters, mapped_zeros
+from aenet.town.town import Town, raise_town
 
 # What the committed figures on the town rest on. Another NumPy or OpenCV rounds in other places.
 DIGESTS = {
@@ -55,7 +55,7 @@ def test_a_town_raised_in_files_is_the_one_raised_in_memory(town: Town, tmp_path
 def test_the_height_of_bands_and_the_number_of_threads_change_nothing(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (cover, light, relief, zones):
+    for module in (ground, light, relief, zones):
         monkeypatch.setattr(module, "BAND", 53)
     monkeypatch.setattr(bands, "usable_cores", lambda: 5)
     assert same(town, raise_town(TINY))
@@ -97,7 +97,7 @@ def test_the_tiny_towns_bytes_on_an_older_processor(tmp_path: Path) -> None:
 
 
 def test_a_geotiffs_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
-    from aenet.data.city.frame import Frame
+    from aenet.town.dataset import Frame
 
     image = np.random.default_rng(0).integers(0, 256, (90, 140, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     digests = set()

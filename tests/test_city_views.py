@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from aenet.data.city.aerial import render_orthophoto
-from aenet.data.city.config import CityConfig
-from aenet.data.city.houses import BUILDING
-from aenet.data.city.layers import TERRAIN_STEP, Kind, Layers
-from aenet.data.city.light import SUNS, Sun, cast_shadow
-from aenet.data.city.march import march
-from aenet.data.city.materials import Scene
-from aenet.data.city.panorama import Label, render_panorama
-from aenet.data.city.rasters import Rasters
-from aenet.data.city.traffic import SLOT, occupied
-from aenet.polar import polar_transform
+from aenet.town.aerial import SUNS, Sun, cast_shadow, render_orthophoto
+from aenet.town.config import CityConfig
+from aenet.town.houses import BUILDING
+from aenet.town.layers import TERRAIN_STEP, Kind, Layers, Rasters
+from aenet.town.materials import Scene
+from aenet.town.panorama import Label, render_panorama
+from aenet.town.rays import march
+from aenet.town.transients import SLOT, occupied
+from aenet.view.polar import polar_transform
 
 CONFIG = CityConfig(width_m=200.0, height_m=200.0, resolution_m=0.5)
 HERE = 100.0  # the camera stands in the middle

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from test_city_views import CONFIG, HERE, scene
 
-from aenet.artifacts import read_manifest
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.data.city.layers import TERRAIN_STEP, Kind, Layers
-from aenet.data.city.materials import Scene
-from aenet.data.city.panorama import render_panorama, stand
-from aenet.data.city.relief import ident_type
-from aenet.data.city.town import raise_town
-from aenet.data.city.visibility import sight_rays, visible_cells
+from aenet.io.artifacts import read_manifest
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import generate
+from aenet.town.layers import TERRAIN_STEP, Kind, Layers
+from aenet.town.materials import Scene
+from aenet.town.panorama import render_panorama, stand
+from aenet.town.relief import ident_type
+from aenet.town.town import raise_town
+from aenet.town.visibility import sight_rays, visible_cells
 
 EYE = 2.0
 HALF, CELL = CONFIG.tile_px // 2, CONFIG.resolution_m

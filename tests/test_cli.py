@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aenet.params import read_section
+from aenet.io.params import read_section
 from aenet.presets import use_preset
-from aenet.training import TrainConfig
+from aenet.training.loop import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("torch", "mlflow", "prefect", "pandas", "geopandas", "matplotlib", "onnxruntime", "cv2")

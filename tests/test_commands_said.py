@@ -14,10 +14,10 @@ import typer
 from dvc.cli.parser import get_main_parser
 
 from aenet.cli import app
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.images import decode
-from aenet.params import read_yaml
+from aenet.io.params import read_yaml
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import generate
+from aenet.view.images import decode
 
 ROOT = Path(__file__).resolve().parents[1]
 PROSE = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

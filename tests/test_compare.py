@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.io.errors import AenetError, CorruptArtifact
 from stages.compare import main
-from stages.paths import Paths
+from stages.project import Paths
 
 RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_1_percent")
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aenet.cost.complexity import PAPER, RECOUNTED, VARIANTS, Complexity, complexity, table
-from aenet.cost.latency import measure
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.nn.branches import Branch, ModelConfig
+from aenet.nn.complexity import PAPER, RECOUNTED, VARIANTS, Complexity, complexity, table
+from benchmarks.latency import measure
 
 V2_S = 20_177_488
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from aenet.card import HALF, Compression, ViewSpec
+from aenet.data.card import HALF, Compression
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
+from aenet.evaluation.embed import embed, map_shape
 from aenet.export.compression import (
     CompressConfig,
     Gap,
@@ -24,15 +23,17 @@ from aenet.export.compression import (
     plan,
     second_moment,
 )
+from aenet.export.graphs import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
 from aenet.export.halfprecision import half_parity, write_half
 from aenet.export.ladder import Sample, draw_sample, ladder, ladder_lines
-from aenet.inference.embed import embed, map_shape
+from aenet.io.errors import AenetError
+from aenet.io.params import read_section
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Projection
-from aenet.params import read_section
 from aenet.retrieval import azimuth
 from aenet.retrieval.positives import identity
-from aenet.training import TrainConfig
+from aenet.training.loop import TrainConfig
+from aenet.view.spec import ViewSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ViewSpec(height=32, width=128, tile_size_m=70.0)

@@ -11,15 +11,15 @@ import pytest
 from datasets import build_cvact, cvact_id, cvact_position, make_pointers, write_act_mat
 from scipy.io import loadmat, savemat
 
-from aenet.artifacts import read_manifest
-from aenet.card import ViewSpec
-from aenet.data.cvact import CvactConfig
-from aenet.data.packing import pack
+from aenet.data.distance import distance_m
 from aenet.data.pairs import image_root, read_pairs
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
+from aenet.data.views import pack
+from aenet.ingest.cvact import CvactConfig
+from aenet.io.artifacts import read_manifest
+from aenet.io.errors import AenetError
+from aenet.view.spec import ViewSpec
 from stages.download import ingest
-from stages.paths import Paths
+from stages.project import Paths
 
 ROWS = {cvact_id(row): row for row in range(40)}
 ASK = "ask the authors of OriCNN"

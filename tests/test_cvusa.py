@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from datasets import build_cvusa, cvusa_position, make_pointers, make_tar
 
-from aenet.artifacts import read_manifest
-from aenet.data.cvusa import PUBLISHED, CvusaConfig
 from aenet.data.pairs import image_root, read_pairs
-from aenet.errors import AenetError
+from aenet.ingest.cvusa import PUBLISHED, CvusaConfig
+from aenet.io.artifacts import read_manifest
+from aenet.io.errors import AenetError
 from stages.download import ingest
-from stages.paths import Paths
+from stages.project import Paths
 
 ASK = "mvrl.cse.wustl.edu/datasets/cvusa"
 

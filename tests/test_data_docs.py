@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from aenet.data.archive.config import check_source
-from aenet.data.cvact import CvactConfig
-from aenet.data.cvusa import CvusaConfig
-from aenet.data.own import OwnConfig
-from aenet.data.owncolumns import ALIASES
-from aenet.params import parse
+from aenet.ingest.archive.archiveconfig import check_source
+from aenet.ingest.cvact import CvactConfig
+from aenet.ingest.cvusa import CvusaConfig
+from aenet.ingest.own import ALIASES, OwnConfig
+from aenet.io.params import parse
 from stages.download import DownloadConfig
 from stages.polar_transform import PolarConfig
 

@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from aenet.checks import cuda
-from aenet.checks.doctor import diagnose
+from aenet.doctor import gpu as cuda
+from aenet.doctor.doctor import diagnose
 from aenet.serving.sessions.cuda import CudaDevice, cuda_device
 
 ABSENT = CudaDevice(reason="no NVIDIA device file (/dev/nvidiactl)")

@@ -8,15 +8,15 @@ import pytest
 import torch
 from gloo_training import make_views, settings
 
-from aenet import figures
-from aenet.data.turning import draw_turns
-from aenet.engine.best import Best
-from aenet.engine.optimization import OptimizerConfig
-from aenet.engine.validation import Validation, criterion_name, standard_error, validate
-from aenet.inference.embed import embed
+from aenet.evaluation import figures
+from aenet.evaluation.embed import embed
 from aenet.nn.branches import TwoBranch
 from aenet.nn.losses import Mhnw
-from aenet.training import train
+from aenet.training.augment import draw_turns
+from aenet.training.loop import train
+from aenet.training.optimization import OptimizerConfig
+from aenet.training.state import Best
+from aenet.training.validation import Validation, criterion_name, standard_error, validate
 from stages.fitting import choice
 
 UNKNOWN = Mhnw(kind="mhnw", heading="unknown")

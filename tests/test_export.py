@@ -11,20 +11,20 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from aenet.artifacts import atomic_folder, sha256_file
-from aenet.card import HALF, ViewSpec
+from aenet.data.card import HALF
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.export.branches import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
+from aenet.export.graphs import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
 from aenet.export.halfprecision import half_parity, write_half
-from aenet.model import TrainedCard, load_model, save_model
+from aenet.io.artifacts import atomic_folder, sha256_file
+from aenet.io.errors import AenetError
+from aenet.io.params import read_section
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Gem, HeadConfig, Projection
-from aenet.params import read_section
-from aenet.serving.sessions.cuda import cuda_device
-from aenet.serving.sessions.cudaoptions import BATCH_DIMENSION, CPU, CudaOptions, open_cuda
-from aenet.training import TrainConfig
+from aenet.nn.model import TrainedCard, load_model, save_model
+from aenet.serving.sessions.cuda import BATCH_DIMENSION, CPU, CudaOptions, cuda_device, open_cuda
+from aenet.training.loop import TrainConfig
+from aenet.view.spec import ViewSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ViewSpec(height=32, width=64, tile_size_m=70.0)

@@ -11,18 +11,19 @@ import torch
 from ruamel.yaml import YAML
 from tracer import traced
 
-from aenet.artifacts import atomic_folder
-from aenet.card import ViewSpec, read_card
+from aenet.data.card import read_card
 from aenet.data.pairs import COLUMNS, write_pairs
 from aenet.data.views import open_views
-from aenet.errors import AenetError
-from aenet.export.branches import run_onnx
-from aenet.model import TrainedCard, save_model
+from aenet.export.graphs import run_onnx
+from aenet.io.artifacts import atomic_folder
+from aenet.io.errors import AenetError
+from aenet.io.params import read_section
 from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.params import read_section
-from aenet.training import TrainConfig
+from aenet.nn.model import TrainedCard, save_model
+from aenet.training.loop import TrainConfig
+from aenet.view.spec import ViewSpec
 from stages.export_onnx import main
-from stages.paths import Paths
+from stages.project import Paths
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ViewSpec(height=32, width=128, tile_size_m=70.0)

@@ -14,10 +14,10 @@ import pytest
 from file_server import FileServer, serving
 from pydantic import ValidationError
 
-from aenet.data.archive.config import SourceConfig, check_source
-from aenet.data.archive.part import Part
-from aenet.data.fetch import fetch
-from aenet.errors import AenetError
+from aenet.ingest.archive.archiveconfig import SourceConfig, check_source
+from aenet.ingest.archive.request import Part
+from aenet.ingest.fetching import fetch
+from aenet.io.errors import AenetError
 
 CONTENT = np.random.default_rng(1).bytes(1_000_003)
 OTHER = np.random.default_rng(2).bytes(1_400_000)
@@ -110,7 +110,7 @@ def test_a_file_that_shrank_below_the_part_starts_again(tmp_path: Path) -> None:
 
 def start_fetch(config: SourceConfig, cache: Path, progress: str = "None") -> subprocess.Popen[bytes]:
     code = (
-        "import os, sys; from pathlib import Path; from aenet.data.fetch import SourceConfig, fetch\n"
+        "import os, sys; from pathlib import Path; from aenet.ingest.fetching import SourceConfig, fetch\n"
         f"fetch(SourceConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), {progress})"
     )
     return subprocess.Popen([sys.executable, "-c", code, config.model_dump_json(), str(cache)])
@@ -399,7 +399,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, a_look_s: float) -> None:
         self.now, self._step, self.slept = 0.0, a_look_s, []
-        monkeypatch.setattr("aenet.data.archive.download.time", self)
+        monkeypatch.setattr("aenet.ingest.archive.transfer.time", self)
 
     def monotonic(self) -> float:
         self.now += self._step

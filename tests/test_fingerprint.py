@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from aenet.artifacts import atomic_folder
-from aenet.card import InitialWeights
-from aenet.errors import AenetError
+from aenet.data.card import InitialWeights
+from aenet.io.artifacts import atomic_folder
+from aenet.io.errors import AenetError
+from aenet.io.params import read_section
 from aenet.nn.backbones import BackboneConfig, initial_weights
-from aenet.params import read_section
-from aenet.training import TrainConfig
-from stages import fingerprint as fingerprint_module
-from stages.fingerprint import fingerprint, training_key
+from aenet.training.loop import TrainConfig
+from stages import project as fingerprint_module
+from stages.project import fingerprint, training_key
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,7 +59,7 @@ def test_nothing_changed_nothing_changes(project: Path) -> None:
     [
         ("params.yaml", "batch_size: ", "batch_size: 1"),
         ("aenet/nn/losses.py", "import", "import  "),
-        ("aenet/training.py", "import", "import  "),
+        ("aenet/training/loop.py", "import", "import  "),
     ],
 )
 def test_code_and_parameters_change_both(project: Path, file: str, old: str, new: str) -> None:
@@ -96,7 +96,7 @@ def test_another_torch_or_timm_changes_both(project: Path, monkeypatch: pytest.M
 
 def test_an_edited_figure_reruns_the_stage_but_not_the_training(project: Path) -> None:
     before = fingerprint(project, "train"), _key(project)
-    _edit(project / "aenet/figures.py", "import", "import  ")
+    _edit(project / "aenet/evaluation/figures.py", "import", "import  ")
     after = fingerprint(project, "train"), _key(project)
     assert before[0] != after[0] and before[1] == after[1]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from aenet.card import ViewSpec
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.retrieval.floor import colour_floor
+from aenet.retrieval.baseline import colour_floor
+from aenet.view.spec import ViewSpec
 
 
 def r1(pixels: np.ndarray, sectors: int = 1) -> float:

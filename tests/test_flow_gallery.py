@@ -13,13 +13,13 @@ from serving import world
 from tracking_store import new_project
 
 from aenet import tracking
-from aenet.artifacts import atomic_folder
-from aenet.atomic import write_json
+from aenet.io.artifacts import atomic_folder
+from aenet.io.atomic import write_json
 from aenet.serving.galleries.manifest import MANIFEST, read_gallery
 from aenet.tracking.sync import sync_all
 from flows.gallery import gallery, main
 from flows.localize import localize
-from flows.refreshed import read_record, remove_old, switch, version_folder
+from flows.models import read_record, remove_old, switch, version_folder
 
 OPTIONS = {"spacing_m": 40.0, "provider": "cpu", "threads": 1, "shard_size": 20}
 

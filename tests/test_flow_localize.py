@@ -20,11 +20,12 @@ from tracer import traced
 from tracking_store import new_project, runs_of
 
 from aenet import tracking
-from aenet.artifacts import atomic_folder, sha256_file
+from aenet.io.artifacts import atomic_folder, sha256_file
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.localize import LocateOptions, plan
 from aenet.tracking.sync import sync_all
-from flows import retries, shards
+from flows import shards
+from flows import shards as retries
 from flows.drift import chance, distance
 from flows.localize import localize, main
 from flows.models import CHAMPION, find_model

@@ -16,9 +16,8 @@ from prefect.artifacts import Artifact
 from prefect_server import server_url
 
 import flows.pipeline
-from aenet.errors import AenetError
-from flows.graph import Graph, parse_dot, read_graph
-from flows.lockfile import in_repro_order
+from aenet.io.errors import AenetError
+from flows.graph import Graph, in_repro_order, parse_dot, read_graph
 from flows.pipeline import main, pipeline
 
 DVC_YAML = """

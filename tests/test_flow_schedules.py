@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prefect_server import server_url
 
-from aenet.params import parse
+from aenet.io.params import parse
 from aenet.serving.galleries.build import GalleryOptions
 from aenet.serving.localize import LocateOptions
 from flows.localize import localize

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from damage import ARCHIVES, ENCODINGS, PHOTOS, archive, mutated, photo, table
 
-from aenet.card import ViewSpec
-from aenet.data.archive.config import SourceConfig
-from aenet.data.archive.unpack import unpack
-from aenet.errors import AenetError
-from aenet.params import read_yaml
+from aenet.ingest.archive.archiveconfig import SourceConfig
+from aenet.ingest.archive.unpack import unpack
+from aenet.io.errors import AenetError
+from aenet.io.params import read_yaml
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.photos.reading import read_photo
+from aenet.view.spec import ViewSpec
 
 ROUNDS = 100 * int(os.environ.get("AENET_FUZZ", "1"))
 VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aenet.geodesy import distance_m
+from aenet.data.distance import distance_m
 
 
 def one(*degrees: float) -> float:

@@ -8,17 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet import figures
-from aenet.card import Paint, ViewSpec
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.inference import embed as embedding
-from aenet.inference import headings, horizon
-from aenet.inference.embed import embed, embed_pairs, map_shape
+from aenet.evaluation import embed as embedding
+from aenet.evaluation import figures, headings, horizon
+from aenet.evaluation.embed import embed, embed_pairs, map_shape
+from aenet.io.errors import AenetError
 from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.retrieval import metrics
-from aenet.retrieval.evaluation import EvaluateConfig, score
-from aenet.retrieval.rowblocks import is_mapped
+from aenet.retrieval import recall
+from aenet.retrieval.products import is_mapped
+from aenet.retrieval.recall import EvaluateConfig, score
+from aenet.view.spec import Paint, ViewSpec
 
 PLACES, WIDTH = 12, 256
 
@@ -186,4 +185,4 @@ def test_names_are_plain(tmp_path: Path) -> None:
 def test_defaults_evaluate_as_before() -> None:
     plain = EvaluateConfig(batch_size=1, threads=1)
     assert (plain.fov_deg, plain.unknown_heading, plain.positives_within_m) == ((360.0,), False, None)
-    assert metrics.one_percent(8884) == 88
+    assert recall.one_percent(8884) == 88

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.nn.branches import Branch, ModelConfig
 from aenet.nn.heads import Flatten, Gap, Gem, GeneralizedMeanPool, HeadConfig, Projection, build_head
 

@@ -9,17 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aenet.card import ViewSpec
 from aenet.data.masks import Masks
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.heat.attribution import attribute, similarity_heat
-from aenet.heat.heatmaps import compare_figure, stretched
+from aenet.heat.heatmaps import attribute, compare_figure, similarity_heat, stretched
 from aenet.heat.shares import enlargement, heat_shares, measure, summarize
+from aenet.io.errors import AenetError
 from aenet.nn.attention import NoAttention, Triplet
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Flatten, Gap
+from aenet.view.spec import ViewSpec
 
 CLASSES = {"other": 0, "sky": 1, "car": 2, "pedestrian": 3}
 

@@ -12,11 +12,11 @@ import rasterio
 import simplejpeg
 from PIL import Image, ImageFile
 
-from aenet import images
-from aenet.card import ViewSpec
-from aenet.errors import UnreadableImage
-from aenet.imagebounds import MAX_SCANS, check_scans
+from aenet.io.errors import UnreadableImage
 from aenet.serving.photos.reading import read_photo
+from aenet.view import images
+from aenet.view.imagebounds import MAX_SCANS, check_scans
+from aenet.view.spec import ViewSpec
 
 VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)
 SMALL = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))

@@ -11,8 +11,8 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageOps
 
-from aenet import images
-from aenet.errors import UnreadableImage
+from aenet.io.errors import UnreadableImage
+from aenet.view import images
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
 
@@ -155,9 +155,9 @@ def _white_png(width: int, height: int) -> bytes:
 _MEASURE = """
 import sys
 from pathlib import Path
-from aenet.images import probe
-from aenet.card import ViewSpec
-from aenet.errors import UnreadableImage
+from aenet.view.images import probe
+from aenet.data.card import ViewSpec
+from aenet.io.errors import UnreadableImage
 from aenet.serving.photos.reading import read_photo
 
 def peak_mb():

@@ -10,17 +10,16 @@ import pytest
 from datasets import build_own, make_pointers, make_tar
 from file_server import FileServer, serving
 
-from aenet import images
-from aenet.artifacts import sha256_file, verify_folder
-from aenet.card import ViewSpec
-from aenet.data.own import OwnConfig
-from aenet.data.packing import pack
 from aenet.data.pairs import image_root, read_pairs
-from aenet.data.views import open_views
-from aenet.errors import AenetError
+from aenet.data.views import open_views, pack
+from aenet.ingest.own import OwnConfig
+from aenet.io.artifacts import sha256_file, verify_folder
+from aenet.io.errors import AenetError
 from aenet.progress import progress
+from aenet.view import images
+from aenet.view.spec import ViewSpec
 from stages.download import ingest
-from stages.paths import Paths
+from stages.project import Paths
 
 PAIRS = 12
 

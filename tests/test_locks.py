@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from aenet.errors import AenetError
-from aenet.locks import hold, wait_for
+from aenet.io.errors import AenetError
+from aenet.io.locks import hold, wait_for
 
 _HOLD = """
 import sys
 from pathlib import Path
-from aenet.locks import wait_for
+from aenet.io.locks import wait_for
 with wait_for(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

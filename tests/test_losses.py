@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from aenet.errors import AenetError
-from aenet.nn.contrastive import InfoNCELoss, contrastive, logistic_pairs
+from aenet.io.errors import AenetError
+from aenet.nn.formulae import InfoNCELoss, contrastive, hertl, logistic_pairs, mhnw, soft_trihard, wsmr, wsmr_all
 from aenet.nn.losses import (
     BatchLoss,
     Contrastive,
@@ -25,7 +25,6 @@ from aenet.nn.losses import (
     hard_negatives,
     pairwise_distance,
 )
-from aenet.nn.ranking import hertl, mhnw, soft_trihard, wsmr, wsmr_all
 
 # Row 0: one negative nearer than the positive (0.5). Row 1: none. Row 2: both, at 0.1 and 0.3 before 0.9.
 D = torch.tensor([[0.5, 0.3, 1.0], [0.9, 0.2, 0.4], [0.1, 0.3, 0.9]], dtype=torch.float64)

@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aenet.card import ViewSpec
-from aenet.data.city.config import CityConfig, Panorama, Places
-from aenet.data.city.dataset import generate
-from aenet.data.city.panorama import Label
 from aenet.data.masks import label_view, open_masks, pack_masks, visible_view
-from aenet.data.packing import pack
-from aenet.data.views import aerial_view, ground_view, open_views
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.data.views import aerial_view, ground_view, open_views, pack
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.dataset import generate
+from aenet.town.panorama import Label
+from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=70.0)
 TINY = CityConfig(

@@ -7,14 +7,15 @@ import pytest
 from serving import watch
 from serving.mutations import exchanged, mutated_bytes, mutated_json, outcomes
 
-from aenet.artifacts import atomic_folder
-from aenet.card import CARD, ViewSpec
-from aenet.errors import CorruptArtifact
-from aenet.model import TrainedCard, load_model, save_model, untrained
+from aenet.data.card import CARD
+from aenet.io.artifacts import atomic_folder
+from aenet.io.errors import CorruptArtifact
 from aenet.nn.attention import NoAttention
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig
 from aenet.nn.heads import Gap
+from aenet.nn.model import TrainedCard, load_model, save_model, untrained
+from aenet.view.spec import ViewSpec
 
 
 @pytest.fixture(scope="module")

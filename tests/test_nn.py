@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
-from aenet.card import InitialWeights
-from aenet.errors import AenetError
+from aenet.data.card import InitialWeights
+from aenet.io.errors import AenetError
 from aenet.nn.attention import BAM, CBAM, Bam, Cbam, NoAttention, Triplet, TripletAttention, ZPoolGate, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone, initial_weights
 from aenet.nn.branches import Branch, ModelConfig, TwoBranch

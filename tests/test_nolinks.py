@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from serving.world import make_model
 
-from aenet.artifacts import MANIFEST, atomic_folder, verify_file, verify_folder
-from aenet.atomic import write_bytes, write_json
-from aenet.card import CARD, read_card
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.locks import hold, wait_for
-from aenet.nolinks import read_listed
-from aenet.tracking.events import EventLog
-from aenet.tracking.keep import keep
+from aenet.data.card import CARD, read_card
+from aenet.io.artifacts import MANIFEST, atomic_folder, verify_file, verify_folder
+from aenet.io.atomic import write_bytes, write_json
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import hold, wait_for
+from aenet.io.nolinks import read_listed
+from aenet.tracking.events import EventLog, keep
 
 SECRET = b"a secret of this machine"
 DIGEST = hashlib.sha256(SECRET).hexdigest()

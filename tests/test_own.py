@@ -10,12 +10,12 @@ import pytest
 from datasets import build_own
 from pydantic import ValidationError
 
-from aenet.data.own import OwnConfig
+from aenet.data.distance import distance_m
 from aenet.data.pairs import read_pairs
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
+from aenet.ingest.own import OwnConfig
+from aenet.io.errors import AenetError
 from stages.download import ingest
-from stages.paths import Paths
+from stages.project import Paths
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from aenet.data.pairs import COLUMNS, read_pairs, write_pairs
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 
 
 def table(**changes: list[object]) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from aenet.errors import AenetError
-from aenet.params import Config, check_sections, read_section, read_yaml
+from aenet.io.errors import AenetError
+from aenet.io.params import Config, check_sections, read_section, read_yaml
 from aenet.presets import set_values
 
 

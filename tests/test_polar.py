@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aenet.polar import averaged_px, polar_transform, sampling_maps
+from aenet.view.polar import averaged_px, polar_transform, sampling_maps
 
 SIDE, HEIGHT, WIDTH = 200, 32, 128
 

@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 
-from aenet.card import ViewSpec
+from aenet.ablation.trials import AblateConfig
+from aenet.ablation.variants import VARIANTS
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.export.branches import ExportConfig
+from aenet.export.graphs import ExportConfig
+from aenet.io.errors import AenetError
+from aenet.io.params import parse, read_section, read_yaml
 from aenet.nn.losses import Mhnw, Wsmr
-from aenet.params import parse, read_section, read_yaml
 from aenet.presets import read_preset, set_values, use_preset
-from aenet.retrieval.evaluation import EvaluateConfig
-from aenet.study.paper import VARIANTS
-from aenet.training import TrainConfig, train
-from aenet.trials import AblateConfig
+from aenet.retrieval.recall import EvaluateConfig
+from aenet.training.loop import TrainConfig, train
+from aenet.view.spec import ViewSpec
 from stages.download import DownloadConfig
 from stages.heatmaps import HeatmapsConfig
 from stages.polar_transform import PolarConfig

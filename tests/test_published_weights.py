@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from aenet.card import InitialWeights
-from aenet.errors import AenetError
+from aenet.data.card import InitialWeights
+from aenet.io.errors import AenetError
 from aenet.nn import hubweights, packagedweights
 from aenet.nn.backbones import BackboneConfig, build_backbone, initial_weights
 from aenet.nn.branches import Branch, ModelConfig

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aenet.errors import AenetError
-from aenet.retrieval import positives, ranking, rowblocks
+from aenet.io.errors import AenetError
+from aenet.retrieval import positives, products, ranking
 
 
 def unit(n: int, d: int, seed: int) -> np.ndarray:
@@ -30,7 +30,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "_QUERY_BYTES", 4 * 8 * 11)
     monkeypatch.setattr(ranking, "_REFERENCE_BYTES", 4 * 8 * 7)
     monkeypatch.setattr(ranking, "_GATHER_BYTES", 4 * 8 * 2 * 3)
-    monkeypatch.setattr(rowblocks, "_STEP_BYTES", 4 * 8 * 4)
+    monkeypatch.setattr(products, "_STEP_BYTES", 4 * 8 * 4)
 
 
 def plain(query: np.ndarray, reference: np.ndarray, right: list[list[int]]) -> tuple[list[int], np.ndarray]:
@@ -54,7 +54,7 @@ def test_files_and_memory_rank_like_the_whole_matrix(tmp_path: Path, in_file: tu
         mapped(side, tmp_path / f"{i}.npy") if there else side
         for i, (side, there) in enumerate(zip((query, reference), in_file, strict=True))
     ]
-    assert [rowblocks.is_mapped(side) for side in sides] == list(in_file)
+    assert [products.is_mapped(side) for side in sides] == list(in_file)
     tally = ranking.rank(sides[0], sides[1], truth, 9)
     assert tally.rank.tolist() == expected
     assert np.array_equal(tally.best.top, order[:, :9])

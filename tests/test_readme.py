@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from readme_tables import check, row, rows
 
-from aenet.params import read_yaml
+from aenet.io.params import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -186,7 +186,12 @@ def test_make_targets_exist() -> None:
 
 
 def test_every_file_the_readme_shows_or_names_exists() -> None:
-    for path in [*re.findall(r"\]\(((?!http)[^)]+)\)", README), "stages/train.py", "aenet/training.py", "prefect.yaml"]:
+    for path in [
+        *re.findall(r"\]\(((?!http)[^)]+)\)", README),
+        "stages/train.py",
+        "aenet/training/loop.py",
+        "prefect.yaml",
+    ]:
         assert (ROOT / path).exists(), path
 
 

@@ -9,14 +9,14 @@ import pytest
 from test_params import read
 
 from aenet import tracking
-from aenet.checks.project import check_stores
-from aenet.data.archive.config import SourceConfig, check_source
-from aenet.errors import AenetError
-from aenet.redaction import Redacted, clean, without_secrets
+from aenet.doctor.doctor import check_stores
+from aenet.ingest.archive.archiveconfig import SourceConfig, check_source
+from aenet.io.errors import AenetError
+from aenet.io.redaction import Redacted, clean, without_secrets
 from aenet.tracking import ui
 from aenet.tracking.events import journals, read_events
-from flows import processes
-from flows.options import from_words
+from flows import subprocesses
+from flows.commandline import from_words
 from flows.reproduce import main as reproduce
 
 DIGEST = "0" * 64
@@ -222,9 +222,9 @@ def test_a_mistyped_word_of_a_command_is_not_repeated_whole(word: str) -> None:
 
 def test_what_a_stage_prints_is_stored_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prefect keeps the lines of a stage, and the last of them in the flow's state."""
-    monkeypatch.setattr(processes, "dvc", lambda *_: [sys.executable, "-c", "print('http://me:s3cret9f@host')"])
+    monkeypatch.setattr(subprocesses, "dvc", lambda *_: [sys.executable, "-c", "print('http://me:s3cret9f@host')"])
     said: list[str] = []
-    running = processes.StageProcesses()
+    running = subprocesses.StageProcesses()
     outcome = running.run("train", said.append)
     running.stop()
     assert said == list(outcome.lines) == ["http://***@host"]

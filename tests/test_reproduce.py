@@ -13,7 +13,7 @@ from datasets import build_cvact, build_cvusa
 from project import ROOT, commit, copy_project, run_in
 
 import flows.reproduce
-from aenet.study.paper import VARIANTS
+from aenet.ablation.variants import VARIANTS
 from flows.graph import dvc
 from stages import ablate
 

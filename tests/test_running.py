@@ -6,7 +6,7 @@ import io
 import pytest
 
 from aenet import progress as module
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.progress import progress
 from stages.running import console, run
 

@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet.card import ViewSpec
-from aenet.data.neighbours import ground_neighbours, group_neighbours, joined, positions
+from aenet.data.distance import distance_m, ground_neighbours, group_neighbours, joined, positions
 from aenet.data.pairs import COLUMNS
-from aenet.data.sampling import (
+from aenet.data.views import Views
+from aenet.evaluation.embed import embed_pairs
+from aenet.io.errors import AenetError
+from aenet.nn.attention import Triplet
+from aenet.nn.backbones import BackboneConfig
+from aenet.nn.branches import ModelConfig, TwoBranch
+from aenet.nn.heads import Flatten
+from aenet.training import epoch as mining
+from aenet.training.sampling import (
     Descriptors,
     GeographicBatches,
     Mined,
@@ -19,15 +26,7 @@ from aenet.data.sampling import (
     SimilarBatches,
     epoch_order,
 )
-from aenet.data.views import Views
-from aenet.engine import mining
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
-from aenet.inference.embed import embed_pairs
-from aenet.nn.attention import Triplet
-from aenet.nn.backbones import BackboneConfig
-from aenet.nn.branches import ModelConfig, TwoBranch
-from aenet.nn.heads import Flatten
+from aenet.view.spec import ViewSpec
 
 PAIRS, KINDS, VILLAGES = 60, 6, 12
 

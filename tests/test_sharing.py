@@ -11,22 +11,21 @@ from datasets import build_own
 from gloo_training import make_views, settings
 from test_losses import CONFIGS, name, unit
 
-from aenet.card import ViewSpec
-from aenet.data.augment import AugmentConfig
-from aenet.data.batches import batches
-from aenet.data.own import OwnConfig
-from aenet.data.pairs import read_pairs
-from aenet.data.sampling import SimilarBatches, epoch_order
-from aenet.data.sharing import Ignored, ignored, said, sharing
+from aenet.data.pairs import Ignored, ignored, read_pairs, said, sharing
 from aenet.data.views import Views
-from aenet.engine.engine import Engine
-from aenet.engine.step import compute_gradient
+from aenet.ingest.own import OwnConfig
 from aenet.nn.losses import build_loss
 from aenet.retrieval import positives
-from aenet.retrieval.evaluation import score
-from aenet.training import train
+from aenet.retrieval.recall import score
+from aenet.training.augment import AugmentConfig
+from aenet.training.batches import batches
+from aenet.training.engine import Engine
+from aenet.training.loop import train
+from aenet.training.sampling import SimilarBatches, epoch_order
+from aenet.training.step import compute_gradient
+from aenet.view.spec import ViewSpec
 from stages.download import ingest
-from stages.paths import Paths
+from stages.project import Paths
 
 METRE = 1 / 110_574.0  # of latitude, at the equator
 SPEC = ViewSpec(height=8, width=32, tile_size_m=70.0)

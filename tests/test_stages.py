@@ -12,17 +12,17 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
-from aenet.artifacts import atomic_folder
-from aenet.card import ViewSpec
-from aenet.cost.complexity import complexity
-from aenet.errors import AenetError
-from aenet.export.branches import descriptor_dim, export_branch, run_onnx
-from aenet.inference.embed import embed
-from aenet.model import TrainedCard, load_model, save_model
+from aenet.evaluation.embed import embed
+from aenet.export.graphs import descriptor_dim, export_branch, run_onnx
+from aenet.io.artifacts import atomic_folder
+from aenet.io.errors import AenetError
+from aenet.io.params import parse
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.branches import Branch, ModelConfig, TwoBranch
+from aenet.nn.complexity import complexity
+from aenet.nn.model import TrainedCard, load_model, save_model
 from aenet.nn.stages import Stages, on_grid
-from aenet.params import parse
+from aenet.view.spec import ViewSpec
 
 
 def model(**backbone: object) -> ModelConfig:

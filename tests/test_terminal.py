@@ -14,12 +14,12 @@ import pytest
 import rasterio
 from serving.world import make_pixels, write_map
 
-from aenet.errors import AenetError, TooSmallMachine
+from aenet.io.errors import AenetError, TooSmallMachine
+from aenet.io.terminal import lacking, need_room, shortage
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.jobs import engines
+from aenet.serving.jobs import executors
 from aenet.serving.localize import Job, plan
 from aenet.serving.sessions.session import Branch
-from aenet.terminal import lacking, need_room, shortage
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ _DEADLY_MB = (485, 591, 1049)
 _CRAMPED = """
 import resource, sys
 import aenet.serving.localize  # the libraries
-from aenet.terminal import _taken
+from aenet.io.terminal import _taken
 limit = int(sys.argv[2]) << 10 if len(sys.argv) > 2 else _taken() + (int(sys.argv[1]) << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from aenet.cli import main
@@ -136,8 +136,8 @@ def test_c13_a_worker_of_dask_or_ray_hands_back_the_sentence(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(engines, "run_shard", fail)
-    handed = engines._attempt(object.__new__(Job), 0)
+    monkeypatch.setattr(executors, "run_shard", fail)
+    handed = executors._attempt(object.__new__(Job), 0)
     assert isinstance(handed, TooSmallMachine) and str(handed).startswith(sentence)
 
 
@@ -151,7 +151,7 @@ def test_c13_what_is_no_lack_passes_as_it_is() -> None:
 
 def test_c14_warnings_and_logs_of_libraries_stay_out() -> None:
     script = (
-        "import logging, warnings; from aenet.terminal import quiet; quiet(); warnings.warn('noise');"
+        "import logging, warnings; from aenet.io.terminal import quiet; quiet(); warnings.warn('noise');"
         "logging.getLogger('rasterio._env').warning('noise'); logging.getLogger('PIL').error('noise')"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
@@ -178,8 +178,8 @@ def test_c14_what_gdal_says_of_a_damaged_map_stays_out(tmp_path: Path) -> None:
     content = source.read_bytes()
     source.write_bytes(content.replace(b"x" * 40, b"x" * 20 + b"\0" + b"x" * 19))
     script = (
-        "import sys; from pathlib import Path; from aenet.terminal import quiet; quiet();"
-        "from aenet.serving.maps.mosaic import Mosaic; from aenet.serving.maps.overview import overview;"
+        "import sys; from pathlib import Path; from aenet.io.terminal import quiet; quiet();"
+        "from aenet.serving.maps.mosaic import Mosaic; from aenet.serving.maps.mosaic import overview;"
         "print(overview(Mosaic(Path(sys.argv[1]), [Path(sys.argv[1])]), 32).pixels.shape)"
     )
     ran = subprocess.run([sys.executable, "-c", script, str(source)], capture_output=True, text=True, check=True)

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet.card import ViewSpec
 from aenet.data.views import Views
-from aenet.inference import horizon
-from aenet.inference.embed import embed_pairs
+from aenet.evaluation import horizon
+from aenet.evaluation.embed import embed_pairs
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.retrieval import azimuth, products, ranking, tally
-from aenet.retrieval.evaluation import EvaluateConfig, score
 from aenet.retrieval.positives import Positives, identity
+from aenet.retrieval.recall import EvaluateConfig, score
+from aenet.view.spec import ViewSpec
 
 DIMENSIONS = [1280, 4096, 12_800, 20_480, 81_920]
 ROWS = 50

@@ -15,8 +15,8 @@ import pytest
 from tracking_store import client, new_project, runs_of
 
 from aenet import tracking
-from aenet.errors import AenetError
-from aenet.tracking.cursors import Cursor, read_cursor, write_cursor
+from aenet.io.errors import AenetError
+from aenet.tracking.address import Cursor, read_cursor, write_cursor
 from aenet.tracking.sync import sync_all
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from aenet.errors import CorruptArtifact
+from aenet.io.errors import CorruptArtifact
 from aenet.tracking import located, registry, send
-from aenet.tracking.events import EVENTS
-from aenet.tracking.keep import content_digest
+from aenet.tracking.events import EVENTS, content_digest
 
 WORDS = "a secret of this machine"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aenet.tracking.address import answers
-from aenet.tracking.moved import mend_locations
+from aenet.tracking.store import mend_locations
 
 
 @pytest.mark.parametrize("user", ["", "me:pa55word@", "me:p@ss@", "token@"])

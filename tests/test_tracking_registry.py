@@ -10,8 +10,8 @@ import pytest
 from tracking_store import client, new_project, runs_of
 
 from aenet import tracking
-from aenet.artifacts import atomic_folder, verify_folder
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.io.artifacts import atomic_folder, verify_folder
+from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.tracking import fetch as fetching
 from aenet.tracking import registry
 from aenet.tracking.fetch import fetch

@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from tracking_store import new_project, runs_of
 
 from aenet import tracking
-from aenet.artifacts import atomic_folder, verify_folder
+from aenet.io.artifacts import atomic_folder, verify_folder
 from aenet.tracking.address import answers
 from aenet.tracking.fetch import fetch
 from aenet.tracking.sync import sync_all

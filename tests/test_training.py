@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet.card import ViewSpec
-from aenet.data.augment import AugmentConfig
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.params import read_section
 from aenet.nn.losses import Mhnw
-from aenet.params import read_section
-from aenet.training import Epoch, TrainConfig, Trained, train
+from aenet.training.augment import AugmentConfig
+from aenet.training.loop import Epoch, TrainConfig, Trained, train
+from aenet.view.spec import ViewSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,18 +8,16 @@ import torch
 from gloo_training import make_views, settings
 from pydantic import ValidationError
 
-from aenet.data.batches import batches
-from aenet.engine.config import TrainConfig
-from aenet.engine.ema import Ema
-from aenet.engine.engine import Engine
-from aenet.engine.optimization import OptimizerConfig, build_optimizer
-from aenet.engine.sidebyside import can_stand_alone
-from aenet.engine.step import compute_gradient
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.nn.branches import TwoBranch
 from aenet.nn.heads import GeneralizedMeanPool
 from aenet.nn.losses import Mhnw
-from aenet.training import Trained, train
+from aenet.training.batches import batches
+from aenet.training.engine import Engine, can_stand_alone
+from aenet.training.loop import Trained, train
+from aenet.training.optimization import Ema, OptimizerConfig, build_optimizer
+from aenet.training.step import compute_gradient
+from aenet.training.trainconfig import TrainConfig
 
 
 def _fit(config: TrainConfig, folder: Path) -> Trained:

@@ -13,8 +13,8 @@ from gloo_training import LOSSES, PAIRS, first_gradient, make_views, whole_batch
 from torch import distributed as dist
 from training_project import new_project
 
-from aenet.errors import AenetError
-from aenet.training import train
+from aenet.io.errors import AenetError
+from aenet.training.loop import train
 
 HERE = Path(__file__).resolve().parent
 

@@ -13,25 +13,26 @@ from ruamel.yaml import YAML
 from training_project import new_project
 
 from aenet import progress as progress_module
-from aenet.artifacts import atomic_folder
-from aenet.data.augment import AugmentConfig
-from aenet.data.batches import batches
 from aenet.data.views import Views, open_views
-from aenet.engine.engine import Engine
-from aenet.engine.step import compute_gradient
-from aenet.inference.embed import embed_pairs
-from aenet.model import TrainedCard, save_model
+from aenet.evaluation.embed import embed_pairs
+from aenet.io.artifacts import atomic_folder
 from aenet.nn.branches import TwoBranch
-from aenet.retrieval import metrics
-from aenet.training import Epoch, Step, Trained, train
-from stages import evaluate, fitting, stopping
-from stages.paths import Paths
+from aenet.nn.model import TrainedCard, save_model
+from aenet.retrieval import recall
+from aenet.training.augment import AugmentConfig
+from aenet.training.batches import batches
+from aenet.training.engine import Engine
+from aenet.training.loop import Epoch, Step, Trained, train
+from aenet.training.step import compute_gradient
+from stages import evaluate, fitting
+from stages import fitting as stopping
+from stages.project import Paths
 
 
 def _recalls(network: TwoBranch, views: Views) -> tuple[float, float, float]:
     """At 1, 5 and 10."""
-    ranks = metrics.ranks(*embed_pairs(network, views, 16), np.arange(len(views)))
-    found = metrics.summary(ranks, len(views))
+    ranks = recall.ranks(*embed_pairs(network, views, 16), np.arange(len(views)))
+    found = recall.summary(ranks, len(views))
     return found["recall_at_1"], found["recall_at_5"], found["recall_at_10"]
 
 
@@ -146,7 +147,7 @@ def test_best_and_last_are_both_evaluated(tmp_path: Path, monkeypatch: pytest.Mo
     found = json.loads((paths.reports / "evaluate/metrics.json").read_text())
     for name, state in zip(("aenet", "aenet_last"), weights, strict=True):
         network = _network(state)
-        ranks = metrics.ranks(*embed_pairs(network, views, 8), np.arange(len(views)))
-        expected = metrics.summary(ranks, len(views))
+        ranks = recall.ranks(*embed_pairs(network, views, 8), np.arange(len(views)))
+        expected = recall.summary(ranks, len(views))
         assert {key: found[name][key] for key in expected} == pytest.approx(expected)
     assert found["aenet"] != found["aenet_last"]

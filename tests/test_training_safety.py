@@ -18,15 +18,14 @@ import torch
 from fulldisk import no_file_beyond
 from gloo_training import ROOT, make_views, settings
 
-from aenet.data.batches import Batch, batches
-from aenet.engine import epoch as epoch_module
-from aenet.engine import rng
-from aenet.engine.config import TrainConfig
-from aenet.engine.engine import Engine
-from aenet.engine.guard import BAD_BATCHES
-from aenet.engine.step import compute_gradient
-from aenet.errors import AenetError
-from aenet.training import Step, Stop, Stopped, Trained, train
+from aenet.io.errors import AenetError
+from aenet.training import epoch as epoch_module
+from aenet.training import step as rng
+from aenet.training.batches import Batch, batches
+from aenet.training.engine import Engine
+from aenet.training.loop import Step, Stop, Stopped, Trained, train
+from aenet.training.step import BAD_BATCHES, compute_gradient
+from aenet.training.trainconfig import TrainConfig
 
 CHANGES = {"epochs": 2, "batch_size": 8}
 SIMILAR = {"kind": "similarity", "group": 4, "first_epoch": 1}
@@ -248,7 +247,7 @@ def test_what_takes_too_long_is_given_up_with_a_checkpoint_before_it(
 import sys, time
 sys.path[:0] = [{str(ROOT / "tests")!r}]
 from pathlib import Path
-from aenet.engine import epoch
+from aenet.training import epoch
 from test_training_safety import *
 from test_training_safety import _fit
 stop = Stop(deadline_s=0.5)

@@ -13,11 +13,11 @@ import pytest
 from gloo_training import settings
 from training_project import new_project
 
-from aenet.card import InitialWeights
-from aenet.errors import AenetError
-from aenet.model import TrainedCard
+from aenet.data.card import InitialWeights
+from aenet.io.errors import AenetError
+from aenet.nn.model import TrainedCard
 from stages.fitting import _initial_weights
-from stages.paths import Paths
+from stages.project import Paths
 
 
 def _start(project: Path, **environment: str) -> subprocess.Popen[str]:

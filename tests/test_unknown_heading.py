@@ -9,14 +9,13 @@ from gloo_training import make_views, settings
 from pydantic import TypeAdapter, ValidationError
 from test_losses import CONFIGS, name, unit
 
-from aenet.data.augment import AugmentConfig
-from aenet.data.batches import batches
-from aenet.data.turning import draw_turns
-from aenet.engine.config import TrainConfig
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.nn.distances import best_products, pairwise_distance, turned_back, turned_products
 from aenet.nn.losses import LossConfig, build_loss
 from aenet.retrieval import azimuth
+from aenet.training.augment import AugmentConfig, draw_turns
+from aenet.training.batches import batches
+from aenet.training.trainconfig import TrainConfig
 
 C, H, W = 3, 2, 8
 D = C * H * W

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from aenet.data.archive.config import SourceConfig
-from aenet.data.archive.inflating import Inflated, decoder_of
-from aenet.data.archive.unpack import unpack
-from aenet.errors import AenetError
+from aenet.ingest.archive.archiveconfig import SourceConfig
+from aenet.ingest.archive.bounds import Inflated, decoder_of
+from aenet.ingest.archive.unpack import unpack
+from aenet.io.errors import AenetError
 
 TREE = {
     "pairs.parquet": b"table",

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aenet.errors import AenetError
-from aenet.usertables import LATITUDE, LONGITUDE, PATH, is_header, named, read_table
-from aenet.usertext import found_name, read_list
+from aenet.ingest.usertables import LATITUDE, LONGITUDE, PATH, is_header, named, read_table
+from aenet.ingest.usertext import found_name, read_list
+from aenet.io.errors import AenetError
 
 NAMES = {"path": PATH, "latitude": LATITUDE, "longitude": LONGITUDE, "heading": ("bearing",)}
 WANT = (["a, b.jpg", "0001", "NA"], [54.5, -2.25, np.nan])

@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aenet import images
-from aenet.artifacts import verify_folder, write_manifest
-from aenet.card import ViewSpec
-from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.data.views import aerial_view, ground_view, open_views, unknown_metres
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.polar import polar_transform
+from aenet.data.views import aerial_view, ground_view, open_views, pack, unknown_metres
+from aenet.io.artifacts import verify_folder, write_manifest
+from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.photos.reading import read_photo
+from aenet.view import images
+from aenet.view.polar import polar_transform
+from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec(height=16, width=64, ground_rows=(10, 42), ground_size=(48, 128), tile_size_m=70.0)
 SPLITS = ["test", "train", "val", "train", "test"]

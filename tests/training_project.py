@@ -8,8 +8,8 @@ import pytest
 from gloo_training import ROOT, make_views
 from ruamel.yaml import YAML
 
-from aenet.artifacts import atomic_folder
 from aenet.data.pairs import write_pairs
+from aenet.io.artifacts import atomic_folder
 
 
 def new_project(folder: Path, patch: pytest.MonkeyPatch, **changes: object) -> Path:

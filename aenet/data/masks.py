@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from aenet.artifacts import MANIFEST, read_manifest, verify_file
-from aenet.atomic import write_json
-from aenet.card import ViewSpec
 from aenet.data.pairs import read_pairs
 from aenet.data.views import aerial_view, kept_rows, turn_north
-from aenet.errors import AenetError
+from aenet.io.artifacts import MANIFEST, read_manifest, verify_file
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError
+from aenet.view.spec import ViewSpec
 
 _FILES = ("ground_labels.npy", "aerial_visible.npy", "masks.json")
 

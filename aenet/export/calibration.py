@@ -20,16 +20,15 @@ import pandas as pd
 from jaxtyping import Float, Float32, Int, UInt8
 from pyproj import Proj
 
-from aenet.card import Acuity, Calibration, ModelCard
+from aenet.data.card import Acuity, Calibration, ModelCard
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.export.branches import ExportConfig, run_onnx
+from aenet.export.graphs import ExportConfig, run_onnx
 from aenet.export.trial import Trial
+from aenet.io.errors import AenetError
 from aenet.retrieval.azimuth import as_maps
-from aenet.retrieval.rowblocks import slices
-from aenet.serving.search.confidence import fit_sharpness, resemblance
-from aenet.serving.search.queries import Query, shape_of, turns
-from aenet.serving.search.scores import matcher
+from aenet.retrieval.products import slices
+from aenet.scoring.confidence import fit_sharpness, resemblance
+from aenet.scoring.similarity import Query, matcher, shape_of, turns
 
 _PHASES = 4
 _BATCH = 64
@@ -264,7 +263,7 @@ def _similarity(queries: list[Query], references: Float32[np.ndarray, "r d"]) ->
 def displace(
     view: UInt8[np.ndarray, "h w 3"], east_m: float, north_m: float, tile_size_m: float
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return about the polar view of a tile whose centre lies elsewhere; see `aenet.polar` for the convention.
+    """Return about the polar view of a tile whose centre lies elsewhere; see `aenet.view.polar` for the convention.
 
     What lies beyond the view's rim is not known: the rim is repeated.
 

@@ -19,11 +19,11 @@ from jaxtyping import Float, Float32, Float64
 from pydantic import Field
 from torch import nn
 
-from aenet.card import Compression
-from aenet.errors import AenetError
+from aenet.data.card import Compression
+from aenet.io.errors import AenetError
+from aenet.io.params import Config
 from aenet.nn.branches import TwoBranch
 from aenet.nn.heads import GlobalAveragePool
-from aenet.params import Config
 
 Shape = tuple[int, int, int]
 _NOTHING = 1e-10  # energy of a direction, as a share of the strongest one's, that is rounding

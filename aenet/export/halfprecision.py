@@ -21,12 +21,12 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from aenet.card import HALF
+from aenet.data.card import HALF
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.export.branches import VIEWS, ExportConfig, run_onnx
+from aenet.export.graphs import VIEWS, ExportConfig, run_onnx
+from aenet.io.errors import AenetError
 from aenet.nn.branches import View
-from aenet.retrieval import metrics
+from aenet.retrieval import recall
 
 _CONTRACTIONS = ("Conv", "Gemm", "MatMul")
 _RANGE = float(np.finfo(np.float16).max)
@@ -126,9 +126,9 @@ def half_parity(folder: Path, views: Views, config: ExportConfig) -> dict[str, A
         {view: run_onnx(folder / f"{view}{ending}", getattr(views, view)[:n], batch, config.threads) for view in VIEWS}
         for ending in (".onnx", HALF)
     )
-    best = metrics.best_match(full["ground"], full["aerial"], 1)[:, 0]
-    both = metrics.best_match(half["ground"], half["aerial"], 1)[:, 0]
-    mixed = metrics.best_match(full["ground"], half["aerial"], 1)[:, 0]
+    best = recall.best_match(full["ground"], full["aerial"], 1)[:, 0]
+    both = recall.best_match(half["ground"], half["aerial"], 1)[:, 0]
+    mixed = recall.best_match(full["ground"], half["aerial"], 1)[:, 0]
     report: dict[str, Any] = {"places": n, "cosine_at_least": config.fp16_cosine}
     report["cosine"] = {view: _lowest_cosine(full[view], half[view]) for view in VIEWS}
     if n > 1:

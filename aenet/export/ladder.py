@@ -12,16 +12,16 @@ import pandas as pd
 import torch
 from jaxtyping import Float32, Float64, Int, UInt8
 
-from aenet.card import Compression
+from aenet.data.card import Compression
 from aenet.data.views import Views
-from aenet.export.branches import ExportConfig
+from aenet.evaluation.embed import embed
 from aenet.export.compression import Shape, compress, directions, second_moment
-from aenet.inference.embed import embed
+from aenet.export.graphs import ExportConfig
 from aenet.nn.branches import Branch, TwoBranch
-from aenet.retrieval import metrics
+from aenet.retrieval import recall as metrics
 from aenet.retrieval.positives import Positives, of_pairs
 from aenet.retrieval.ranking import rank
-from aenet.serving.galleries.storage import BYTES, compressions, gb_per_km2, name_of
+from aenet.scoring.storage import BYTES, compressions, gb_per_km2, name_of
 
 SPACING_M = 20.0
 _BATCH = 64

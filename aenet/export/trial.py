@@ -14,8 +14,8 @@ from jaxtyping import Float, Float32, Int, Int32
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from aenet.card import Acuity
-from aenet.serving.search.confidence import NEAR_M, RADIUS_SHARE, cell_of, evidence
+from aenet.data.card import Acuity
+from aenet.scoring.confidence import NEAR_M, RADIUS_SHARE, cell_of, evidence
 
 _SCORES = np.linspace(-1, 1, 4001)
 _BLUNTEST, _SHARPEST, _STEP = math.log(0.05), math.log(5000.0), math.log(2.0)

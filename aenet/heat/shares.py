@@ -26,8 +26,8 @@ from jaxtyping import Float32, Float64, UInt8
 
 from aenet.data.masks import Masks
 from aenet.data.views import Views
-from aenet.errors import AenetError
-from aenet.heat.attribution import METHODS, attribute
+from aenet.heat.heatmaps import METHODS, attribute
+from aenet.io.errors import AenetError
 from aenet.nn.branches import TwoBranch
 
 GROUND_REGIONS: Mapping[str, str] = {"sky": "sky", "cars": "car", "pedestrians": "pedestrian"}

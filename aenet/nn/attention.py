@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
-from aenet.params import Config
+from aenet.io.params import Config
 
 
 class NoAttention(Config):

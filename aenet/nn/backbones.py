@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from timm.models.vgg import VGG
 from torch import nn
 
-from aenet.artifacts import sha256_file
-from aenet.card import InitialWeights
-from aenet.errors import AenetError
+from aenet.data.card import InitialWeights
+from aenet.io.artifacts import sha256_file
+from aenet.io.errors import AenetError
+from aenet.io.params import Config
 from aenet.nn.hubweights import answers, commit_of, kept_file, server_of
 from aenet.nn.packagedweights import PACKAGES, find_package, read_package
 from aenet.nn.stages import Stages, check_laid_out, on_its_grid
-from aenet.params import Config
 
 
 class BackboneConfig(Config):

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
+from aenet.io.params import Config
 from aenet.nn.attention import AttentionConfig, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.heads import HeadConfig, build_head
 from aenet.nn.stages import Stages, check_size, refused_size
-from aenet.params import Config
 
 View = Literal["ground", "aerial"]
 

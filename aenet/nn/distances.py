@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 
 Distance = Literal["squared", "euclidean"]
 

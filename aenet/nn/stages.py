@@ -15,7 +15,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 
 # What torch says where positions were laid out for another size; on the meta device in other words.
 _OTHER_SHAPE = ("must match the size of tensor", "Attempting to broadcast a dimension")

@@ -15,9 +15,8 @@ reference normalised under the window at each shift, computed by FFT: one produc
 import numpy as np
 from jaxtyping import Complex, Float, Float64, Int
 
-from aenet.errors import AenetError
-from aenet.retrieval.products import UNIT, pair_products, products, rounding
-from aenet.retrieval.rowblocks import rows_within, slices
+from aenet.io.errors import AenetError
+from aenet.retrieval.products import UNIT, pair_products, products, rounding, rows_within, slices
 
 Maps = Float[np.ndarray, "n c h w"]
 _SMALL = 1e-12  # a window without any features has the cosine 0 with everything

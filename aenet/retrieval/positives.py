@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from aenet.data.sharing import sharing
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
-from aenet.retrieval.rowblocks import slices
+from aenet.data.distance import distance_m
+from aenet.data.pairs import sharing
+from aenet.io.errors import AenetError
+from aenet.retrieval.products import slices
 
 _QUERIES = 4096  # whose candidates are measured at once
 _METRES_PER_DEGREE = 110_500  # of latitude, at its shortest on WGS84 (110,574): a window never too small

@@ -9,10 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.retrieval.positives import Positives, identity
-from aenet.retrieval.products import pair_products, products, rounding
-from aenet.retrieval.rowblocks import check_block, check_descriptors, is_mapped, rows_within, slices, take
+from aenet.retrieval.products import (
+    check_block,
+    check_descriptors,
+    is_mapped,
+    pair_products,
+    products,
+    rounding,
+    rows_within,
+    slices,
+    take,
+)
 from aenet.retrieval.tally import Best, Tally
 
 # One tile of similarities. The arrays that pick its best take three times as much, for a moment.

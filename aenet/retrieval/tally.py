@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from aenet.retrieval.positives import Positives
-from aenet.retrieval.products import UNIT
-from aenet.retrieval.rowblocks import slices
+from aenet.retrieval.products import UNIT, slices
 
 # Nearer than this is a tie. Components of descriptors are float32: each is off by up to UNIT of itself, and so a cosine
 # of two by 2 UNIT whatever the dimension, and a difference of two cosines by 4. The network that computed them rounds,

@@ -5,6 +5,6 @@
 """
 
 from aenet.tracking.journal import Registration, Run
-from aenet.tracking.session import run
+from aenet.tracking.run import run
 
 __all__ = ["Registration", "Run", "run"]

@@ -10,12 +10,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from aenet.artifacts import MANIFEST, folder_digest, read_manifest, verify_folder
-from aenet.atomic import write_json
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.locks import wait_for
-from aenet.nolinks import listed_path, read_listed
-from aenet.redaction import without_secrets
+from aenet.io.artifacts import MANIFEST, folder_digest, read_manifest, verify_folder
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import wait_for
+from aenet.io.nolinks import listed_path, read_listed
+from aenet.io.redaction import without_secrets
 from aenet.tracking.address import answers, store_uri
 from aenet.tracking.events import project_root, read_record
 from aenet.tracking.registry import CHAMPION, DIGEST

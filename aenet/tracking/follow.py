@@ -7,16 +7,38 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import filelock
 
-from aenet.atomic import write_json
-from aenet.redaction import Redacted, without_secrets
+from aenet.io.atomic import write_json
+from aenet.io.redaction import Redacted, without_secrets
 from aenet.tracking import events
 from aenet.tracking.address import answers, is_remote, store_uri
+
+# CPU, memory, disk, network and (where there is one) GPU of the machine, as MLflow's system metrics.
+
+SAMPLE_SECONDS = 5.0
+
+
+@contextmanager
+def machine_metrics(uri: str, run_id: str) -> Iterator[None]:
+    """Sample the machine into `system/...` metrics of a running run; a run shorter than 5 s has none."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    # MLflow's monitor carries no annotations: hence the three ignores.
+    monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+        run_id, SAMPLE_SECONDS, resume_logging=True, tracking_uri=uri
+    )
+    monitor.start()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        monitor.finish()  # type: ignore[no-untyped-call]
+
 
 log = logging.getLogger("aenet.tracking")
 
@@ -88,7 +110,7 @@ class _Following:
         """Send until the session ends (True) or the store is lost (False)."""
         from mlflow.exceptions import MlflowException
 
-        from aenet.tracking.machine import machine_metrics
+        pass
         from aenet.tracking.send import Sender
         from aenet.tracking.store import connect
 

@@ -8,9 +8,9 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from aenet.errors import AenetError
-from aenet.nolinks import open_unlinked
-from aenet.redaction import without_secrets
+from aenet.io.errors import AenetError
+from aenet.io.nolinks import open_unlinked
+from aenet.io.redaction import without_secrets
 from aenet.tracking.address import answers, is_remote, store_uri
 from aenet.tracking.events import STATUS, project_root, read_record
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from aenet.artifacts import folder_digest, verify_folder
-from aenet.errors import AenetError
+from aenet.io.artifacts import folder_digest, verify_folder
+from aenet.io.errors import AenetError
 from aenet.tracking import events
+from aenet.tracking.events import keep, remove
 from aenet.tracking.follower import Follower
-from aenet.tracking.keep import keep, remove
 
 log = logging.getLogger("aenet.tracking")
 

@@ -13,15 +13,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from aenet.artifacts import folder_digest, verify_folder
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.nolinks import check_tree, listed_tree
-from aenet.plainfiles import check_plain
+from aenet.io.artifacts import folder_digest, verify_folder
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.nolinks import check_tree, listed_tree
+from aenet.io.plainfiles import check_plain
 from aenet.tracking import fetch
-from aenet.tracking.address import answers
-from aenet.tracking.cursors import other_stores, project_of
-from aenet.tracking.events import EVENTS, Event
-from aenet.tracking.keep import content_digest
+from aenet.tracking.address import answers, other_stores, project_of
+from aenet.tracking.events import EVENTS, Event, content_digest
 from aenet.tracking.registry import DIGEST
 
 _Fetch = Callable[[MlflowClient, str, Event, Path], Path]

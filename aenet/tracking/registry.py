@@ -18,8 +18,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from aenet.artifacts import read_manifest
-from aenet.card import CARD, ModelCard
+from aenet.data.card import CARD, ModelCard
+from aenet.io.artifacts import read_manifest
 from aenet.tracking.events import CHAMPION_METRIC as RECALL
 from aenet.tracking.events import Event
 from aenet.tracking.store import Store

@@ -11,13 +11,13 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunInfo, RunTag
 from mlflow.exceptions import MlflowException
 
-from aenet.atomic import write_json
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.redaction import clean, without_secrets
-from aenet.tracking import located, registry, runs
-from aenet.tracking.cursors import Cursor, read_cursor, write_cursor
-from aenet.tracking.events import EVENTS, Event, last_session, read_events
-from aenet.tracking.keep import remove
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.redaction import clean, without_secrets
+from aenet.tracking import located, registry
+from aenet.tracking import store as runs
+from aenet.tracking.address import Cursor, read_cursor, write_cursor
+from aenet.tracking.events import EVENTS, Event, last_session, read_events, remove
 from aenet.tracking.store import Store
 
 log = logging.getLogger("aenet.tracking")

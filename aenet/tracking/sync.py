@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import filelock
 
-from aenet.redaction import without_secrets
+from aenet.io.redaction import without_secrets
 from aenet.tracking import events
-from aenet.tracking.address import answers, store_uri
-from aenet.tracking.cursors import is_sent
+from aenet.tracking.address import answers, is_sent, store_uri
 
 
 class Summary(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aenet.tracking.address import ARTIFACTS, store_uri
 from aenet.tracking.events import project_root
-from aenet.tracking.moved import mend_locations
+from aenet.tracking.store import mend_locations
 
 HOST, PORT = "127.0.0.1", 5000
 

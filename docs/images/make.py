@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet import images
-from aenet.atomic import write_bytes
-from aenet.card import ViewSpec
 from aenet.data.pairs import image_root, read_pairs
 from aenet.data.views import aerial_view, ground_view
-from aenet.errors import AenetError
+from aenet.io.atomic import write_bytes
+from aenet.io.errors import AenetError
+from aenet.view import images
+from aenet.view.spec import ViewSpec
 
 RAW = Path("data/raw")
 VIEW, GAP = ViewSpec(height=192, width=768, tile_size_m=70.0), 6

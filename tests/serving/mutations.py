@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aenet.artifacts import MANIFEST, sha256_file
-from aenet.atomic import write_json
-from aenet.errors import AenetError
+from aenet.io.artifacts import MANIFEST, sha256_file
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError
 
 # What somebody may put in the place of any value.
 ODD = (

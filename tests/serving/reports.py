@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 from serving.world import World
 
-from aenet.card import read_card
+from aenet.data.card import read_card
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.files import PHOTOS
-from aenet.serving.jobs.schema import SCHEMA
+from aenet.serving.jobs.job import PHOTOS
+from aenet.serving.jobs.outputs import SCHEMA
 from aenet.serving.jobs.summary import Summary
 from aenet.serving.localize import LocateOptions, plan
 from aenet.serving.report.page import write_report

@@ -12,12 +12,12 @@ import pytest
 from serving import world
 from serving.world import World
 
-from aenet.errors import AenetError
-from aenet.images import encode_jpeg
-from aenet.serving.jobs.faraway import far_lines, metres_away
-from aenet.serving.jobs.table import read_places
+from aenet.io.errors import AenetError
+from aenet.serving.jobs.outputs import read_places
+from aenet.serving.jobs.summary import far_lines, metres_away
 from aenet.serving.localize import LocateOptions, NothingNew, locate, plan, run_shard
 from aenet.serving.search.prior import Box, Near, OwnGps
+from aenet.view.images import encode_jpeg
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=8, thumbnails=0)
 HEADINGS = np.linspace(0, 330, 12)

@@ -9,14 +9,14 @@ import pytest
 from serving import world
 from serving.world import World
 
-from aenet.artifacts import write_manifest
-from aenet.card import ViewSpec
 from aenet.cli import main
-from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.images import encode_jpeg
-from aenet.serving.jobs.record import read_record
-from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.data.views import pack
+from aenet.io.artifacts import write_manifest
+from aenet.serving.jobs.job import read_record
+from aenet.serving.sessions.cuda import CudaOptions
+from aenet.view.images import encode_jpeg
+from aenet.view.spec import ViewSpec
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from aenet.card import Acuity
-from aenet.errors import AenetError
+from aenet.data.card import Acuity
 from aenet.export.trial import Trial
-from aenet.serving.search.confidence import (
+from aenet.io.errors import AenetError
+from aenet.scoring.confidence import (
     cell_of,
     error_radius_m,
     fit_sharpness,
@@ -17,7 +17,7 @@ from aenet.serving.search.confidence import (
     spread_m,
     within,
 )
-from aenet.serving.search.rest import count, counted, extrapolate, some_rows
+from aenet.serving.search.unlisted import count, counted, extrapolate, some_rows
 
 NONE = np.empty(0)
 

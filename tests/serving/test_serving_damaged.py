@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from serving.world import World
 
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.job import LocateOptions
 from aenet.serving.localize import finish, locate, plan
 
 FAST = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=0)

@@ -15,11 +15,10 @@ import pytest
 from fulldisk import no_file_beyond
 from serving.world import World
 
-from aenet.disk import writing
-from aenet.errors import AenetError
-from aenet.serving.jobs.formats import write_format
+from aenet.io.diskspace import writing
+from aenet.io.errors import AenetError
+from aenet.serving.jobs.outputs import read_places, write_format
 from aenet.serving.jobs.shard import read_shard
-from aenet.serving.jobs.table import read_places
 from aenet.serving.localize import Job, LocateOptions, finish, locate, plan, run_shard
 
 OPTIONS = LocateOptions(shard_size=4, provider="cpu", threads=1, decoders=1, formats=("kml",))

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from serving.world import World
 
-from aenet.errors import AenetError
-from aenet.locks import hold
-from aenet.serving.jobs.engines import Engine
-from aenet.serving.jobs.table import read_places
+from aenet.io.errors import AenetError
+from aenet.io.locks import hold
+from aenet.serving.jobs.executors import Engine
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shards
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=2, thumbnails=0)
@@ -84,7 +84,7 @@ def _log(out: Path) -> list[str]:
 
 
 def test_a_silent_scheduler_is_named(small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aenet.serving.jobs.engines.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("aenet.serving.jobs.executors.ANSWER_SECONDS", 1)
     with pytest.raises(AenetError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
         locate(small.photos, small.gallery, small.model, tmp_path, OPTIONS, engine="dask", address="tcp://127.0.0.1:9")
 

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from serving.world import World
 
-from aenet.artifacts import MANIFEST, sha256_file
-from aenet.atomic import write_json
-from aenet.card import read_card
-from aenet.errors import AenetError, CorruptArtifact
+from aenet.data.card import read_card
+from aenet.io.artifacts import MANIFEST, sha256_file
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.job import LocateOptions
 from aenet.serving.localize import finish, plan, run_shard
 from aenet.serving.search.galleryindex import open_index
 from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index

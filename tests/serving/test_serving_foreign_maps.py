@@ -20,13 +20,12 @@ from serving.mutations import mutated_bytes
 from serving.world import World
 
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.errors import AenetError
-from aenet.images import decode, encode_jpeg
+from aenet.io.errors import AenetError
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
-from aenet.serving.maps.mosaic import Mosaic
-from aenet.serving.maps.overview import overview
+from aenet.serving.maps.mosaic import Mosaic, overview
 from aenet.serving.maps.pairtiles import PairSource
+from aenet.view.images import decode, encode_jpeg
 
 FAST = {"provider": "cpu", "threads": 1}
 pytestmark = pytest.mark.timeout(60)

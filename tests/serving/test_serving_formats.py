@@ -7,8 +7,7 @@ import geopandas
 import pyarrow as pa
 import pytest
 
-from aenet.serving.jobs.formats import Format, write_format
-from aenet.serving.jobs.schema import SCHEMA
+from aenet.serving.jobs.outputs import SCHEMA, Format, write_format
 
 NAMES = ["plain.jpg", "line\nbreak.jpg", "<b>=1+1</b> & \N{GRINNING FACE}.jpg"]
 

@@ -20,13 +20,13 @@ from serving import watch
 from serving.mutations import ODD, mutated_bytes, mutated_json, outcomes
 from serving.world import World
 
-from aenet.artifacts import MANIFEST
-from aenet.card import CARD, read_card
+from aenet.data.card import CARD, read_card
+from aenet.io.artifacts import MANIFEST
+from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.galleries.info import gallery_lines
-from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.job import LocateOptions
 from aenet.serving.localize import finish, locate, plan, run_shard
 from aenet.serving.search.galleryindex import open_index
 from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index

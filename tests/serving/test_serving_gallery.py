@@ -19,23 +19,23 @@ from rasterio.warp import calculate_default_transform, reproject
 from serving import world
 from serving.world import World
 
-from aenet.card import ViewSpec, read_card
+from aenet.data.card import read_card
+from aenet.data.distance import distance_m
 from aenet.data.pairs import write_pairs
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.geodesy import distance_m
-from aenet.images import decode_bytes, encode_jpeg
-from aenet.serving.commands.units import parse_area, parse_metres
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.serving.commands.flags import parse_area, parse_metres
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.galleries.floor import grid_floor
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import open_source
+from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
+from aenet.serving.galleries.manifest import grid_floor
 from aenet.serving.jobs.plan import plan
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.raster import RasterSource
 from aenet.serving.photos.reading import read_photo
-from aenet.serving.search.exact import search
+from aenet.serving.search.bruteforce import search
 from aenet.serving.sessions.session import Branch
+from aenet.view.images import decode_bytes, encode_jpeg
+from aenet.view.spec import ViewSpec
 
 FAST = {"provider": "cpu", "threads": 1}
 

@@ -15,11 +15,10 @@ from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
+from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.galleries.info import gallery_lines
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import open_source
+from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
 from aenet.serving.maps.geotiff import inspect
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.tiletree import TileTree

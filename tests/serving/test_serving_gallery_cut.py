@@ -10,11 +10,11 @@ from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
-from aenet.card import ViewSpec
-from aenet.polar import polar_transform
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.polarcut import cut_view
 from aenet.serving.maps.raster import RasterSource
+from aenet.view.polar import polar_transform
+from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec(height=64, width=512, tile_size_m=60.0)
 PIXEL_M = 0.25

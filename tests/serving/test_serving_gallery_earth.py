@@ -10,19 +10,19 @@ from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
-from aenet.card import ViewSpec, read_card
-from aenet.errors import AenetError
-from aenet.images import decode, encode_jpeg
+from aenet.data.card import read_card
+from aenet.io.errors import AenetError
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import open_source
-from aenet.serving.jobs.table import read_places
+from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, locate
-from aenet.serving.maps.longitudes import coverage, side_by_side, turn_of, wrap
+from aenet.serving.maps.coordinates import coverage, side_by_side, turn_of, wrap
 from aenet.serving.maps.raster import RasterSource
-from aenet.serving.report.projection import Projection
+from aenet.serving.report.reportdata import Projection
+from aenet.view.images import decode, encode_jpeg
+from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
 FAST = {"provider": "cpu", "threads": 1}

@@ -14,19 +14,19 @@ from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
-from aenet.atomic import write_json
-from aenet.card import ViewSpec, read_card
 from aenet.cli import main
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
-from aenet.images import decode, decode_bytes
-from aenet.locks import hold
+from aenet.data.card import read_card
+from aenet.data.distance import distance_m, near
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError
+from aenet.io.locks import hold
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.galleries.duplicates import near
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.report.projection import Projection
+from aenet.serving.report.reportdata import Projection
 from aenet.serving.report.reporttext import footer
+from aenet.view.images import decode, decode_bytes
+from aenet.view.spec import ViewSpec
 
 FAST = {"provider": "cpu", "threads": 1}
 WEST, EAST = 450, 260  # columns of the map at which the halves end and begin: they overlap
@@ -235,7 +235,7 @@ def test_a_full_disk_is_said_and_tears_nothing(
     )
     for limit in (0, 5_000, 60_000):
         for code, folder in ((ADD, gallery), (build, tmp_path / "new")):
-            wrapped = "from aenet.errors import AenetError\ntry:\n    " + code
+            wrapped = "from aenet.io.errors import AenetError\ntry:\n    " + code
             wrapped += "\nexcept AenetError as error:\n    sys.exit(str(error))"
             ran = subprocess.run(
                 [sys.executable, "-c", wrapped, str(folder), str(halves[2]), str(small_world.model)],
@@ -275,7 +275,7 @@ def test_two_builds_at_once_give_one_gallery(
     """Of two maps into one folder: one is refused, and what stands is wholly of the other."""
     code = (
         "import sys; from pathlib import Path; from aenet.serving.galleries.build import *;"
-        "from aenet.errors import AenetError\n"
+        "from aenet.io.errors import AenetError\n"
         "s, o, m = map(Path, sys.argv[1:])\n"
         "try: build_gallery(s, o, m, GalleryOptions(spacing_m=10.0, shard_size=20, provider='cpu', threads=1))\n"
         "except AenetError as error: sys.exit(str(error))"

@@ -15,18 +15,18 @@ from rasterio.transform import from_origin
 from serving import world
 from serving.world import World
 
-from aenet.card import ViewSpec, read_card
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
-from aenet.images import encode_jpeg
+from aenet.data.card import read_card
+from aenet.data.distance import distance_m
+from aenet.io.errors import AenetError
+from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.galleries.info import gallery_lines
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import open_source
+from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
 from aenet.serving.maps.geotiff import inspect
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.tiletree import TileTree
+from aenet.view.images import encode_jpeg
+from aenet.view.spec import ViewSpec
 
 FAST = {"provider": "cpu", "threads": 1}
 SPEC = ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)

@@ -10,10 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 from serving import world
 
-from aenet.atomic import write_json
-from aenet.card import CARD
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.serving.sessions.graph import check_graph
+from aenet.data.card import CARD
+from aenet.io.atomic import write_json
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.serving.sessions.onnxgraph import check_graph
 from aenet.serving.sessions.session import Branch
 
 WEIGHTS = "secret.bin"

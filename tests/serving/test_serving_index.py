@@ -5,16 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aenet.errors import AenetError
-from aenet.serving.search import codes, tuning
-from aenet.serving.search.codes import Codes, write_codes
-from aenet.serving.search.exact import gather, rerank, search
-from aenet.serving.search.indexbuild import IndexMeta, build_index
-from aenet.serving.search.queries import Query
-from aenet.serving.search.rotation import Rotation
-from aenet.serving.search.scores import matcher
-from aenet.serving.search.tuning import IndexOptions, Rung, choose, make_probes, measure
-from aenet.serving.search.turned import rerank_turned, turned_candidates
+from aenet.io.errors import AenetError
+from aenet.scoring.similarity import Query, matcher
+from aenet.serving.search import codes, indexbuild
+from aenet.serving.search.bruteforce import gather, rerank, search
+from aenet.serving.search.codes import Codes, Rotation, write_codes
+from aenet.serving.search.galleryindex import rerank_turned, turned_candidates
+from aenet.serving.search.indexbuild import IndexMeta, IndexOptions, Rung, build_index, choose, make_probes, measure
 
 DIM, SIZES = 32, (700, 0, 1300)
 
@@ -69,7 +66,7 @@ def test_the_recall_written_down_is_what_a_search_has(shards: list[np.ndarray], 
 def test_a_recall_out_of_reach_is_refused_and_nothing_written(
     shards: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "_RUNGS", (1, 2))
+    monkeypatch.setattr(indexbuild, "_RUNGS", (1, 2))
     with pytest.raises(
         AenetError, match=r"recall of 0\.95 here: with 2 candidates .* \d+\.\d % of probes of cosine 0\.4"
     ):

@@ -11,20 +11,19 @@ import pytest
 from serving import world
 from serving.world import World
 
-from aenet.artifacts import write_manifest
-from aenet.card import read_card
 from aenet.cli import main
-from aenet.errors import CorruptArtifact
+from aenet.data.card import read_card
+from aenet.io.artifacts import write_manifest
+from aenet.io.errors import CorruptArtifact
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, locate, plan
 from aenet.serving.search import search
 from aenet.serving.search.codes import CODES
 from aenet.serving.search.galleryindex import shards_of
-from aenet.serving.search.indexbuild import IndexMeta, IndexOptions, build_gallery_index, index_meta
-from aenet.serving.search.tuning import Rung
+from aenet.serving.search.indexbuild import IndexMeta, IndexOptions, Rung, build_gallery_index, index_meta
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=0)
 
@@ -108,7 +107,7 @@ def test_commands_print_the_ladder_and_the_choice(
 def test_a_recall_out_of_reach_ends_in_one_sentence(
     gallery: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("aenet.serving.search.tuning._RUNGS", (1,))
+    monkeypatch.setattr("aenet.serving.search.indexbuild._RUNGS", (1,))
     assert _run(monkeypatch, "gallery", "index", gallery, "--recall", 1.0, "--similarity", 0.1) == 2
     assert "demand less with --recall" in " ".join(capsys.readouterr().err.split())
     assert not (gallery / "index").exists()

@@ -19,10 +19,10 @@ import re, resource, sys
 from pathlib import Path
 import faiss, numpy as np
 from aenet.serving.search.codes import Codes
-from aenet.serving.search.exact import rerank, search
+from aenet.serving.search.bruteforce import rerank, search
 from aenet.serving.search.indexbuild import IndexMeta
 from aenet.serving.search.queries import Query
-from aenet.serving.search.turned import rerank_turned, turned_candidates
+from aenet.serving.search.galleryindex import rerank_turned, turned_candidates
 
 folder, room, out = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 faiss.omp_set_num_threads(1)

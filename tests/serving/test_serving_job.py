@@ -8,12 +8,12 @@ import pytest
 from serving import world
 from serving.world import World
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.jobs.record import read_record
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.job import read_record
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import Job, LocateOptions, finish, locate, plan, run_shard
-from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.cuda import CudaOptions
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=5, thumbnails=2, heading="north")
 COARSE = GalleryOptions(spacing_m=30.0, provider="cpu", threads=1)

@@ -20,14 +20,14 @@ from PIL import Image
 from serving import world
 from serving.world import World
 
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.images import encode_jpeg
-from aenet.locks import hold
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import hold
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.serving.galleries.floor import grid_floor
-from aenet.serving.jobs.table import read_places
+from aenet.serving.galleries.manifest import grid_floor
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, finish, locate, plan, run_shard
 from aenet.serving.photos.listing import list_photos
+from aenet.view.images import encode_jpeg
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=4, thumbnails=3)
 
@@ -348,10 +348,10 @@ sys.meta_path.insert(0, Refuse())
 def test_serving_never_imports_torch_or_the_pipeline(small_world: World, tmp_path: Path) -> None:
     build = (
         "from aenet.serving.galleries.build import GalleryOptions, build_gallery\n"
-        "import aenet.cli, aenet.checks.doctor\n"
+        "import aenet.cli, aenet.doctor.doctor\n"
         "build_gallery(Path(sys.argv[5]), Path(sys.argv[4] + '_gallery'), Path(sys.argv[3]),"
         " GalleryOptions(spacing_m=60.0, provider='cpu', threads=1))\n"
-        "findings = aenet.checks.doctor.diagnose(Path(sys.argv[5]).parent)\n"
+        "findings = aenet.doctor.doctor.diagnose(Path(sys.argv[5]).parent)\n"
         "assert not [finding for finding in findings if finding.state == 'broken'], findings\n"
     )
     code = _NO_TORCH + _COMMAND.replace("= map(Path, sys.argv[1:])", "= map(Path, sys.argv[1:5])\n" + build)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from aenet.retrieval import azimuth
-from aenet.serving.search.queries import Query
-from aenet.serving.search.scores import heading_of, kind, matcher
+from aenet.scoring.similarity import Query, heading_of, kind, matcher
 
 
 def _unit(generator: np.random.Generator, count: int, shape: tuple[int, int, int]) -> np.ndarray:

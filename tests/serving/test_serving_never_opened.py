@@ -13,25 +13,24 @@ from datasets import build_cvact, build_cvusa
 from PIL import Image
 from serving.world import World
 
-from aenet.card import ViewSpec
-from aenet.data.cvact import CvactConfig, list_cvact
-from aenet.data.cvusa import CvusaConfig, list_cvusa
-from aenet.data.fetch import SourceConfig, fetch
 from aenet.data.pairs import read_pairs
-from aenet.data.verification import inspect as inspect_images
-from aenet.errors import AenetError
-from aenet.images import decode, probe
-from aenet.params import read_yaml
-from aenet.plainfiles import read_plain
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import open_source
-from aenet.serving.jobs.table import read_places
+from aenet.ingest.cvact import CvactConfig, list_cvact
+from aenet.ingest.cvusa import CvusaConfig, list_cvusa
+from aenet.ingest.fetching import SourceConfig, fetch
+from aenet.ingest.usertables import read_table
+from aenet.ingest.verification import inspect as inspect_images
+from aenet.io.errors import AenetError
+from aenet.io.params import read_yaml
+from aenet.io.plainfiles import read_plain
+from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.maps.geotiff import inspect
 from aenet.serving.maps.tiletree import TileTree
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.photos.reading import read_photo
-from aenet.usertables import read_table
+from aenet.view.images import decode, probe
+from aenet.view.spec import ViewSpec
 
 VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)
 

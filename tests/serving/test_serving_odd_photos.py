@@ -8,9 +8,9 @@ from PIL import Image
 from serving import world
 from serving.world import World
 
-from aenet.images import encode_jpeg
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, locate
+from aenet.view.images import encode_jpeg
 
 GPS = {1: "N", 2: (47.0, 50.0, 0.0), 3: "E", 4: (9.0, 0.0, 0.0)}
 

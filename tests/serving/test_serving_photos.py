@@ -15,15 +15,15 @@ from PIL import Image
 from serving import world
 from serving.test_serving_photos_metadata import GPS, camera, gpano, picture
 
-from aenet.card import NEUTRAL, ViewSpec
 from aenet.data.views import ground_view
-from aenet.errors import AenetError, UnreadableImage
-from aenet.images import decode, encode_jpeg
-from aenet.serving.jobs.prefetch import read_photos
+from aenet.io.errors import AenetError, UnreadableImage
+from aenet.serving.jobs.photopipeline import read_photos
 from aenet.serving.photos.decoding import decode_photo, opened
 from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
-from aenet.serving.photos.pose import Told
+from aenet.serving.photos.metadata.pose import Told
 from aenet.serving.photos.reading import PhotoOptions, Reading, read_photo
+from aenet.view.images import decode, encode_jpeg
+from aenet.view.spec import NEUTRAL, ViewSpec
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
 PLACE = PhotoOptions(partial="place")
@@ -169,7 +169,7 @@ _COUNT = """
 import sys
 from pathlib import Path
 from PIL import Image
-from aenet.card import ViewSpec
+from aenet.data.card import ViewSpec
 from aenet.serving.photos.reading import PhotoOptions, read_photo
 
 counted, parse = [], Image.open
@@ -202,7 +202,7 @@ sys.modules["pillow_heif"] = None
 from pathlib import Path
 import importlib.util
 importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "pillow_heif" else find(name)
-from aenet.card import ViewSpec
+from aenet.data.card import ViewSpec
 from aenet.serving.photos.reading import read_photo
 reading = read_photo(Path(sys.argv[1]), "it", ViewSpec(height=16, width=64, tile_size_m=60.0))
 print(reading.reason, reading.sha256 is not None)
@@ -273,7 +273,7 @@ def test_a_truncated_large_jpeg_is_refused_though_it_would_be_reduced(tmp_path: 
 _PEAK = """
 import sys
 from pathlib import Path
-from aenet.card import ViewSpec
+from aenet.data.card import ViewSpec
 from aenet.serving.photos.reading import read_photo
 
 def peak_mb():

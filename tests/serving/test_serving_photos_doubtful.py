@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from serving.test_serving_photos_metadata import DJI, GPS, RDF, camera, gpano, picture
 
-from aenet.card import ViewSpec
-from aenet.images import encode_jpeg
-from aenet.serving.photos.fisheye import is_dual_fisheye
+from aenet.serving.photos.levelling import is_dual_fisheye
 from aenet.serving.photos.reading import PhotoOptions, Reading, read_photo
+from aenet.view.images import encode_jpeg
+from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
 

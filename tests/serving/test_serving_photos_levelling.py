@@ -10,15 +10,15 @@ from PIL import Image
 from serving.test_serving_photos_metadata import gpano
 from test_city_views import HERE, scene
 
-from aenet.card import NEUTRAL, ViewSpec
-from aenet.data.city.panorama import render_panorama
 from aenet.data.views import ground_view
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.serving.photos.coverage import Lens, Strip
 from aenet.serving.photos.levelling import in_camera, level_sphere
+from aenet.serving.photos.metadata.pose import Tilt
 from aenet.serving.photos.placement import Placed, place
-from aenet.serving.photos.pose import Tilt
 from aenet.serving.photos.reading import read_photo
+from aenet.town.panorama import render_panorama
+from aenet.view.spec import NEUTRAL, ViewSpec
 
 SPEC = ViewSpec(height=64, width=256, tile_size_m=70.0)  # elevations of +-45 degrees
 

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from serving.world import World
 
-from aenet.errors import AenetError
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import open_source
+from aenet.io.errors import AenetError
+from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
 from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.photos.listing import list_photos
 

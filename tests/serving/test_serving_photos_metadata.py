@@ -11,13 +11,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
-from aenet.errors import AenetError
-from aenet.serving.photos.declination import declination_deg
+from aenet.io.errors import AenetError
 from aenet.serving.photos.decoding import opened
-from aenet.serving.photos.geotag import exif_position
-from aenet.serving.photos.pose import Photo, Tilt, Told, read_account
-from aenet.serving.photos.sphere import Sphere
-from aenet.serving.photos.xmp import MAX_BYTES, read_properties
+from aenet.serving.photos.metadata.declination import declination_deg
+from aenet.serving.photos.metadata.geotag import exif_position
+from aenet.serving.photos.metadata.header import MAX_BYTES, read_properties
+from aenet.serving.photos.metadata.lens import Sphere
+from aenet.serving.photos.metadata.pose import Photo, Tilt, Told, read_account
 
 GPS = {1: "N", 2: (47.0, 39.0, 36.0), 3: "E", 4: (9.0, 10.0, 12.0)}  # 47.66, 9.17
 GPANO = "http://ns.google.com/photos/1.0/panorama/"

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from aenet.card import NEUTRAL, ViewSpec
 from aenet.data.views import ground_view
-from aenet.errors import AenetError
-from aenet.images import resize
+from aenet.io.errors import AenetError
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
+from aenet.serving.photos.metadata.lens import Sphere
+from aenet.serving.photos.metadata.pose import Photo
 from aenet.serving.photos.placement import Placed, place, vertical_span
-from aenet.serving.photos.pose import Photo
-from aenet.serving.photos.sphere import Sphere
+from aenet.view.images import resize
+from aenet.view.spec import NEUTRAL, ViewSpec
 
 SPEC = ViewSpec(height=64, width=256, tile_size_m=70.0)  # +-45 degrees
 CVACT = ViewSpec(height=112, width=512, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)

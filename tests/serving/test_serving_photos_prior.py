@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.serving.search.prior import (
     Box,
     Near,
@@ -54,7 +54,7 @@ def test_circles_go_round_the_date_line_and_the_poles() -> None:
 def test_the_cheap_first_look_drops_nothing() -> None:
     generator = np.random.default_rng(0)
     latitudes, longitudes = generator.uniform(-90, 90, 3000), generator.uniform(-180, 180, 3000)
-    from aenet.geodesy import distance_m
+    from aenet.data.distance import distance_m
 
     for latitude in (0.0, 45.0, -89.0):
         near = Near(latitude=latitude, longitude=20.0, radius_m=4e6)

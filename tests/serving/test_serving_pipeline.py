@@ -8,7 +8,7 @@ import pytest
 from serving import world
 
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs import pipeline, prefetch
+from aenet.serving.jobs import photopipeline
 from aenet.serving.localize import LocateOptions
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.sessions.session import Branch
@@ -25,7 +25,7 @@ def place(small_world: world.World) -> Callable[[], Rows]:
     gallery = Gallery.open(small_world.gallery, branch.card)
     options = LocateOptions(batch_size=BATCH, decoders=1, threads=1, heading="north", provider="cpu")
     photos = list_photos(small_world.photos)
-    return lambda: pipeline.place_photos(photos, branch, gallery, None, options)
+    return lambda: photopipeline.place_photos(photos, branch, gallery, None, options)
 
 
 def test_the_next_batch_is_read_while_the_network_has_this_one(
@@ -36,7 +36,7 @@ def test_the_next_batch_is_read_while_the_network_has_this_one(
     read = [threading.Event() for _ in undisturbed]
     batches = iter(range(len(read) // BATCH))
     numbers = {row["photo"]: number for number, row in enumerate(undisturbed)}
-    read_photo, describe = prefetch.read_photo, pipeline.describe
+    read_photo, describe = photopipeline.read_photo, photopipeline.describe
 
     def reading(path: Any, name: str, *given: Any) -> Any:
         found = read_photo(path, name, *given)
@@ -48,8 +48,8 @@ def test_the_next_batch_is_read_while_the_network_has_this_one(
         assert following >= len(read) or read[following].wait(LONG)
         return describe(*given)
 
-    monkeypatch.setattr(prefetch, "read_photo", reading)
-    monkeypatch.setattr(pipeline, "describe", describing)
+    monkeypatch.setattr(photopipeline, "read_photo", reading)
+    monkeypatch.setattr(photopipeline, "describe", describing)
     assert place() == undisturbed
 
 
@@ -57,8 +57,8 @@ def test_reading_goes_no_farther_ahead_than_memory_allows(
     place: Callable[[], Rows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two batches wait beside the one that the network has: all that is read ahead where views are large."""
-    monkeypatch.setattr(prefetch, "_AHEAD_BYTES", 0)
-    read_photo, describe, count, described = prefetch.read_photo, pipeline.describe, [], []
+    monkeypatch.setattr(photopipeline, "_AHEAD_BYTES", 0)
+    read_photo, describe, count, described = photopipeline.read_photo, photopipeline.describe, [], []
 
     def reading(*given: Any) -> Any:
         count.append(1)
@@ -69,8 +69,8 @@ def test_reading_goes_no_farther_ahead_than_memory_allows(
         assert len(count) <= sum(described) + 2 * BATCH
         return describe(*given)
 
-    monkeypatch.setattr(prefetch, "read_photo", reading)
-    monkeypatch.setattr(pipeline, "describe", describing)
+    monkeypatch.setattr(photopipeline, "read_photo", reading)
+    monkeypatch.setattr(photopipeline, "describe", describing)
     assert len(place()) == len(count) == sum(described) == 12
 
 
@@ -79,11 +79,11 @@ def test_a_block_is_searched_while_the_next_is_described(
 ) -> None:
     """The search waits for the network to have begun with what comes after: it would wait for ever behind it."""
     undisturbed = place()
-    monkeypatch.setattr(pipeline, "block_size", lambda query_bytes: BATCH)
+    monkeypatch.setattr(photopipeline, "block_size", lambda query_bytes: BATCH)
     begun = [threading.Event() for _ in range(len(undisturbed) // BATCH + 1)]
     begun[-1].set()
     described, searched = iter(begun[:-1]), iter(begun[1:])
-    describe, search_gallery = pipeline.describe, pipeline.search_gallery
+    describe, search_gallery = photopipeline.describe, photopipeline.search_gallery
 
     def describing(*given: Any) -> Any:
         next(described).set()
@@ -93,6 +93,6 @@ def test_a_block_is_searched_while_the_next_is_described(
         assert next(searched).wait(LONG)
         return search_gallery(*given)
 
-    monkeypatch.setattr(pipeline, "describe", describing)
-    monkeypatch.setattr(pipeline, "search_gallery", searching)
+    monkeypatch.setattr(photopipeline, "describe", describing)
+    monkeypatch.setattr(photopipeline, "search_gallery", searching)
     assert place() == undisturbed

@@ -12,8 +12,8 @@ import pytest
 from serving.world import World
 from tracer import traced
 
-from aenet.artifacts import atomic_folder
-from aenet.errors import AenetError
+from aenet.io.artifacts import atomic_folder
+from aenet.io.errors import AenetError
 from aenet.quiet import OFF
 
 ROOT = Path(__file__).resolve().parents[2]

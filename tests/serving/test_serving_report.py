@@ -16,17 +16,17 @@ from serving import reports, world
 from serving.browser import chromium
 from serving.world import World
 
-from aenet.card import NEUTRAL, ViewSpec, read_card
-from aenet.images import decode_bytes
+from aenet.data.card import read_card
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.photos.reading import PhotoOptions
 from aenet.serving.report import reportdata
-from aenet.serving.report.curve import error_curve, heading_curve, recall_bars
-from aenet.serving.report.reasons import reason_kinds
-from aenet.serving.report.reliability import calibration, score_histogram, wilson
+from aenet.serving.report.chart import error_curve, heading_curve, recall_bars
+from aenet.serving.report.reliability import calibration, risk_coverage, score_histogram, trust_bars, wilson
 from aenet.serving.report.reportpictures import draw
-from aenet.serving.report.trust import risk_coverage, trust_bars
+from aenet.serving.report.reportrows import reason_kinds
+from aenet.view.images import decode_bytes
+from aenet.view.spec import NEUTRAL, ViewSpec
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, thumbnails=5)
 # One is a file, the other a table's row whose folders no file system has: only a table can hold a slash.
@@ -105,7 +105,7 @@ def test_it_opens_in_a_browser_and_no_name_runs(report: Path) -> None:
 
 
 def test_without_truth_it_says_so(small_world: World, tmp_path: Path) -> None:
-    from aenet.images import decode, encode_jpeg
+    from aenet.view.images import decode, encode_jpeg
 
     photos = tmp_path / "photos"
     photos.mkdir()

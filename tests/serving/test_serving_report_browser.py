@@ -194,7 +194,7 @@ def test_ten_thousand_photos_open_and_stay_under_the_cap(small_world: World, tmp
 
 
 def test_names_are_text_whatever_they_hold(small_world: World, tmp_path: Path, opened: Browser) -> None:
-    from aenet.card import read_card
+    from aenet.data.card import read_card
     from aenet.serving.galleries.gallery import Gallery
 
     gallery = Gallery.open(small_world.gallery, read_card(small_world.model))

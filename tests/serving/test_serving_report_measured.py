@@ -13,10 +13,10 @@ from serving import world
 from serving.browser import Browser
 from serving.world import World
 
-from aenet.images import encode_jpeg
 from aenet.retrieval.azimuth import angle_between
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, Summary, finish, locate, plan, run_shard
+from aenet.view.images import encode_jpeg
 
 COUNT = 60  # risk against coverage is drawn from 50 photos on
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, heading="unknown", thumbnails=8, precision=0.5)

@@ -11,17 +11,16 @@ from PIL import Image
 from rasterio.transform import from_origin
 from serving import world
 
-from aenet.artifacts import write_manifest
-from aenet.card import ViewSpec
-from aenet.data.packing import pack
 from aenet.data.pairs import COLUMNS, write_pairs
-from aenet.data.views import open_views
-from aenet.errors import AenetError
+from aenet.data.views import open_views, pack
+from aenet.io.artifacts import write_manifest
+from aenet.io.errors import AenetError
 from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.pairtiles import PairSource
 from aenet.serving.maps.positions import PositionSource
 from aenet.serving.maps.raster import RasterSource
 from aenet.serving.maps.tiletree import TileTree
+from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec(height=8, width=32, tile_size_m=60.0)
 FINENESS = [2, 5, 14, 28, 56]  # pixels of a tile to a row of its view

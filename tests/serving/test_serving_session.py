@@ -15,13 +15,11 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from serving import world
 from serving.world import World
 
-from aenet.card import HALF, read_card
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.serving.sessions.cuda import cuda_device
-from aenet.serving.sessions.cudaoptions import Bound, CudaOptions, providers
+from aenet.data.card import HALF, model_digest, read_card
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.serving.sessions.cuda import Bound, CudaOptions, cuda_device, providers
 from aenet.serving.sessions.runtime import open_network
 from aenet.serving.sessions.session import Branch
-from aenet.serving.views import model_digest
 
 
 def _views(count: int, seed: int = 0) -> np.ndarray:

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from serving.world import World
 
-from aenet.card import Compression, ModelCard, ViewSpec, read_card
+from aenet.data.card import Compression, ModelCard, read_card
+from aenet.scoring.storage import storage_of
+from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.galleries.info import gallery_lines
-from aenet.serving.galleries.storage import storage_of
-from aenet.serving.jobs.table import read_places
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.photos.reading import Heading
+from aenet.view.spec import ViewSpec
 
 PAPER = (1280, 4, 16)
 

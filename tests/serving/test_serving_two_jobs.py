@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from serving.world import World
 
-from aenet.errors import AenetError
-from aenet.locks import hold
-from aenet.serving.jobs.table import read_places
+from aenet.io.errors import AenetError
+from aenet.io.locks import hold
+from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import Job, LocateOptions, finish, locate, plan, run_shard
 
 OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, shard_size=4, thumbnails=0)

@@ -15,15 +15,15 @@ from serving.test_serving_photos_metadata import gpano
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aenet.card import NEUTRAL, Paint, Unseen, ViewSpec
 from aenet.data.views import Views, aerial_view, ground_view
-from aenet.images import decode, encode_jpeg
-from aenet.inference.embed import embed
-from aenet.inference.horizon import known_heading, open_horizon, unknown_heading
+from aenet.evaluation.embed import embed
+from aenet.evaluation.horizon import known_heading, open_horizon, unknown_heading
 from aenet.nn.branches import Branch, TwoBranch
-from aenet.retrieval.evaluation import EvaluateConfig
+from aenet.retrieval.recall import EvaluateConfig
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.localize import LocateOptions, locate
+from aenet.view.images import decode, encode_jpeg
+from aenet.view.spec import NEUTRAL, Paint, Unseen, ViewSpec
 
 SPEC = ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
 PLACES, FINER = 60, 4  # panoramas have four pixels for each of the view's

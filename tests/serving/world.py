@@ -19,10 +19,11 @@ from PIL import Image
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from aenet.atomic import write_json
-from aenet.card import Acuity, Calibration, ModelCard, ViewSpec
-from aenet.images import encode_jpeg
-from aenet.polar import polar_transform
+from aenet.data.card import Acuity, Calibration, ModelCard
+from aenet.io.atomic import write_json
+from aenet.view.images import encode_jpeg
+from aenet.view.polar import polar_transform
+from aenet.view.spec import ViewSpec
 
 HEIGHT, WIDTH, BLOCK = 16, 64, (4, 8)
 TILE_M, PIXEL_M = 60.0, 0.5

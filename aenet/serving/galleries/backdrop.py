@@ -9,13 +9,13 @@ from pyproj import CRS, Transformer
 from rasterio.transform import from_bounds
 from rasterio.warp import Resampling, reproject, transform_bounds
 
-from aenet.atomic import write_bytes
-from aenet.errors import CorruptArtifact
-from aenet.images import decode_bytes, encode_jpeg
-from aenet.nolinks import listed_path, read_listed
+from aenet.io.atomic import write_bytes
+from aenet.io.errors import CorruptArtifact
+from aenet.io.nolinks import listed_path, read_listed
 from aenet.serving.galleries.manifest import BACKDROP, MANIFEST, Backdrop
-from aenet.serving.maps.longitudes import onto, turn_of
-from aenet.serving.maps.overview import Overview
+from aenet.serving.maps.coordinates import onto, turn_of
+from aenet.serving.maps.mosaic import Overview
+from aenet.view.images import decode_bytes, encode_jpeg
 
 MAX_PX = 2048
 _JPEG = b"\xff\xd8\xff"

@@ -7,21 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aenet.artifacts import read_object
-from aenet.atomic import write_json
-from aenet.card import ModelCard, read_card
-from aenet.disk import writing
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.locks import hold
+from aenet.data.card import ModelCard, model_digest, read_card
+from aenet.io.artifacts import read_object
+from aenet.io.atomic import write_json
+from aenet.io.diskspace import writing
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import hold
+from aenet.io.terminal import need_room
 from aenet.serving.galleries.backdrop import MAX_PX, write_backdrop
 from aenet.serving.galleries.describe import Made, describe, record_source
+from aenet.serving.galleries.galleryoptions import (
+    AddOptions,
+    GalleryOptions,
+    GallerySummary,
+    SourceOptions,
+    TileSource,
+    open_source,
+)
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, read_gallery
-from aenet.serving.galleries.options import AddOptions, GalleryOptions, GallerySummary, SourceOptions
-from aenet.serving.galleries.sources import TileSource, open_source
 from aenet.serving.galleries.tileshards import build_shards, sweep
 from aenet.serving.sessions.session import Branch
-from aenet.serving.views import model_digest
-from aenet.terminal import need_room
 
 __all__ = ["GalleryOptions", "GalleryPlan", "GallerySummary", "build_gallery", "plan_gallery"]
 

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from aenet.artifacts import folder_digest
-from aenet.card import ModelCard
-from aenet.errors import AenetError
-from aenet.serving.galleries.checking import read_tiles
-from aenet.serving.galleries.floor import grid_floor
-from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, Numbers, SourceRecord
-from aenet.serving.galleries.options import SourceOptions
-from aenet.serving.galleries.sources import TileSource
-from aenet.serving.galleries.storage import storage_of
-from aenet.serving.maps.longitudes import coverage
-from aenet.serving.maps.overview import Overview
-from aenet.serving.views import model_digest
+from aenet.data.card import ModelCard, model_digest
+from aenet.io.artifacts import folder_digest
+from aenet.io.errors import AenetError
+from aenet.scoring.storage import storage_of
+from aenet.serving.galleries.gallery import read_tiles
+from aenet.serving.galleries.galleryoptions import SourceOptions, TileSource
+from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, Numbers, SourceRecord, grid_floor
+from aenet.serving.maps.coordinates import coverage
+from aenet.serving.maps.mosaic import Overview
 
 
 @dataclass(frozen=True)

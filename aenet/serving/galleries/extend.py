@@ -8,20 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from aenet.artifacts import read_object
-from aenet.atomic import write_json
-from aenet.card import ModelCard, read_card
-from aenet.disk import writing
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.locks import hold
+from aenet.data.card import ModelCard, read_card
+from aenet.data.distance import near
+from aenet.io.artifacts import read_object
+from aenet.io.atomic import write_json
+from aenet.io.diskspace import writing
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import hold
 from aenet.serving.galleries.backdrop import MAX_PX, extend_backdrop
 from aenet.serving.galleries.build import ADD_PLAN, open_aerial, shard_paths, source_key
 from aenet.serving.galleries.describe import Made, describe, record_source
-from aenet.serving.galleries.duplicates import near
 from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.galleries.galleryoptions import AddOptions, GallerySummary, TileSource, open_source
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_model, read_gallery
-from aenet.serving.galleries.options import AddOptions, GallerySummary
-from aenet.serving.galleries.sources import TileSource, open_source
 from aenet.serving.galleries.tileshards import build_shards, sweep
 
 __all__ = ["AddOptions", "add_to_gallery"]

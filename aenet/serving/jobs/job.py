@@ -11,16 +11,150 @@ The files under `out` are the truth about what is done; nothing else is asked:
       _SUCCESS             written last
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from aenet.card import ModelCard
-from aenet.errors import AenetError
+from pydantic import Field
+
+from aenet.data.card import ModelCard, model_digest
+from aenet.io.errors import AenetError
+from aenet.io.params import Config
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.digests import Digests
-from aenet.serving.jobs.files import SHARDS
-from aenet.serving.jobs.options import LocateOptions
-from aenet.serving.jobs.record import read_record
+from aenet.serving.jobs.outputs import Format
+from aenet.serving.photos.reading import Heading, PhotoOptions
+from aenet.serving.search.galleryindex import index_digest
+from aenet.serving.search.prior import Prior
+from aenet.serving.sessions.cuda import CudaOptions
+from aenet.serving.sessions.runtime import Precision, Provider
+
+# How photos are to be placed: what a user may choose of a job.
+
+_ROWS = ("top_k", "shard_size", "photos", "heading", "phases", "prior", "precision", "refine", "network_precision")
+
+
+class LocateOptions(Config):
+    """How to place photos.
+
+    Attributes:
+        top_k: tiles listed for every photo.
+        photos: how to take photos that are no whole panoramas.
+        heading: `auto` takes each photo's own heading and matches photos without one over all azimuths; `unknown`
+            matches all of them; `north` takes photos without one to be north-centred.
+        phases: turns within one column of the model's map at which a photo of unknown heading is described. Each
+            costs an inference; a model without a map is asked at four times as many.
+        prior: what is known of where the photos were taken: only tiles it allows are searched.
+        precision: abstain where the confidence is below this; needs a calibrated model.
+        refine: answer with the mean of the tiles around the best one, weighted by their probability, instead of the
+            best one's centre; needs a calibrated model and a gallery on a grid.
+        formats: written beside the table; may be asked for again of a finished job.
+        shard_size: photos a shard; what a killed run may lose.
+        batch_size: views per inference.
+        provider: `auto`, `cuda` or `cpu`.
+        network_precision: of the network's arithmetic: `auto` is fp16 on CUDA where the model has it, else fp32.
+        cuda: how to run on CUDA.
+        threads: CPU threads of one inference and of the search; 0 means one per usable core.
+        decoders: threads that decode photos; 0 means one per usable core.
+        thumbnails: photos shown in the report with their tiles.
+        overwrite: replace another job's results in the output folder.
+    """
+
+    top_k: int = Field(default=5, ge=1, le=100)
+    photos: PhotoOptions = PhotoOptions()
+    heading: Heading = "auto"
+    phases: int = Field(default=4, ge=1, le=16)
+    prior: Prior | None = None
+    precision: float | None = Field(default=None, gt=0, le=1)
+    refine: bool = False
+    formats: tuple[Format, ...] = ()
+    shard_size: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    provider: Provider = "auto"
+    network_precision: Precision = "auto"
+    cuda: CudaOptions = CudaOptions()
+    threads: int = Field(default=0, ge=0)
+    decoders: int = Field(default=0, ge=0)
+    thumbnails: int = Field(default=200, ge=0)
+    overwrite: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Return what of it decides a job's rows; where and how fast they are computed does not."""
+        return self.model_dump(mode="json", include=set(_ROWS)) | {"cuda.tf32": self.cuda.tf32}
+
+
+# Names of the files in a job's output folder.
+
+JOB, PHOTOS, SHARDS, SUCCESS, LOG = "job.json", "photos.parquet", "shards", "_SUCCESS", "computed.log"
+
+
+# What a job was planned on, by content: a gallery or a model that is exchanged in mid-job must not go unnoticed.
+
+
+class Digests(Config):
+    """Digests of what decides the rows of a job, photos and options apart.
+
+    Attributes:
+        model: of its weights, its view, its calibration and how it completes photos; half-precision files do not
+            count, see `model_digest`.
+        gallery: of its manifest, which holds the digests of all else.
+        index: of the gallery's index; None without one.
+    """
+
+    model: str
+    gallery: str
+    index: str | None
+
+    @classmethod
+    def of(cls, card: ModelCard, gallery: Gallery) -> "Digests":
+        """Return the digests of a model and a gallery as they are now."""
+        calibration = card.calibration and card.calibration.model_dump(mode="json")
+        completion = card.completion.model_dump(mode="json")
+        identity = json.dumps([model_digest(card), card.map_shape, calibration, completion])
+        model = hashlib.sha256(identity.encode()).hexdigest()
+        return cls(model=model, gallery=gallery.digest, index=index_digest(gallery.folder))
+
+    def differences(self, other: "Digests") -> list[str]:
+        """Return which of them differ."""
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
+
+
+# What a job's folder says of the job: `job.json`.
+
+
+class Record(Config):
+    """A job as it was planned.
+
+    Attributes:
+        key: see `Job.key`.
+        photos: how many.
+        source: where they are from, as given.
+        gallery, model: folders.
+        digests: what was in them.
+        history: what finished jobs below this folder answered was left out; see `history.unanswered`.
+        ignored, notices: see `Job`.
+        options: see LocateOptions.
+    """
+
+    key: str
+    photos: int
+    source: str
+    gallery: str
+    model: str
+    digests: Digests
+    ignored: int
+    options: LocateOptions
+    history: str | None = None
+    notices: tuple[str, ...] = ()
+
+
+def read_record(out: Path) -> Record | None:
+    """Return the record of the job in `out`, None where there is none or it is damaged or of an older version."""
+    try:
+        return Record.model_validate_json((out / JOB).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)

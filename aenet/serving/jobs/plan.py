@@ -3,27 +3,124 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 
-from aenet.atomic import write_json, write_parquet
-from aenet.card import ModelCard, read_card
-from aenet.disk import writing
-from aenet.errors import AenetError
-from aenet.locks import hold
+from aenet.data.card import ModelCard, read_card
+from aenet.io.atomic import write_json, write_parquet
+from aenet.io.diskspace import writing
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import hold
+from aenet.io.plainfiles import no_parquet
+from aenet.io.terminal import need_room
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.digests import Digests
-from aenet.serving.jobs.files import JOB, PHOTOS, SHARDS, SUCCESS
-from aenet.serving.jobs.formats import Format
-from aenet.serving.jobs.inputs import photos_of_job
-from aenet.serving.jobs.job import Job
-from aenet.serving.jobs.options import LocateOptions
-from aenet.serving.jobs.record import Record, read_record
-from aenet.serving.photos.listing import photos_digest
+from aenet.serving.jobs.job import JOB, PHOTOS, SHARDS, SUCCESS, Digests, Job, LocateOptions, Record, read_record
+from aenet.serving.jobs.outputs import Format
+from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
 from aenet.serving.search.galleryindex import open_index
-from aenet.terminal import need_room
+
+# Which photos earlier jobs have answered already, so that every night places the new ones only.
+
+_FILE = ["path", "bytes", "mtime_ns"]
+
+
+class NothingNew(AenetError):
+    """Every photo has been answered by an earlier job: no mistake, but nothing to do."""
+
+
+def unanswered(photos: pd.DataFrame, history: Path) -> pd.DataFrame:
+    """Return the photos that no finished job below a folder has answered.
+
+    Args:
+        photos: from `photos.list_photos`.
+        history: a folder of jobs' output folders, at any depth; one that does not exist holds none.
+
+    A photo is the same if path, size and time are; what was an error then, or was placed by another model or on
+    another gallery, counts as answered.
+
+    Raises:
+        CorruptArtifact: a finished job's list of photos is not readable.
+    """
+    answered = [_list(success.parent / PHOTOS) for success in sorted(history.rglob(SUCCESS))]
+    if not answered:
+        return photos
+    seen = pd.MultiIndex.from_frame(pd.concat(answered, ignore_index=True))
+    left = photos[~pd.MultiIndex.from_frame(photos[_FILE]).isin(seen)].reset_index(drop=True)
+    left.attrs = dict(photos.attrs)
+    return left
+
+
+def _list(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file, columns=_FILE)
+    except Exception as error:  # pyarrow raises a dozen unrelated kinds
+        raise CorruptArtifact(
+            f"{file} is not readable ({no_parquet(file)}): delete that job's folder, "
+            "and its photos will be placed again"
+        ) from error
+
+
+# Which photos a job answers for: those recorded when it was begun, else those there now that are new.
+
+
+def photos_of_job(
+    source: str | Path, out: Path, history: Path | None, key: Callable[[pd.DataFrame], str]
+) -> tuple[pd.DataFrame, int]:
+    """Return the photo list, an unfinished job's own where it is this one, and how many photos came since.
+
+    Args:
+        source: see `photos.list_photos`.
+        out: the job's output folder.
+        history: see `history.unanswered`; None leaves nothing out.
+        key: gives the job's key for a photo list.
+
+    Raises:
+        NothingNew: `history` leaves no photo.
+        AenetError: see `photos.list_photos`.
+    """
+    begun = _begun(out, str(source))
+    if begun is not None and key(begun[1]) == begun[0]:
+        return begun[1], came_since(source, history, begun[1])
+    listed = list_photos(source)
+    if history is None:
+        return listed, 0
+    left = unanswered(listed, history)
+    if left.empty:
+        raise NothingNew(f"nothing new: all {len(listed):,} photos of {source} have been answered below {history}")
+    return left, 0
+
+
+def came_since(source: str | Path, history: Path | None, photos: pd.DataFrame) -> int:
+    """Return how many photos came to the source since a job's list was made of it.
+
+    Args:
+        source, history: as in `photos_of_job`.
+        photos: the job's list.
+    """
+    if history is None:
+        return newcomers(source, photos)
+    try:
+        listed = unanswered(list_photos(source), history)
+    except AenetError:  # gone altogether
+        return 0
+    return int((~listed["path"].isin(set(photos["path"]))).sum())
+
+
+def _begun(out: Path, source: str) -> tuple[str, pd.DataFrame] | None:
+    """Return key and photo list of the unfinished job of this source in `out`, if there is one."""
+    record = None if (out / SUCCESS).exists() else read_record(out)
+    if record is None or record.source != source:
+        return None
+    try:
+        table = pd.read_parquet(out / PHOTOS)
+    except Exception:  # noqa: BLE001  damaged in whatever way: then it is no job to be taken up, and `plan` says so
+        return None
+    table.attrs |= {"ignored": record.ignored, "notices": list(record.notices)}
+    return record.key, table
+
 
 _TABLES = ("parquet", "csv", *get_args(Format))
 _FORMAT = 3  # raise it when rows change for the same inputs

@@ -16,21 +16,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aenet.artifacts import sha256_file
-from aenet.atomic import atomic_file
-from aenet.card import CARD
-from aenet.disk import writing
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.locks import hold
-from aenet.nolinks import open_unlinked
+from aenet.data.card import CARD
+from aenet.io.artifacts import sha256_file
+from aenet.io.atomic import atomic_file
+from aenet.io.diskspace import writing
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.locks import hold
+from aenet.io.nolinks import open_unlinked
 from aenet.serving.galleries.gallery import MANIFEST, Gallery
-from aenet.serving.jobs.files import LOG, PHOTOS, SHARDS
-from aenet.serving.jobs.job import Job
-from aenet.serving.jobs.pipeline import Progress, place_photos
-from aenet.serving.jobs.schema import SCHEMA
+from aenet.serving.jobs.job import LOG, PHOTOS, SHARDS, Job
+from aenet.serving.jobs.outputs import SCHEMA
+from aenet.serving.jobs.photopipeline import Progress, place_photos
 from aenet.serving.photos.listing import COLUMNS
 from aenet.serving.search.galleryindex import GalleryIndex, index_digest, open_index
-from aenet.serving.sessions.cudaoptions import CudaOptions
+from aenet.serving.sessions.cuda import CudaOptions
 from aenet.serving.sessions.runtime import Precision, Provider
 from aenet.serving.sessions.session import Branch
 

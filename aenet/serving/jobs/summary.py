@@ -3,6 +3,50 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from aenet.data.distance import distance_m
+from aenet.serving.search.prior import Box, Near, OwnGps
+
+# How well confidences keep their word on photos whose true position is known.
+
+_BINS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+TENTHS = 10  # bins of the reliability diagram
+_COVERAGES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+
+Bin = tuple[int, float, float]
+"""Photos, their mean confidence, the share of them that was right."""
+
+
+def calibration_bins(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"]) -> tuple[Bin, ...]:
+    """Return expected and observed share of right answers, by confidence; groups without photos are left out."""
+    group = np.clip(np.searchsorted(_BINS, confidence, side="right") - 1, 0, len(_BINS) - 2)
+    among = [group == number for number in range(len(_BINS) - 1)]
+    return tuple((int(a.sum()), float(confidence[a].mean()), float(right[a].mean())) for a in among if a.any())
+
+
+def calibration_error(confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"]) -> float:
+    """Return the expected calibration error: the mean distance of expected and observed share, in [0, 1].
+
+    Over `TENTHS` bins of equal width by their counts (Naeini et al. 2015, AAAI, 2901-2907); n is above 0.
+    """
+    number = np.minimum((confidence * TENTHS).astype(int), TENTHS - 1)
+    among = [number == index for index in range(TENTHS)]
+    off = [a.sum() * abs(confidence[a].mean() - right[a].mean()) for a in among if a.any()]
+    return float(sum(off) / len(confidence))
+
+
+def risk_coverage(
+    confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"]
+) -> tuple[tuple[float, float], ...]:
+    """Return (share answered, share of those wrong) if only the surest are answered (El-Yaniv and Wiener 2010)."""
+    wrong = ~right[np.argsort(-confidence, kind="stable")]
+    counts = [max(1, round(share * len(wrong))) for share in _COVERAGES]
+    return tuple((count / len(wrong), float(wrong[:count].mean())) for count in dict.fromkeys(counts))
+
+
 NEAR_M = 25.0  # the field's usual radius for a useful answer
 SUMMARY = "summary.json"
 
@@ -85,3 +129,67 @@ class Summary:
         lines.append(f"ran on {self.runs_on}, {self.photos_per_second:,.1f} photos a second")
         lines.append(f"report: {self.out / 'report.html'}")
         return lines
+
+
+# Known places far from the map: then one of the two is wrong, latitude and longitude exchanged most likely.
+
+FAR_M = 100_000.0  # no answer can be right there
+Coverage = tuple[float, float, float, float]  # west, south, east, north in degrees; `west` above `east`: across 180
+
+
+def far_lines(places: pd.DataFrame, prior: Near | Box | OwnGps | None, coverage: Coverage) -> tuple[str, ...]:
+    """Say of known places and of the place searched around that they lie far from the map; nothing if they do not.
+
+    Args:
+        places: with true_latitude and true_longitude, missing where not known.
+        prior: see `prior`.
+        coverage: of the gallery.
+    """
+    known = places[["true_latitude", "true_longitude"]].dropna().to_numpy(np.float64)
+    lines = [_of_photos(known, coverage)] if len(known) else []
+    if isinstance(prior, Near):
+        lines.append(_of_prior("--near", prior.latitude, prior.longitude, coverage))
+    elif isinstance(prior, Box):
+        across = 360 if prior.west > prior.east else 0
+        middle = (prior.west + prior.east + across) / 2
+        lines.append(_of_prior("--box", (prior.south + prior.north) / 2, (middle + 180) % 360 - 180, coverage))
+    return tuple(line for line in lines if line)
+
+
+def metres_away(places: Float[np.ndarray, "n 2"], coverage: Coverage) -> Float[np.ndarray, " n"]:
+    """Return how far places (latitude, longitude in degrees) lie from a map's bounding box; 0 inside."""
+    west, south, east, north = coverage
+    latitude, longitude = places.T
+    width = (east - west) % 360
+    beyond = (longitude - west) % 360
+    # Degrees east of the box, or west of it: whichever is less.
+    edge = np.where(beyond <= width, longitude, np.where(beyond - width <= 360 - beyond, east, west))
+    return distance_m(latitude, longitude, np.clip(latitude, south, north), edge)
+
+
+def _of_photos(known: Float[np.ndarray, "n 2"], coverage: Coverage) -> str:
+    away = metres_away(known, coverage)
+    far = away > FAR_M
+    if not far.any():
+        return ""
+    return (
+        f"warning: {far.sum():,} of {len(known):,} known places of photos lie {away[far].min() / 1000:,.0f} km or more "
+        f"from the map{_exchanged(known[far], coverage)}"
+    )
+
+
+def _of_prior(option: str, latitude: float, longitude: float, coverage: Coverage) -> str:
+    place = np.array([[latitude, longitude]])
+    away = float(metres_away(place, coverage)[0])
+    if away <= FAR_M:
+        return ""
+    return f"warning: the place of {option} lies {away / 1000:,.0f} km from the map{_exchanged(place, coverage)}"
+
+
+def _exchanged(far: Float[np.ndarray, "n 2"], coverage: Coverage) -> str:
+    turned = far[np.abs(far[:, 1]) <= 90][:, ::-1]
+    there: Bool[np.ndarray, " m"] = metres_away(turned, coverage) <= FAR_M
+    if 2 * there.sum() > len(far):
+        return ": with latitude and longitude exchanged they would lie on it or near"
+    west, south, east, north = (f"{edge:.3f}" for edge in coverage)
+    return f" ({west},{south},{east},{north}: west,south,east,north): one of the two is wrong"

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from pyproj import CRS, Transformer
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 Factors = tuple[int, int]  # pixels of the frame to one that is read, down and across

@@ -18,13 +18,12 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
-from aenet.errors import AenetError
-from aenet.imagebounds import kind_of, what_else
-from aenet.plainfiles import open_plain
+from aenet.io.errors import AenetError
+from aenet.io.plainfiles import open_plain
 from aenet.serving.maps.bands import Bands, choose_bands
-from aenet.serving.maps.beside import WAY_OUT, mask_file, unread
 from aenet.serving.maps.canvas import Box, Frame, Pixels
-from aenet.serving.maps.placing import place
+from aenet.serving.maps.placing import WAY_OUT, mask_file, place, unread
+from aenet.view.imagebounds import kind_of, what_else
 
 _OPAQUE = 128  # of alpha: more opaque than not
 _CREDIT_TAGS = ("TIFFTAG_COPYRIGHT", "TIFFTAG_ARTIST")

@@ -15,9 +15,9 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from pyproj import CRS, Geod, Transformer
 
-from aenet.errors import AenetError
+from aenet.io.errors import AenetError
 from aenet.serving.maps.canvas import Frame
-from aenet.serving.maps.longitudes import turn_of, wrap
+from aenet.serving.maps.coordinates import turn_of, wrap
 
 # (row_px, columns_px, half_height_px, half_width_px) of a row of tiles -> which of them are candidates.
 Covered = Callable[[float, Float[np.ndarray, " n"], float, float], Bool[np.ndarray, " n"]]

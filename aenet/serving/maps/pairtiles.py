@@ -7,16 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from aenet.artifacts import sha256_file
-from aenet.card import ViewSpec
-from aenet.data.packing import declared
 from aenet.data.pairs import SPLITS, image_root, read_pairs
-from aenet.errors import AenetError
-from aenet.images import probe
-from aenet.serving.maps.mosaic import Mosaic
-from aenet.serving.maps.overview import Overview, overview
-from aenet.serving.maps.polarcut import Cut
-from aenet.serving.maps.tilefiles import cut_files
+from aenet.data.views import declared
+from aenet.io.artifacts import sha256_file
+from aenet.io.errors import AenetError
+from aenet.serving.maps.mosaic import Mosaic, Overview, overview
+from aenet.serving.maps.polarcut import Cut, cut_files
+from aenet.view.images import probe
+from aenet.view.spec import ViewSpec
 
 WGS84 = "EPSG:4326"
 

@@ -1,23 +1,31 @@
 """The polar view of a centre, sampled straight from a map's pixels.
 
-Every sample of the view (`aenet.polar`) is a place so many metres east and north of the centre. A projection turns
+Every sample of the view (`aenet.view.polar`) is a place so many metres east and north of the centre. A projection turns
 metres into its own units, stretched and turned a little; over one tile that is a linear map, found here by walking
 from the centre on the ellipsoid. So tiles need not lie on whole pixels, pixels need not be square on the ground, and
 the centre column looks to true north even where the map's grid does not. Where centre and pixels do agree, the view is
 `polar_transform` of the tile cut out, to a grey level: both sample and average by `polar.taps`.
 """
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
 from pyproj import CRS, Geod, Transformer
 
-from aenet.card import ViewSpec
-from aenet.polar import averaged_px, gather, sampling_maps, taps
+from aenet.data.views import tile_view
+from aenet.io.errors import UnreadableImage
+from aenet.io.machine import usable_cores
 from aenet.serving.maps.canvas import Factors
-from aenet.serving.maps.longitudes import onto, turn_of
+from aenet.serving.maps.coordinates import onto, turn_of
+from aenet.view.images import decode, resize
+from aenet.view.polar import averaged_px, gather, sampling_maps, taps
+from aenet.view.spec import ViewSpec
 
 THUMBNAIL_PX = 96
 
@@ -96,3 +104,40 @@ def cut_view(
     wanted = [averaged_px(side, spec.height) / factor for side, factor in zip(tile_px, factors, strict=True)]
     rows, columns = (max(1, round(side)) for side in wanted)
     return gather(pixels, taps(x, y, (rows, columns)))
+
+
+# Cut views from tiles that are image files of their own: north up, each with its position.
+
+_AHEAD = 64  # tiles decoded at once
+
+
+def cut_files(files: Sequence[Path], shares: Sequence[float], start: int, spec: ViewSpec) -> Iterator[Cut]:
+    """Yield what is cut from square images, but for those that cannot be read or are not square.
+
+    Args:
+        files: the images of rows `start` on.
+        shares: which part of each image's side is the tile, around the middle; 1 is the whole image.
+        start: number of the first row.
+        spec: the model's view.
+    """
+
+    def cut(file: Path, share: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "s s 3"]] | None:
+        try:
+            tile = decode(file)
+        except UnreadableImage:
+            return None  # counted by the builder as a dropped tile
+        if tile.shape[0] != tile.shape[1]:
+            return None
+        edge = round(tile.shape[0] * (1 - share) / 2)
+        if tile.shape[0] <= 2 * edge:  # its image is of so much ground that a tile has no pixel
+            return None
+        tile = np.ascontiguousarray(tile[edge : tile.shape[0] - edge, edge : tile.shape[1] - edge])
+        return tile_view(tile, spec), resize(tile, THUMBNAIL_PX, THUMBNAIL_PX)
+
+    cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for first in range(0, len(files), _AHEAD):
+            part = slice(first, first + _AHEAD)
+            for row, views in enumerate(pool.map(cut, files[part], shares[part]), start=start + first):
+                if views is not None:
+                    yield Cut(row, *views)

@@ -10,14 +10,13 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from aenet.artifacts import sha256_file
-from aenet.card import ViewSpec
-from aenet.errors import AenetError
-from aenet.images import probe
-from aenet.serving.maps.polarcut import Cut
-from aenet.serving.maps.tilefiles import cut_files
-from aenet.usertables import LATITUDE, LONGITUDE, PATH, named, read_table
-from aenet.usertext import found_name
+from aenet.ingest.usertables import LATITUDE, LONGITUDE, PATH, named, read_table
+from aenet.ingest.usertext import found_name
+from aenet.io.artifacts import sha256_file
+from aenet.io.errors import AenetError
+from aenet.serving.maps.polarcut import Cut, cut_files
+from aenet.view.images import probe
+from aenet.view.spec import ViewSpec
 
 _ALIASES = {
     "path": (*PATH, "tile", "tile_path"),

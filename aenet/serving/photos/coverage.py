@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from aenet.errors import AenetError
-from aenet.serving.photos.lens import NARROWEST_DEG
-from aenet.serving.photos.pose import Photo
-from aenet.serving.photos.sphere import Sphere
+from aenet.io.errors import AenetError
+from aenet.serving.photos.metadata.lens import NARROWEST_DEG, Sphere
+from aenet.serving.photos.metadata.pose import Photo
 
 MIN_ASPECT = 1.5  # what is narrower can be no panorama, whatever is said of it
 PANORAMA_ASPECT = 1.9  # a whole sphere is 2:1, cropped ones are wider; cameras' own formats end at 16:9

@@ -1,4 +1,4 @@
-"""Open and decode strangers' photos: those of `aenet.images`, HEIC where its extra is there, large ones within bounds.
+"""Open and decode photos of anybody: those of `aenet.view.images`, HEIC with its extra, large ones within bounds.
 
 A photo of 20,000 px is decoded for a view of some hundred columns. A JPEG can be decoded at 1/2, 1/4 or 1/8 of its
 size, which averages blocks of pixels as resizing would. The other formats cannot: of those, one large one is decoded
@@ -17,10 +17,10 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from aenet.errors import UnreadableImage
-from aenet.imagebounds import LARGE_PIXELS, check_scans
-from aenet.images import check_size, decode_bytes, decode_opened, header_exif, open_bytes
-from aenet.terminal import is_short
+from aenet.io.errors import UnreadableImage
+from aenet.io.terminal import is_short
+from aenet.view.imagebounds import LARGE_PIXELS, check_scans
+from aenet.view.images import check_size, decode_bytes, decode_opened, header_exif, open_bytes
 
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 _BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -69,7 +69,7 @@ def decode_photo(file: PhotoFile, min_width: int = 0, min_height: int = 0) -> UI
         min_width, min_height: of the upright picture; a reduced one has at least these. 0 in both: never reduced.
 
     Raises:
-        UnreadableImage: as `aenet.images.decode`, or HEIC without the extra.
+        UnreadableImage: as `aenet.view.images.decode`, or HEIC without the extra.
     """
     image = file.image
     if isinstance(image, UnreadableImage):

@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from aenet.card import NEUTRAL, Unseen, ViewSpec
 from aenet.data.views import ground_view
-from aenet.errors import AenetError
-from aenet.images import resize
-from aenet.retrieval.fieldofview import paint
+from aenet.io.errors import AenetError
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole
 from aenet.serving.photos.levelling import in_camera
-from aenet.serving.photos.pose import Tilt
+from aenet.serving.photos.metadata.pose import Tilt
+from aenet.view.fieldofview import paint
+from aenet.view.images import resize
+from aenet.view.spec import NEUTRAL, Unseen, ViewSpec
 
 _FINER = 4  # times finer than the canvas, then averaged
 _SAME = 0.01  # of the vertical field: cameras round

@@ -10,17 +10,16 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from pydantic import Field
 
-from aenet.card import NEUTRAL, Unseen, ViewSpec
-from aenet.errors import AenetError, UnreadableImage
-from aenet.images import read_image
-from aenet.params import Config
+from aenet.io.errors import AenetError, UnreadableImage
+from aenet.io.params import Config
 from aenet.serving.photos.coverage import Coverage, Lens, Strip, Whole, coverage
 from aenet.serving.photos.decoding import PhotoFile, decode_photo, opened
-from aenet.serving.photos.fisheye import is_dual_fisheye
-from aenet.serving.photos.lens import NARROWEST_DEG
-from aenet.serving.photos.levelling import level_sphere
+from aenet.serving.photos.levelling import is_dual_fisheye, level_sphere
+from aenet.serving.photos.metadata.lens import NARROWEST_DEG
+from aenet.serving.photos.metadata.pose import Photo, Pose, Tilt, Told, read_account
 from aenet.serving.photos.placement import Placed, place
-from aenet.serving.photos.pose import Photo, Pose, Tilt, Told, read_account
+from aenet.view.images import read_image
+from aenet.view.spec import NEUTRAL, Unseen, ViewSpec
 
 Heading = Literal["auto", "north", "unknown"]
 """Which way photos look: as they say, else unknown; as they say, else north; or nothing they say counts."""

@@ -18,19 +18,17 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float
 
-from aenet.atomic import write_bytes
+from aenet.io.atomic import write_bytes
 from aenet.serving.galleries.backdrop import backdrop_bytes
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M, Summary
 from aenet.serving.report import reporttext
-from aenet.serving.report.curve import error_curve, heading_curve, recall_bars
-from aenet.serving.report.reasons import reason_table
-from aenet.serving.report.reliability import calibration, score_histogram
+from aenet.serving.report.chart import error_curve, heading_curve, recall_bars
+from aenet.serving.report.reliability import calibration, risk_coverage, score_histogram, trust_bars
 from aenet.serving.report.reportdata import report_data
 from aenet.serving.report.reportpictures import data_uri
-from aenet.serving.report.reportrows import prepare
-from aenet.serving.report.trust import risk_coverage, trust_bars
+from aenet.serving.report.reportrows import prepare, reason_table
 
 _SCRIPTS = ("base.js", "map.js", "strip.js", "list.js", "keys.js")  # one script: later ones use what earlier ones name
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aenet.card import ViewSpec
-from aenet.cores import usable_cores
 from aenet.data.views import turn_north
-from aenet.images import encode_jpeg
+from aenet.io.machine import usable_cores
+from aenet.serving.photos.metadata.pose import Told
 from aenet.serving.photos.placement import Placed
-from aenet.serving.photos.pose import Told
 from aenet.serving.photos.reading import PhotoOptions, read_photo
+from aenet.view.images import encode_jpeg
+from aenet.view.spec import ViewSpec
 
 _WIDTH = 480  # pixels of a photo's picture
 _AT_ONCE = 64

@@ -4,8 +4,7 @@ import html
 from typing import assert_never
 
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.job import Job
-from aenet.serving.jobs.options import LocateOptions
+from aenet.serving.jobs.job import Job, LocateOptions
 from aenet.serving.jobs.summary import NEAR_M, Summary
 from aenet.serving.search.prior import Box, Near, OwnGps
 

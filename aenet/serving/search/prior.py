@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 
-from aenet.errors import AenetError
-from aenet.geodesy import distance_m
-from aenet.params import Config
-from aenet.serving.maps.longitudes import in_box
+from aenet.data.distance import distance_m
+from aenet.io.errors import AenetError
+from aenet.io.params import Config
+from aenet.serving.maps.coordinates import in_box
 
 _DISTANCE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(m|km)")
 _MERIDIAN_M = 110_574.0  # metres of a degree of latitude where it is shortest, at the equator

@@ -1,62 +1,16 @@
 """From photos as read to what the search compares: descriptor maps, and which part of the horizon they know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
-from aenet.card import ModelCard
+from aenet.data.card import ModelCard
 from aenet.retrieval.azimuth import as_maps
-from aenet.retrieval.fieldofview import feature_weights
+from aenet.scoring.similarity import Query, shape_of, turns
 from aenet.serving.photos.reading import Reading
 from aenet.serving.sessions.session import Branch
-
-_NO_MAP_PHASES = 4  # times as many turns where there is no map to be shifted
-
-
-@dataclass(frozen=True)
-class Query:
-    """A photo, described.
-
-    Attributes:
-        maps: its descriptor as a map; for an unknown heading one for each of P phases, phase p turned p / P of a
-            column to the right (`azimuth.interleave`).
-        weights: the share of each column of the map that the photo shows, in 0..1.
-        heading_deg: true azimuth of the photo's middle; None where it is to be found.
-    """
-
-    maps: Float32[np.ndarray, "p c h w"]
-    weights: Float32[np.ndarray, "p w"]
-    heading_deg: float | None
-
-    @property
-    def known(self) -> bool:
-        """True if the maps are turned north."""
-        return self.heading_deg is not None
-
-    @property
-    def whole(self) -> bool:
-        """True if the photo shows all of the horizon."""
-        return bool((self.weights == 1).all())
-
-    @property
-    def seen(self) -> float:
-        """The share of the horizon it shows, in (0, 1]."""
-        return float(self.weights[0].mean())
-
-
-def shape_of(card: ModelCard) -> tuple[int, int, int]:
-    """Return (C, h, w) of a model's maps; a descriptor that is no map is one of a single column."""
-    return card.map_shape or (card.descriptor_dim, 1, 1)
-
-
-def turns(card: ModelCard, phases: int) -> list[int]:
-    """Return by how many columns of the view each phase of an unknown heading turns a photo."""
-    width, features = card.view.width, shape_of(card)[2]
-    wanted = phases if features > 1 else _NO_MAP_PHASES * phases
-    count = min(wanted, max(1, width // features))  # a turn is a whole number of columns
-    return [round(phase * width / features / count) for phase in range(count)]
+from aenet.view.fieldofview import feature_weights
 
 
 def describe(readings: Sequence[Reading], branch: Branch, phases: int) -> list[Query | str]:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from aenet.scoring.similarity import heading_of, kind
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.search.compare import Question, compare_all
-from aenet.serving.search.exact import gather, rerank
+from aenet.serving.search.bruteforce import Question, compare_all, gather, rerank
 from aenet.serving.search.galleryindex import GalleryIndex
 from aenet.serving.search.prior import Box, Near, allowed
-from aenet.serving.search.rest import Rest, counted, some_rows
-from aenet.serving.search.scores import heading_of, kind
+from aenet.serving.search.unlisted import Rest, counted, some_rows
 
 __all__ = ["Match", "Question", "block_size", "search_gallery"]
 

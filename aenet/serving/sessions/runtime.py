@@ -12,13 +12,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnxruntime
 
-from aenet.card import CARD, HALF, ONNX_BYTES, ModelCard
-from aenet.cores import usable_cores
-from aenet.errors import AenetError, CorruptArtifact
-from aenet.nolinks import listed_path, read_listed
-from aenet.serving.sessions.cuda import CudaDevice, cuda_device
-from aenet.serving.sessions.cudaoptions import CPU, CUDA, SILENT, TENSORRT, CudaOptions, open_cuda
-from aenet.serving.sessions.graph import check_graph
+from aenet.data.card import CARD, HALF, ONNX_BYTES, ModelCard
+from aenet.io.errors import AenetError, CorruptArtifact
+from aenet.io.machine import usable_cores
+from aenet.io.nolinks import listed_path, read_listed
+from aenet.serving.sessions.cuda import CPU, CUDA, SILENT, TENSORRT, CudaDevice, CudaOptions, cuda_device, open_cuda
+from aenet.serving.sessions.onnxgraph import check_graph
 
 Provider = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "fp16"]

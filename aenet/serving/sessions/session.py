@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from aenet.card import read_card
-from aenet.errors import AenetError
-from aenet.serving.sessions.cudaoptions import Bound, CudaOptions
+from aenet.data.card import read_card
+from aenet.io.errors import AenetError
+from aenet.io.terminal import need_room
+from aenet.serving.sessions.cuda import Bound, CudaOptions
 from aenet.serving.sessions.runtime import Precision, Provider, check_signature, failure, open_network, run
-from aenet.terminal import need_room
 
 Side = Literal["ground", "aerial"]
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths

@@ -1,0 +1,1 @@
+"""The ablation study: its rows, and the report."""

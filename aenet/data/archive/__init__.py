@@ -1,1 +1,0 @@
-"""Packed data sets: settings, resumable download, safe unpacking."""

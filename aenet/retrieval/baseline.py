@@ -1,0 +1,39 @@
+"""The colour-histogram matcher: the floor every learned descriptor has to beat.
+
+A view is described by how often each of 8 x 8 x 8 RGB colours occurs in it, and places are ranked by the
+Bhattacharyya coefficient of the two histograms. Nothing is learned. With `sectors` above 1 the view is cut
+into that many equal slices of azimuth, each with its own histogram, so that colour's layout counts too.
+"""
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from aenet.data.views import Views
+from aenet.retrieval.recall import Evaluation, score
+
+BINS = 8
+
+
+def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> Float32[np.ndarray, "n d"]:
+    """Unit descriptors whose inner product is the (mean) Bhattacharyya coefficient; d = sectors * 512."""
+    width = views.shape[2] // sectors * sectors
+    size = BINS**3
+    out = np.empty((len(views), sectors * size), np.float32)
+    slice_of = np.repeat(np.arange(sectors) * size, width // sectors)[None]
+    for index, view in enumerate(views):
+        level = (view[:, :width] >> 5).astype(np.int64)
+        code = level[..., 0] * BINS * BINS + level[..., 1] * BINS + level[..., 2] + slice_of
+        counts = np.bincount(code.ravel(), minlength=sectors * size)
+        out[index] = np.sqrt(counts / counts.sum())
+    return out
+
+
+# What a learned descriptor has to beat: colour histograms, ranked and scored like any descriptor.
+
+SECTORS = 16  # slices of azimuth: a colour histogram that knows which way it looks
+
+
+def colour_floor(views: Views, sectors: int = 1, positives_within_m: float | None = None) -> Evaluation:
+    """Score the colour histograms of a split's views, cut into so many slices of azimuth; see `evaluation.score`."""
+    ground, aerial = colour_histograms(views.ground, sectors), colour_histograms(views.aerial, sectors)
+    return score(ground, aerial, views, positives_within_m)

@@ -1,1 +1,0 @@
-"""The paper's variants, and tables over them."""

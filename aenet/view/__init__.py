@@ -1,0 +1,1 @@
+"""Module 1 of the paper: images, and the views that the network is given."""

@@ -30,11 +30,11 @@ from smallworld import CPU, make_small_world
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import world
-from damage import ARCHIVES, ENCODINGS, PHOTOS, archive, mutated, photo, table
-from elsewhere import COLOUR, TARGETS, Server, listening, shows_the_secret
-from mutations import exchanged, mutated_bytes, mutated_json
-from watch import SECRET, watching
+from tests.support import world
+from tests.support.damage import ARCHIVES, ENCODINGS, PHOTOS, archive, mutated, photo, table
+from tests.support.elsewhere import COLOUR, TARGETS, Server, listening, shows_the_secret
+from tests.support.mutations import exchanged, mutated_bytes, mutated_json
+from tests.support.watch import SECRET, watching
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 7
@@ -70,10 +70,10 @@ def photos(work: Path) -> Use:
 
     import numpy as np
     from PIL import Image
-    from test_image_bounds import DEAR
 
     from aenet.serving.photos.reading import read_photo
     from aenet.view.spec import ViewSpec
+    from tests.view.test_image_bounds import DEAR
 
     whole, view = [photo(format_) for format_ in PHOTOS], ViewSpec(height=16, width=64, tile_size_m=60.0)
     if find_spec("pillow_heif"):

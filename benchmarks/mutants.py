@@ -52,25 +52,25 @@ class Subject:
     tuning: frozenset[str] = field(default_factory=frozenset)
 
 
-_TIES = ("tests/test_ties.py", "-k", "not papers_network and not heading and not horizon")
-_RANKING = ("tests/test_ranking.py", "-k", "not pile_up and not within_metres")
+_TIES = ("tests/retrieval/test_ties.py", "-k", "not papers_network and not heading and not horizon")
+_RANKING = ("tests/retrieval/test_ranking.py", "-k", "not pile_up and not within_metres")
 SUBJECTS = {
-    "atomic": Subject(("aenet/io/atomic.py",), (("tests/test_atomic.py",), ("tests/test_artifacts.py",))),
+    "atomic": Subject(("aenet/io/atomic.py",), (("tests/io/test_atomic.py",), ("tests/io/test_artifacts.py",))),
     "confidence": Subject(
         ("aenet/scoring/confidence.py",),
         (
-            ("tests/serving/test_serving_confidence.py", "-k", "not fitted_holds and not denser and not weigh"),
-            ("tests/serving/test_serving_confidence.py", "-k", "denser"),
+            ("tests/scoring/test_confidence.py", "-k", "not fitted_holds and not denser and not weigh"),
+            ("tests/scoring/test_confidence.py", "-k", "denser"),
         ),
         frozenset({"_POINTS", "LISTED"}),
     ),
-    "geodesy": Subject(("aenet/data/distance.py",), (("tests/test_geodesy.py",),)),
+    "geodesy": Subject(("aenet/data/distance.py",), (("tests/data/test_geodesy.py",),)),
     "losses": Subject(
         ("aenet/nn/losses.py", "aenet/nn/formulae.py"),
         (
-            ("tests/test_losses.py",),
-            ("tests/test_sharing.py", "-k", "in_any_loss or mask_of_nothing or no_negative_by_hand"),
-            ("tests/test_unknown_heading.py", "-k", "loss or refused or best"),
+            ("tests/nn/test_losses.py",),
+            ("tests/data/test_sharing.py", "-k", "in_any_loss or mask_of_nothing or no_negative_by_hand"),
+            ("tests/evaluation/test_unknown_heading.py", "-k", "loss or refused or best"),
         ),
     ),
     "products": Subject(

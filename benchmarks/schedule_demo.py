@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "serving")]
+sys.path[:0] = [str(ROOT)]
 
 DEPLOYMENT = "new photos"
 
@@ -44,9 +44,8 @@ class Demo:
 
     def __init__(self, work: Path, arguments: argparse.Namespace) -> None:
         """Make the world; nothing runs yet."""
-        import world
-
         from aenet.serving.galleries.build import GalleryOptions, build_gallery
+        from tests.support import world
 
         self.work, self.arguments, self.began = work, arguments, time.monotonic()
         pixels = world.make_pixels()

@@ -27,10 +27,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT)]
 
 from hardware import processor, results_file  # noqa: E402  after the path above
-from project import commit, copy_project  # noqa: E402
 from seedtables import markdown  # noqa: E402
 
 from aenet.io.atomic import write_json  # noqa: E402
@@ -42,6 +41,7 @@ from aenet.serving.jobs.summary import SUMMARY  # noqa: E402
 from flows.commandline import from_words  # noqa: E402
 from flows.demo import Placement, list_photos, placements  # noqa: E402
 from stages.project import Paths  # noqa: E402
+from tests.support.project import commit, copy_project  # noqa: E402
 
 INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "MALLOC_ARENA_MAX")
 STAGES = ("download", "polar_transform", "train", "evaluate", "export_onnx")

@@ -5,11 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "serving"))
-
-import world
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from tests.support import world
 
 CPU = ("--provider", "cpu", "--threads", "1")
 

@@ -12,7 +12,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test that needs a network is n
 
 import pytest  # noqa: E402  after the settings above
 from jaxtyping import install_import_hook  # noqa: E402
-from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
+
+from tests.support.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 install_import_hook("aenet", "beartype.beartype")
 import aenet  # noqa: E402, F401  before tests import what it keeps quiet

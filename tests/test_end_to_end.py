@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from project import commit, copy_project, run_in
 from ruamel.yaml import YAML
+
+from tests.support.project import commit, copy_project, run_in
 
 TEST_PLACES = 16
 TOWN = {"width_m": 520.0, "height_m": 420.0, "places": {"train": 48, "val": 8, "test": TEST_PLACES}}

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-from damage import ARCHIVES, ENCODINGS, PHOTOS, archive, mutated, photo, table
 
 from aenet.ingest.archive.archiveconfig import SourceConfig
 from aenet.ingest.archive.unpack import unpack
@@ -16,6 +15,7 @@ from aenet.io.params import read_yaml
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.photos.reading import read_photo
 from aenet.view.spec import ViewSpec
+from tests.support.damage import ARCHIVES, ENCODINGS, PHOTOS, archive, mutated, photo, table
 
 ROUNDS = 100 * int(os.environ.get("AENET_FUZZ", "1"))
 VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)

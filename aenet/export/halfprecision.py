@@ -6,8 +6,8 @@ sums over 81,920 squares do not fit in 11 bits. Input and output keep their type
 
 On x86 onnxruntime's CPU provider computes half-precision nodes in float32 and rounds the weights, but not all results,
 to half; on CUDA all is half. So the agreement measured here is not the whole proof: what the convolutions and products
-of the float32 network give is held against half precision's range as well, and `tests/test_export.py` compares on CUDA
-where there is a device.
+of the float32 network give is held against half precision's range as well, and `tests/export/test_export.py` compares
+on CUDA where there is a device.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Fixtures of the serving tests: one small world a session, copied where a test changes it."""
 
 import pytest
-from serving import world
 
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
+from tests.support import world
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ config = read_section(Path("presets/city.yaml"), "train", TrainConfig).model_cop
 def views(pairs):
     pixels = np.random.default_rng(0).integers(0, 256, (2, pairs, 64, 256, 3), dtype=np.uint8)
     table = pd.DataFrame({name: [str(row) for row in range(pairs)] for name in COLUMNS})
-    return Views("train", table, pixels[0], pixels[1], ViewSpec(height=64, width=256, tile_size_m=70.0))
+    return Views("train", table, pixels[0], pixels[1], ViewSpec.polar(height=64, width=256, tile_size_m=70.0))
 before = resource.getrusage(resource.RUSAGE_SELF)
 train(config, views(960), views(32), Path(tempfile.mkdtemp()))
 after = resource.getrusage(resource.RUSAGE_SELF)

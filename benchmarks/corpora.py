@@ -75,7 +75,7 @@ def photos(work: Path) -> Use:
     from aenet.view.spec import ViewSpec
     from tests.view.test_image_bounds import DEAR
 
-    whole, view = [photo(format_) for format_ in PHOTOS], ViewSpec(height=16, width=64, tile_size_m=60.0)
+    whole, view = [photo(format_) for format_ in PHOTOS], ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
     if find_spec("pillow_heif"):
         importlib.import_module("pillow_heif").register_heif_opener()
         file = BytesIO()
@@ -239,7 +239,7 @@ def weights(work: Path) -> Use:
     shutil.rmtree(folder, ignore_errors=True)
     backbone = BackboneConfig(name="test_efficientnet", weights="random")
     config = ModelConfig(backbone=backbone, attention=NoAttention(kind="none"), head=Gap(kind="gap"), shared=True)
-    view = ViewSpec(height=32, width=64, tile_size_m=50.0)
+    view = ViewSpec.polar(height=32, width=64, tile_size_m=50.0)
     card = TrainedCard(model=config, view=view, trained_on="x", fingerprint="0", epochs=1, best_epoch=1)
     state = untrained(config).state_dict()
     with atomic_folder(folder) as temporary:

@@ -43,7 +43,9 @@ def views(n: int, seed: int) -> Views:
     rng = np.random.default_rng(seed)
     layout = rng.integers(0, 256, (n, 4, 16, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
     table = pd.DataFrame({column: np.arange(n, dtype=float) for column in COLUMNS})
-    return Views("train", table, layout, 255 - layout[..., ::-1], ViewSpec(height=32, width=128, tile_size_m=70.0))
+    return Views(
+        "train", table, layout, 255 - layout[..., ::-1], ViewSpec.polar(height=32, width=128, tile_size_m=70.0)
+    )
 
 
 def attempt(folder: Path, epochs: int) -> None:

@@ -31,7 +31,7 @@ def make_network(backbone: str) -> TwoBranch:
 def export(network: TwoBranch, backbone: str, height: int, folder: Path, half: bool) -> None:
     """Write both branches with a card; with `half` in both precisions."""
     folder.mkdir(parents=True)
-    spec = ViewSpec(height=height, width=4 * height, tile_size_m=70.0)
+    spec = ViewSpec.polar(height=height, width=4 * height, tile_size_m=70.0)
     for view in VIEWS:
         export_branch(network.branch(view), spec, folder / f"{view}.onnx")
         if half:

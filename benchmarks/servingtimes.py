@@ -80,7 +80,9 @@ def _read(options: argparse.Namespace, photos: Path, branch: Branch, batch_size:
 
 def _alone(branch: Branch, batch_size: int, turns: int) -> Taken:
     view = branch.card.view
-    pixels = np.random.default_rng(0).integers(0, 256, (batch_size, view.height, view.width, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (batch_size, view.ground.height, view.ground.width, 3), dtype=np.uint8
+    )
     branch.embed(pixels)
     wall, busy = clock(lambda: branch.embed(pixels), turns)
     return Taken(wall / (turns * batch_size), busy / (turns * batch_size))

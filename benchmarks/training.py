@@ -107,7 +107,12 @@ def _town(options: argparse.Namespace, source: Path, folder: Path) -> None:
         panorama=Panorama(height=height, width=width),
     )
     generate(config, source)
-    pack(source, folder, ViewSpec(height=options.height, width=4 * options.height, tile_size_m=70.0), usable_cores())
+    pack(
+        source,
+        folder,
+        ViewSpec.polar(height=options.height, width=4 * options.height, tile_size_m=70.0),
+        usable_cores(),
+    )
 
 
 def _way(task: Task) -> dict[str, Any]:

@@ -36,7 +36,9 @@ def main(variant: str, paths: Paths = Paths()) -> None:
         return
     out = paths.reports / "ablate" / variant
     view = open_views(paths.views, "test").spec
-    network = complexity(config.model, view.height, view.width).row()
+    network = complexity(
+        config.model, view.ground.height, view.ground.width, (view.aerial.height, view.aerial.width)
+    ).row()
     content = {"data": data_name(paths), "epochs": config.epochs, "network": network, "seeds": values}
     write_json(out / "metrics.json", content)
     histories = [pd.read_csv(out / "seeds" / seed / "history.csv").assign(seed=seed) for seed in values]

@@ -41,7 +41,7 @@ def main(paths: Paths = Paths()) -> None:
             _refuse_failures(report, config)
             write_json(folder / "parity.json", report)
             recall = _recall(network, views, paths)
-            shape = compression.shape if compression is not None else map_shape(network.ground, views.ground[0])
+            shape = compression.shape if compression is not None else map_shape(network.ground, views.spec)
             card = _card(trained, recall, folder, shape, _unseen(trained, network)).model_copy(
                 update={"compression": compression}
             )
@@ -62,7 +62,7 @@ def _compressed(
     network: TwoBranch, views: Views, paths: Paths, config: ExportConfig
 ) -> tuple[TwoBranch, Compression | None, dict[str, Any]]:
     """Return the network to be exported, how its descriptors are compressed, and what every choice costs."""
-    shape = map_shape(network.ground, views.ground[0])
+    shape = map_shape(network.ground, views.spec)
     compression = plan(config.compress, shape)
     sample = draw_sample(network, shape, open_views(paths.views, "val"), open_views(paths.views, "train"), config)
     return compress_network(network, compression, sample.matrix(compression)), compression, ladder(sample, compression)
@@ -84,7 +84,7 @@ def _exported(
 ) -> dict[str, Any]:
     """Write the ONNX files; return how well they agree with torch, and in half precision with themselves."""
     for view in VIEWS:
-        export_branch(network.branch(view), trained.view, folder / f"{view}.onnx")
+        export_branch(network.branch(view), trained.view.of(view), folder / f"{view}.onnx")
     report = parity(network, folder, views, config)
     if "fp16" in config.precisions:
         for view in VIEWS:

@@ -15,7 +15,7 @@ from stages.running import console, run, tracked
 
 
 class PolarConfig(Config):
-    """The view both branches see, and the threads that make it (they do not change a pixel)."""
+    """The view each branch sees, and the threads that make it (they do not change a pixel)."""
 
     view: ViewSpec
     threads: int = Field(ge=1)
@@ -32,7 +32,9 @@ def main(paths: Paths = Paths()) -> None:
         active.dataset(paths.raw.name, folder_digest(paths.raw), str(paths.raw), _rows(paths), context="source")
     if note := unknown_metres(paths.views):
         console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"views of {config.view.height} x {config.view.width} packed in {paths.views}")
+    ground, aerial = config.view.ground, config.view.aerial
+    shown = f"{ground.height} x {ground.width} and {aerial.height} x {aerial.width} ({aerial.transform})"
+    console.print(f"views of {shown} packed in {paths.views}")
 
 
 def _rows(paths: Paths) -> int:

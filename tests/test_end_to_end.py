@@ -22,7 +22,8 @@ def _clone(folder: Path) -> Path:
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     params["download"] |= TOWN
-    params["polar_transform"]["view"] |= {"height": 32, "width": 128}
+    for view in params["polar_transform"]["view"].values():
+        view |= {"height": 32, "width": 128}
     params["train"] |= {"epochs": 2, "batch_size": 8}
     params["train"]["sampling"] |= {"group": 4, "first_epoch": 1}
     params["ablate"]["epochs"] = 2

@@ -18,7 +18,7 @@ from aenet.view.spec import ViewSpec
 from tests.support.damage import ARCHIVES, ENCODINGS, PHOTOS, archive, mutated, photo, table
 
 ROUNDS = 100 * int(os.environ.get("AENET_FUZZ", "1"))
-VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)
+VIEW = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 
 
 @pytest.mark.filterwarnings("ignore")

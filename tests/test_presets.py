@@ -62,7 +62,7 @@ def test_every_preset_takes_a_step(project: Path, name: str) -> None:
     view = read_section(project / "params.yaml", "polar_transform", PolarConfig).view
     backbone = config.model.backbone.model_copy(update={"weights": "random"})
     changed = {"model": config.model.model_copy(update={"backbone": backbone}), "epochs": 1, "batch_size": 2}
-    assert np.isfinite(_loss_of_a_step(config.model_copy(update=changed), view.height, view.width))
+    assert np.isfinite(_loss_of_a_step(config.model_copy(update=changed), view.ground.height, view.ground.width))
 
 
 @cache
@@ -79,7 +79,7 @@ def _views(n: int, height: int, width: int) -> Views:
     pixels = generator.integers(0, 256, (2, n, height, width, 3), dtype=np.uint8)
     pairs = pd.DataFrame({name: [f"{row}" for row in range(n)] for name in COLUMNS})
     pairs = pairs.assign(latitude=1e-4 * np.arange(n), longitude=0.0)
-    return Views("train", pairs, pixels[0], pixels[1], ViewSpec(height=height, width=width, tile_size_m=70.0))
+    return Views("train", pairs, pixels[0], pixels[1], ViewSpec.polar(height=height, width=width, tile_size_m=70.0))
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -160,7 +160,7 @@ def test_the_papers_presets_say_what_the_paper_says(name: str) -> None:
     assert (config.batch_size, config.optimizer.lr, config.optimizer.weight_decay) == (24, 1e-5, 5e-5)
     assert config.model.backbone.name == "tf_efficientnetv2_s" and config.model.backbone.weights == "imagenet"
     view = parse(preset, "polar_transform", PolarConfig, name).view
-    assert (view.height, view.width) == (128, 512)
+    assert (view.ground.height, view.ground.width) == (128, 512)
     if name == "paper":
         return
     ablate = parse(preset, "ablate", AblateConfig, name)

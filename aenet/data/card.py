@@ -224,5 +224,5 @@ def model_digest(card: ModelCard) -> str:
     Half-precision files do not count: they are made from the others and proven to give the same places.
     """
     full = {name: digest for name, digest in sorted(card.sha256.items()) if not name.endswith(HALF)}
-    identity = {"sha256": full, "view": card.view.model_dump(mode="json")}
+    identity = {"sha256": full, "view": card.view.identity()}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

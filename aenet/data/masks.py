@@ -48,12 +48,14 @@ class Masks:
 def label_view(label: UInt8[np.ndarray, "h w"], spec: ViewSpec, heading_deg: float = 0.0) -> UInt8[np.ndarray, "h2 w2"]:
     """Return the classes of a ground view's pixels: the same rows and turn, each pixel that of its middle."""
     colours = np.repeat(label[..., None], 3, axis=2)
-    turned = np.ascontiguousarray(turn_north(kept_rows(colours, spec), heading_deg)[..., 0])
-    return np.asarray(cv2.resize(turned, (spec.width, spec.height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    turned = np.ascontiguousarray(turn_north(kept_rows(colours, spec.ground), heading_deg)[..., 0])
+    return np.asarray(
+        cv2.resize(turned, (spec.ground.width, spec.ground.height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
+    )
 
 
 def visible_view(visible: UInt8[np.ndarray, "s s"], spec: ViewSpec) -> UInt8[np.ndarray, "h w"]:
-    """Return which part of each of the polar view's pixels is visible, 0..255, from a tile of zeros and ones."""
+    """Return which part of each of the aerial view's pixels is visible, 0..255, from a tile of zeros and ones."""
     return np.ascontiguousarray(aerial_view(np.repeat(visible[..., None] * np.uint8(255), 3, axis=2), spec)[..., 0])
 
 
@@ -74,9 +76,10 @@ def pack_masks(source: Path, spec: ViewSpec, folder: Path, split: str) -> None:
             f"{source} has {len(pairs)} pairs, {len(rows)} of them in the split '{split}', but labels of {len(labels)} "
             f"and visibility of {len(visible)}: make it again with the download stage"
         )
-    shape, cells = (len(rows), spec.height, spec.width), int(meta["visible"]["cells"])
+    cells = int(meta["visible"]["cells"])
     ground, aerial = (
-        np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape) for name in _FILES[:2]
+        np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=(len(rows), view.height, view.width))
+        for name, view in zip(_FILES[:2], (spec.ground, spec.aerial), strict=True)
     )
     headings = pairs["heading_deg"].fillna(0.0).to_numpy()
     for index, row in enumerate(rows):

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from aenet.data.pairs import SPLITS, image_root, read_pairs, write_pairs
 from aenet.io.artifacts import MANIFEST, atomic_folder, read_manifest, verify_file
 from aenet.io.errors import AenetError
 from aenet.view import images
-from aenet.view.polar import polar_transform
-from aenet.view.spec import ViewSpec
+from aenet.view.polar import Tap, gather, taps
+from aenet.view.spec import AerialView, GroundView, ViewSpec
 
 _SAME_SHAPE = 0.01  # of the ratio of sides: cameras round
 
@@ -39,19 +40,19 @@ def ground_view(
     Raises:
         AenetError: rows are to be kept, and the panorama has another shape than the one they count in.
     """
-    image = turn_north(kept_rows(image, spec), heading_deg)
-    return images.resize(image, spec.height, spec.width)
+    image = turn_north(kept_rows(image, spec.ground), heading_deg)
+    return images.resize(image, spec.ground.height, spec.ground.width)
 
 
-def kept_rows(image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w 3"]:
+def kept_rows(image: UInt8[np.ndarray, "h w 3"], view: GroundView) -> UInt8[np.ndarray, "h2 w 3"]:
     """The same part of the sky and the ground, whatever the panorama's resolution."""
-    if spec.ground_rows is None or spec.ground_size is None:
+    if view.rows is None or view.panorama_size is None:
         return image
-    (first, last), (full_height, full_width) = spec.ground_rows, spec.ground_size
+    (first, last), (full_height, full_width) = view.rows, view.panorama_size
     height, width = image.shape[:2]
     if abs(width * full_height / (height * full_width) - 1) > _SAME_SHAPE:
         raise AenetError(
-            f"ground_rows {first}:{last} count in panoramas of {full_width} x {full_height} px "
+            f"rows {first}:{last} count in panoramas of {full_width} x {full_height} px "
             f"({full_width / full_height:.2f}:1), this one is {width} x {height} px ({width / height:.2f}:1): "
             "which of its rows show the same is not known; give panoramas of that shape"
         )
@@ -60,10 +61,16 @@ def kept_rows(image: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.nda
 
 
 def aerial_view(tile: UInt8[np.ndarray, "h w 3"], spec: ViewSpec) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Return the network's aerial input: the polar view of a square north-up tile."""
+    """Return the network's aerial input of a square north-up tile: its polar view, or the tile itself, resized."""
     if tile.shape[0] != tile.shape[1]:
         raise AenetError(f"a satellite tile must be square, this one is {tile.shape[1]} x {tile.shape[0]}")
-    return polar_transform(tile, spec.height, spec.width)
+    return gather(tile, _taps(spec.aerial, tile.shape[0]))
+
+
+@lru_cache(maxsize=8)
+def _taps(view: AerialView, tile_px: int) -> list[Tap]:
+    side = view.averaged_px(tile_px)
+    return list(taps(*view.samples(tile_px), (side, side)))
 
 
 def turn_north(panorama: UInt8[np.ndarray, "h w 3"], heading_deg: float) -> UInt8[np.ndarray, "h w 3"]:
@@ -83,7 +90,7 @@ class Views:
     split: str
     pairs: pd.DataFrame
     ground: UInt8[np.ndarray, "n h w 3"]
-    aerial: UInt8[np.ndarray, "n h w 3"]
+    aerial: UInt8[np.ndarray, "n h2 w2 3"]
     spec: ViewSpec
 
     def __len__(self) -> int:
@@ -99,11 +106,12 @@ def unknown_metres(folder: Path) -> str | None:
     meta = read_manifest(folder).meta
     if meta.get("tile_size_m") is not None:  # the two were held together when the views were made
         return None
-    taken_m = float(meta.get("view", {}).get("tile_size_m", math.nan))
+    made = meta.get("view", {})
+    taken_m = float(made.get("aerial", made).get("tile_size_m", math.nan))
     return (
         f"nothing says how many metres of ground the tiles behind {folder} cover: they count as {taken_m:g} m a side "
-        "(polar_transform.view.tile_size_m), and maps will be cut to that. Measure one, and set that key to what you "
-        "find, and for your own data download.tile_size_m, too: then the two are held together"
+        "(polar_transform.view.aerial.tile_size_m), and maps will be cut to that. Measure one, set that key to what "
+        "you find, and for your own data download.tile_size_m, too: then the two are held together"
     )
 
 
@@ -131,22 +139,6 @@ def open_views(folder: Path, split: str) -> Views:
             f"{folder}/{split}: {len(pairs)} pairs but {len(ground)} ground and {len(aerial)} aerial views"
         )
     return Views(split, pairs, ground, aerial, spec)
-
-
-# A tile as the model sees it.
-
-
-def tile_view(
-    tile: UInt8[np.ndarray, "s s 3"], spec: ViewSpec, convergence_deg: float = 0.0
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a square tile as the model's polar view, true north in the centre column.
-
-    Args:
-        tile: RGB pixels, grid north up.
-        spec: the model's view.
-        convergence_deg: true azimuth of grid north at the tile's centre, degrees clockwise.
-    """
-    return turn_north(aerial_view(tile, spec), convergence_deg)
 
 
 # Decodes every pair of a data set once and packs its two network inputs into a views folder.
@@ -187,7 +179,7 @@ def pack(
             (folder / split).mkdir()
             write_pairs(folder / split / "pairs.parquet", rows)
             for view in ("ground", "aerial"):
-                shape = (len(rows), spec.height, spec.width, 3)
+                shape = (len(rows), spec.of(view).height, spec.of(view).width, 3)
                 file = folder / split / f"{view}.npy"
                 target = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
                 headings = rows["heading_deg"].fillna(0.0)
@@ -215,14 +207,14 @@ def _check_view(source: Path, spec: ViewSpec) -> None:
     said_m = declared(source).get("tile_size_m")
     if said_m is not None and said_m != spec.tile_size_m:
         raise AenetError(
-            f"{source} has tiles of {said_m:g} m, but polar_transform.view.tile_size_m is {spec.tile_size_m:g}: "
+            f"{source} has tiles of {said_m:g} m, but polar_transform.view.aerial.tile_size_m is {spec.tile_size_m:g}: "
             "make the two agree in params.yaml"
         )
-    if spec.ground_rows is None and (needed := declared(source, "view")):
+    if spec.ground.rows is None and (needed := declared(source, "view")):
         settings = ", ".join(f"{name}: {value}" for name, value in needed.items())
         raise AenetError(
             f"of the panoramas of {source} only some rows are in use by those who publish on them: add {settings} to "
-            "polar_transform.view in params.yaml"
+            "polar_transform.view.ground in params.yaml"
         )
 
 

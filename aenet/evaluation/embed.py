@@ -12,6 +12,7 @@ from torch import nn
 from aenet.data.views import Views
 from aenet.io.errors import AenetError
 from aenet.nn.branches import Branch, TwoBranch
+from aenet.view.spec import ViewSpec
 
 _IN_MEMORY_BYTES = 2**30
 
@@ -58,15 +59,19 @@ def embed_pairs(
     return ground, embed(network.aerial, views.aerial, batch_size, device, folder)
 
 
-def map_shape(branch: Branch, view: UInt8[np.ndarray, "h w 3"]) -> tuple[int, int, int]:
-    """Return (C, h, w) of the branch's descriptors: its map's with a `flatten` head, else (D, 1, 1)."""
-    pixels = torch.from_numpy(np.array(view[None])).to(next(branch.parameters()).device)
+def map_shape(branch: Branch, spec: ViewSpec) -> tuple[int, int, int]:
+    """Return (C, h, w) of a ground branch's descriptors as maps, or (D, 1, 1) where they cannot be turned as maps.
+
+    They can where the head keeps the map, and the columns of the aerial view run around the horizon as well.
+    """
+    size = (1, spec.ground.height, spec.ground.width, 3)
+    pixels = torch.zeros(size, dtype=torch.uint8, device=next(branch.parameters()).device)
     training = branch.training
     branch.eval()  # or the view would count in the running statistics
     try:
         with torch.inference_mode():
             features = branch.features(pixels)
-            if isinstance(branch.head, nn.Flatten):
+            if isinstance(branch.head, nn.Flatten) and spec.aerial.around_horizon:
                 _, channels, height, width = features.shape
                 return channels, height, width
             return branch.head(features).shape[1], 1, 1

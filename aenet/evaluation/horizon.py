@@ -63,7 +63,7 @@ class Horizon:
     @property
     def width(self) -> int:
         """Columns of a view."""
-        return self.views.spec.width
+        return self.views.spec.ground.width
 
     def describe(
         self, rows: slice, turns: Int[np.ndarray, " n"], columns: Bool[np.ndarray, "#n width"]
@@ -97,7 +97,7 @@ def open_horizon(
     Args:
         unseen: the model's own rule; `config.unseen` counts before it.
     """
-    shape, width = map_shape(network.ground, views.ground[0]), views.spec.width
+    shape, width = map_shape(network.ground, views.spec), views.spec.ground.width
     phases = config.phases if shape[2] > 1 else _NO_MAP_PHASES * config.phases
     turns = np.random.default_rng(config.seed).integers(0, width, len(views))
     positives = right_answers(views, config.positives_within_m)

@@ -84,7 +84,7 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
     others = np.sort(generator.permutation(len(train))[: max(0, limit - asked)])
     shown = np.concatenate([val.aerial[queries], train.aerial[others]])
     references = run_onnx(folder / "aerial.onnx", shown, _BATCH, config.threads)
-    photos, turn = val.ground[queries], generator.integers(0, card.view.width, asked)
+    photos, turn = val.ground[queries], generator.integers(0, card.view.ground.width, asked)
     turned = np.stack([np.roll(photo, -step, axis=1) for photo, step in zip(photos, turn, strict=True)])
     known, unknown = (
         fit_acuity(_similarity(way, references), _similarity(way, tiles), cameras[queries], grid, card.view.tile_size_m)

@@ -22,7 +22,7 @@ from aenet.io.errors import AenetError
 from aenet.io.params import Config
 from aenet.nn.branches import Branch, TwoBranch, View
 from aenet.retrieval import recall
-from aenet.view.spec import ViewSpec
+from aenet.view.spec import AerialView, GroundView
 
 VIEWS: tuple[View, View] = ("ground", "aerial")
 _OPSET = 20
@@ -66,9 +66,9 @@ class ExportConfig(Config):
         return precisions
 
 
-def export_branch(branch: Branch, spec: ViewSpec, path: Path) -> None:
+def export_branch(branch: Branch, view: GroundView | AerialView, path: Path) -> None:
     """Write one branch as a self-contained ONNX file with a dynamic batch."""
-    example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
+    example = torch.zeros(2, view.height, view.width, 3, dtype=torch.uint8)
     program = torch.onnx.export(
         branch.eval(),
         (example,),

@@ -126,7 +126,7 @@ def overlay(view: UInt8[np.ndarray, "h w 3"], heat: Float[np.ndarray, "h w"]) ->
 def compare_figure(models: Mapping[str, TwoBranch], views: Views, rows: Sequence[int], path: Path) -> None:
     """Draw where several networks look, side by side: a column for each, after the views themselves.
 
-    Every place of `rows` has two lines for each method, the panorama and below it the polar aerial view.
+    Every place of `rows` has two lines for each method, the panorama and below it the aerial view.
 
     Args:
         models: networks by the name to be written above their column.
@@ -142,7 +142,7 @@ def compare_figure(models: Mapping[str, TwoBranch], views: Views, rows: Sequence
     pixels = [np.stack([view[row] for row in rows]) for view in (views.ground, views.aerial)]
     found = [attribute(network, pixels[0], pixels[1], _BATCH) for network in models.values()]
     drawn = {
-        (method, view): [stretched(heat[method][view], (views.spec.height, views.spec.width)) for heat in found]
+        (method, view): [stretched(heat[method][view], pixels[view].shape[1:3]) for heat in found]
         for method in METHODS
         for view in (0, 1)
     }

@@ -90,7 +90,7 @@ MAT = "ACT_data.mat"
 SMALL, LARGE = "ANU_data_small", "ANU_data_test"
 SIZES = {"ground": (832, 1664), "aerial": (1200, 1200)}
 # The sky above and the car below show nothing of the place; every published number is of these rows.
-VIEW = {"ground_rows": [208, 624], "ground_size": [832, 1664]}
+VIEW = {"rows": [208, 624], "panorama_size": [832, 1664]}
 _PUBLISHED = {"val": {"train": 35_532, "test": 8_884}, "test": {"train": 35_532, "test": 92_802}}
 # Beside identity, the large test part counts every tile within 5 m as right: its places lie that close together.
 _CORRECT = {"val": ["identity"], "test": ["identity", "within 5 m"]}

@@ -85,8 +85,11 @@ class Complexity:
         }
 
 
-def complexity(config: ModelConfig, height: int, width: int) -> Complexity:
+def complexity(config: ModelConfig, height: int, width: int, aerial: tuple[int, int] | None = None) -> Complexity:
     """Count the network of `config` for views of `height` x `width` pixels; its weights need not exist.
+
+    Args:
+        aerial: height and width of the aerial view where it has another size.
 
     Raises:
         AenetError: the backbone is not known, or gives no map for this view.
@@ -94,15 +97,15 @@ def complexity(config: ModelConfig, height: int, width: int) -> Complexity:
     random = config.backbone.model_copy(update={"weights": "random"})
     with torch.device("meta"):
         network = TwoBranch(config.model_copy(update={"backbone": random})).eval()
-        pixels = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+        pixels = [torch.zeros(1, *size, 3, dtype=torch.uint8) for size in ((height, width), aerial or (height, width))]
     exact, hooked, dims = 0, 0, 0
     with torch.inference_mode():
-        _, channels, rows, columns = network.ground.features(pixels).shape
-        for branch in (network.ground, network.aerial):
+        _, channels, rows, columns = network.ground.features(pixels[0]).shape
+        for branch, view in zip((network.ground, network.aerial), pixels, strict=True):
             with FlopCounterMode(display=False) as counter:
-                dims = branch(pixels).shape[1]
+                dims = branch(view).shape[1]
             exact += counter.get_total_flops() // 2  # torch counts the product and the sum as two
-            hooked += _hooked(branch, pixels)
+            hooked += _hooked(branch, view)
     return Complexity(
         parameters=_parameters(network),
         ground_parameters=_parameters(network.ground),

@@ -57,7 +57,7 @@ def shape_of(card: ModelCard) -> tuple[int, int, int]:
 
 def turns(card: ModelCard, phases: int) -> list[int]:
     """Return by how many columns of the view each phase of an unknown heading turns a photo."""
-    width, features = card.view.width, shape_of(card)[2]
+    width, features = card.view.ground.width, shape_of(card)[2]
     wanted = phases if features > 1 else _NO_MAP_PHASES * phases
     count = min(wanted, max(1, width // features))  # a turn is a whole number of columns
     return [round(phase * width / features / count) for phase in range(count)]

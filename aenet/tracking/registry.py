@@ -16,7 +16,7 @@ import numpy as np
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from aenet.data.card import CARD, ModelCard
 from aenet.io.artifacts import read_manifest
@@ -122,6 +122,9 @@ def _signature(folder: Path) -> ModelSignature | None:
         card = ModelCard.model_validate_json((folder / CARD).read_bytes())
     except (OSError, ValueError):  # a folder without a card is stored all the same
         return None
-    image = TensorSpec(np.dtype(np.uint8), (-1, card.view.height, card.view.width, 3), "image")
+    images: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(np.uint8), (-1, view.height, view.width, 3), name)
+        for name, view in (("ground", card.view.ground), ("aerial", card.view.aerial))
+    ]
     descriptor = TensorSpec(np.dtype(np.float32), (-1, card.descriptor_dim), "descriptor")
-    return ModelSignature(inputs=Schema([image]), outputs=Schema([descriptor]))
+    return ModelSignature(inputs=Schema(images), outputs=Schema([descriptor]))

@@ -46,6 +46,7 @@ def turn(
 
 
 Pixels = UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
+AerialPixels = UInt8[Tensor, "p h2 w2 3"] | Float[Tensor, "p h2 w2 3"]
 _CPU = torch.device("cpu")
 
 
@@ -87,14 +88,15 @@ class _Drawn:
 
 def augment(
     ground: UInt8[np.ndarray, "n h w 3"],
-    aerial: UInt8[np.ndarray, "n h w 3"],
+    aerial: UInt8[np.ndarray, "n h2 w2 3"],
     rows: Int[np.ndarray, " b"],
     config: AugmentConfig,
     generator: torch.Generator,
     part: slice = slice(None),
     device: torch.device = _CPU,
     unseen: Unseen = NEUTRAL,
-) -> tuple[Pixels, Pixels]:
+    around_horizon: bool = True,
+) -> tuple[Pixels, AerialPixels]:
     """Return `rows[part]` of both views on the device, augmented; a pure function of the generator's state.
 
     They stay uint8 where nothing but their geometry changes: the network makes the floats, four times as large.
@@ -105,10 +107,17 @@ def augment(
         generator: on the CPU, whatever the device.
         part: which of the rows this process holds.
         unseen: how `config.fov_deg` paints.
+        around_horizon: whether the columns of the aerial view are azimuths; those of a square tile are not: it turns by
+            quarters, and `config.roll` draws only those.
     """
-    drawn = _draw(len(rows), ground.shape[2], config, generator, part)
+    quarters = 4 if not around_horizon else None
+    drawn = _draw(len(rows), ground.shape[2], config, generator, part, quarters)
     apply = _in_cache if device.type == "cpu" else _on_device
-    views = [apply(view, rows[part], drawn, number, device) for number, view in enumerate((ground, aerial))]
+    views = [apply(ground, rows[part], drawn, 0, device)]
+    if around_horizon:
+        views.append(apply(aerial, rows[part], drawn, 1, device))
+    else:
+        views.append(_tiles(aerial, rows[part], drawn, ground.shape[2], device))
     if drawn.erased is not None:
         views[0] = augmentdevice.erase(views[0].float(), config.erase, drawn.erased)
     if drawn.arc is not None:
@@ -116,7 +125,9 @@ def augment(
     return views[0], views[1]
 
 
-def _draw(n: int, width: int, config: AugmentConfig, generator: torch.Generator, part: slice) -> _Drawn:
+def _draw(
+    n: int, width: int, config: AugmentConfig, generator: torch.Generator, part: slice, quarters: int | None = None
+) -> _Drawn:
     """Draw for n pairs and return a part; one kind of augmentation changes no number of those before it."""
 
     def even(*shape: int) -> Tensor:
@@ -126,7 +137,8 @@ def _draw(n: int, width: int, config: AugmentConfig, generator: torch.Generator,
         return 1 + config.colour * (2 * even(n, 1, 1, channels) - 1)
 
     mirrored = even(n)[part] < 0.5 if config.flip else None
-    turn = torch.randint(width, (n,), generator=generator)[part] if config.roll else None
+    steps = quarters or width
+    turn = torch.randint(steps, (n,), generator=generator)[part] * width // steps if config.roll else None
     # Ground first; of each view contrast, brightness, channels.
     colour = [(factor(1)[part], (factor(1) * factor(3))[part]) for _ in range(2)] if config.colour > 0 else None
     erased = torch.stack([even(n, 1, 1)[part] for _ in range(5)]) if config.erase > 0 else None
@@ -151,6 +163,24 @@ def _on_device(view: np.ndarray, rows: np.ndarray, drawn: _Drawn, number: int, d
     if drawn.mirrored is not None or drawn.turn is not None:
         pixels = augmentdevice.turn(pixels, *drawn.moved(len(rows)))
     return pixels if drawn.colour is None else augmentdevice.colour(pixels, *drawn.colour[number])
+
+
+def _tiles(view: np.ndarray, rows: np.ndarray, drawn: _Drawn, width: int, device: torch.device) -> Tensor:
+    """Read square tiles; mirror and turn them as their panoramas are, and colour them.
+
+    A panorama whose first column is now the `width / 4`-th, the west, has its west in the south: the tile turns
+    counterclockwise. A mirrored one has its columns counted the other way.
+    """
+    mirrored, first = drawn.moved(len(rows))
+    pixels = _gather(view, rows, _CPU)
+    moved = [
+        torch.rot90(tile.flip(1), -4 * start // width, (0, 1))
+        if flip
+        else torch.rot90(tile, 4 * start // width, (0, 1))
+        for tile, flip, start in zip(pixels, mirrored.tolist(), first.tolist(), strict=True)
+    ]
+    pixels = torch.stack(moved).to(device)
+    return pixels if drawn.colour is None else augmentdevice.colour(pixels, *drawn.colour[1])
 
 
 def _gather(view: UInt8[np.ndarray, "n h w 3"], rows: Int[np.ndarray, " p"], device: torch.device) -> Tensor:

@@ -51,7 +51,7 @@ class Batch:
     rows: Int[np.ndarray, " n"]
     part: slice
     ground: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
-    aerial: UInt8[Tensor, "p h w 3"] | Float[Tensor, "p h w 3"]
+    aerial: UInt8[Tensor, "p h2 w2 3"] | Float[Tensor, "p h2 w2 3"]
     shift: Int64[Tensor, " p"] | None = None
     ignore: Bool[Tensor, "n n"] | None = None
 
@@ -114,7 +114,8 @@ def batches(
         part = share(len(rows), rank, world)
         generator = torch.Generator().manual_seed(derive_seed(seed, epoch, step))
         with nullcontext() if stream is None else torch.cuda.stream(stream):
-            ground, aerial = augment(views.ground, views.aerial, rows, config, generator, part, device, unseen)
+            around = views.spec.aerial.around_horizon
+            ground, aerial = augment(views.ground, views.aerial, rows, config, generator, part, device, unseen, around)
             shift = None
             if columns > 1:
                 shift, turns = (drawn[part] for drawn in draw_turns(len(rows), ground.shape[2], columns, generator))

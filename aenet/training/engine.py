@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
@@ -210,7 +209,12 @@ def _columns(config: TrainConfig, network: TwoBranch, view: ViewSpec) -> int:
     """Return the columns of the descriptors' map, where the loss needs them."""
     if config.loss.heading == "known":
         return 1
-    return map_shape(network.ground, np.zeros((view.height, view.width, 3), np.uint8))[2]
+    if not view.aerial.around_horizon:
+        raise AenetError(
+            f"loss.heading {config.loss.heading} turns maps of both views against each other, and in an aerial view of "
+            f"transform {view.aerial.transform} no column is an azimuth: use transform polar, or loss.heading known"
+        )
+    return map_shape(network.ground, view)[2]
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:

@@ -1,4 +1,4 @@
-"""View transformation: a north-up satellite tile becomes a pseudo-panorama.
+"""The polar view: a north-up satellite tile becomes a pseudo-panorama.
 
 Convention (SAFA, Shi et al. 2019; every published number on CVUSA and CVACT uses it). For output row i of h,
 column j of w and a square tile of side S:
@@ -19,6 +19,9 @@ from jaxtyping import Float32, Float64, Int16, UInt8
 
 # CVACT's tiles, the finest that the formula was published for, have so many pixels to a row of their views.
 _PX_PER_ROW = 1200 / 256
+
+Tap = tuple[Int16[np.ndarray, "h2 w2 2"], Float32[np.ndarray, "h2 w2 3"]]
+"""One of the pixels that count for each sample, as (column, row), and its weight per channel."""
 
 
 @lru_cache(maxsize=8)
@@ -46,7 +49,7 @@ def averaged_px(tile_px: int, height: int) -> int:
 
 def gather(
     pixels: UInt8[np.ndarray, "h w 3"],
-    taps: Iterable[tuple[Int16[np.ndarray, "h2 w2 2"], Float32[np.ndarray, "h2 w2 3"]]],
+    taps: Iterable[Tap],
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Return the sum of weighted pixels, rounded; beyond the edges the last ones are repeated.
 
@@ -62,7 +65,7 @@ def gather(
 
 def taps(
     x: Float64[np.ndarray, "h w"], y: Float64[np.ndarray, "h w"], averaged: tuple[int, int] = (1, 1)
-) -> Iterator[tuple[Int16[np.ndarray, "h w 2"], Float32[np.ndarray, "h w 3"]]]:
+) -> Iterator[Tap]:
     """Yield what `gather` takes: (column, row) of each pixel that counts for a sample, and its weight per channel.
 
     Args:
@@ -89,18 +92,11 @@ def _along(
     return first, [1 / averaged - rest, *[inner] * (averaged - 1), rest]
 
 
-@lru_cache(maxsize=8)
-def _taps(
-    height: int, width: int, tile_px: int
-) -> list[tuple[Int16[np.ndarray, "h w 2"], Float32[np.ndarray, "h w 3"]]]:
-    side = averaged_px(tile_px, height)
-    return list(taps(*sampling_maps(height, width, tile_px), (side, side)))
-
-
 def polar_transform(tile: UInt8[np.ndarray, "s s 3"], height: int, width: int) -> UInt8[np.ndarray, "height width 3"]:
     """Return the polar view (height x width) of a square north-up tile, bilinearly sampled and rounded.
 
     Each value is within half a grey level of the formula, where the tile is not so fine that `averaged_px` asks for
     means. Samples leave the tile only where height > tile_px / 2 rounds past the last pixel.
     """
-    return gather(tile, _taps(height, width, tile.shape[0]))
+    side = averaged_px(tile.shape[0], height)
+    return gather(tile, taps(*sampling_maps(height, width, tile.shape[0]), (side, side)))

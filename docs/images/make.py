@@ -17,7 +17,7 @@ from aenet.view import images
 from aenet.view.spec import ViewSpec
 
 RAW = Path("data/raw")
-VIEW, GAP = ViewSpec(height=192, width=768, tile_size_m=70.0), 6
+VIEW, GAP = ViewSpec.polar(height=192, width=768, tile_size_m=70.0), 6
 
 
 def main(rows: tuple[int, ...] = (143, 260)) -> None:

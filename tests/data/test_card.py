@@ -17,7 +17,7 @@ def model(folder: Path, **changes: object) -> ModelCard:
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     card = ModelCard(
-        view=ViewSpec(height=64, width=256, ground_rows=(10, 200), ground_size=(224, 1232), tile_size_m=70.0),
+        view=ViewSpec.polar(height=64, width=256, rows=(10, 200), panorama_size=(224, 1232), tile_size_m=70.0),
         descriptor_dim=256,
         backbone="test_efficientnet",
         attention="triplet",

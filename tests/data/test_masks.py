@@ -14,7 +14,7 @@ from aenet.town.dataset import generate
 from aenet.town.panorama import Label
 from aenet.view.spec import ViewSpec
 
-SPEC = ViewSpec(height=16, width=64, tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=16, width=64, tile_size_m=70.0)
 TINY = CityConfig(
     width_m=400.0,
     height_m=300.0,
@@ -34,7 +34,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(("heading", "rows"), [(0.0, None), (90.0, None), (-45.0, (8, 24))])
 def test_labels_follow_the_pixels_of_the_ground_view(heading: float, rows: tuple[int, int] | None) -> None:
-    spec = SPEC.model_copy(update={"ground_rows": rows, "ground_size": rows and (32, 128)})
+    ground = SPEC.ground.model_copy(update={"rows": rows, "panorama_size": rows and (32, 128)})
+    spec = SPEC.model_copy(update={"ground": ground})
     label = np.repeat(np.repeat(np.arange(32, dtype=np.uint8).reshape(4, 8), 8, axis=0), 16, axis=1)
     image = np.repeat(label[..., None] * np.uint8(8), 3, axis=2)
     view, classes = ground_view(image, spec, heading)[..., 0], label_view(label, spec, heading)

@@ -28,7 +28,7 @@ from tests.support.datasets import build_own
 from tests.support.gloo_training import make_views, settings
 
 METRE = 1 / 110_574.0  # of latitude, at the equator
-SPEC = ViewSpec(height=8, width=32, tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=8, width=32, tile_size_m=70.0)
 
 
 def table(ground: str, aerial: str, north_m: list[float] | None = None) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from aenet.view import images
 from aenet.view.polar import polar_transform
 from aenet.view.spec import ViewSpec
 
-SPEC = ViewSpec(height=16, width=64, ground_rows=(10, 42), ground_size=(48, 128), tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=16, width=64, rows=(10, 42), panorama_size=(48, 128), tile_size_m=70.0)
 SPLITS = ["test", "train", "val", "train", "test"]
 
 
@@ -129,7 +129,7 @@ def test_a_bad_file_is_named_and_nothing_is_left(
 
 def test_whole_panorama_is_kept_where_no_rows_are_named() -> None:
     panorama = np.random.default_rng(0).integers(0, 256, (32, 128, 3), dtype=np.uint8)
-    spec = SPEC.model_copy(update={"ground_rows": None, "ground_size": None})
+    spec = ViewSpec.polar(height=16, width=64, tile_size_m=70.0)
     assert np.array_equal(ground_view(panorama, spec), images.resize(panorama, 16, 64))
     assert aerial_view(panorama[:, :32], spec).shape == (16, 64, 3)
 
@@ -139,13 +139,13 @@ def test_whole_panorama_is_kept_where_no_rows_are_named() -> None:
 )
 def test_rows_mean_the_same_part_of_the_view_at_every_resolution(height: int, kept: tuple[int, int]) -> None:
     """CVACT's: the middle half of a 2:1 panorama; a phone's has more pixels, and its rows 208:624 show sky."""
-    spec = ViewSpec(height=112, width=64, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)
+    spec = ViewSpec.polar(height=112, width=64, rows=(208, 624), panorama_size=(832, 1664), tile_size_m=70.0)
     panorama = np.random.default_rng(0).integers(0, 256, (height, 2 * height, 3), dtype=np.uint8)
     assert np.array_equal(ground_view(panorama, spec), images.resize(panorama[slice(*kept)], 112, 64))
 
 
 def test_rows_of_another_shape_are_refused_in_both_doors(tmp_path: Path) -> None:
-    spec = ViewSpec(height=112, width=64, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)
+    spec = ViewSpec.polar(height=112, width=64, rows=(208, 624), panorama_size=(832, 1664), tile_size_m=70.0)
     cropped = np.zeros((832, 4000, 3), np.uint8)
     sentence = r"208:624 .* 1664 x 832 px \(2.00:1\), this one is 4000 x 832 px \(4.81:1\)"
     with pytest.raises(AenetError, match=sentence):
@@ -167,12 +167,12 @@ def test_rows_of_another_shape_are_refused_in_both_doors(tmp_path: Path) -> None
 )
 def test_rows_say_what_they_count_in(rows: tuple[int, int] | None, size: tuple[int, int] | None, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        ViewSpec(height=16, width=64, ground_rows=rows, ground_size=size, tile_size_m=70.0)
+        ViewSpec.polar(height=16, width=64, rows=rows, panorama_size=size, tile_size_m=70.0)
 
 
 def test_a_panorama_that_looks_elsewhere_is_packed_looking_north(tmp_path: Path) -> None:
     """A white post in the east: in the centre of a panorama headed east, at 3/4 of a north-centred one."""
-    spec = ViewSpec(height=16, width=64, tile_size_m=70.0)
+    spec = ViewSpec.polar(height=16, width=64, tile_size_m=70.0)
     source = tmp_path / "source"
     rows = []
     for name, heading, column in (("north", 0.0, 48), ("east", 90.0, 32), ("unknown", np.nan, 48)):
@@ -210,4 +210,4 @@ def test_tiles_of_another_size_than_the_view_says_are_refused(tmp_path: Path) ->
     )
     write_manifest(tmp_path, {"config": {"tile_size_m": 50.0}})
     with pytest.raises(AenetError, match=r"tiles of 50 m, but .* is 70"):
-        pack(tmp_path, tmp_path / "views", ViewSpec(height=16, width=64, tile_size_m=70.0), threads=1)
+        pack(tmp_path, tmp_path / "views", ViewSpec.polar(height=16, width=64, tile_size_m=70.0), threads=1)

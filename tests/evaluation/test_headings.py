@@ -46,7 +46,7 @@ def views() -> Views:
     place = np.arange(PLACES) * 1e-3
     names = ("latitude", "longitude", "aerial_latitude", "aerial_longitude")
     pairs = pd.DataFrame(dict.fromkeys(names, place))
-    return Views("test", pairs, uint8, uint8, ViewSpec(height=64, width=WIDTH, tile_size_m=70.0))
+    return Views("test", pairs, uint8, uint8, ViewSpec.polar(height=64, width=WIDTH, tile_size_m=70.0))
 
 
 def config(**changes: Any) -> EvaluateConfig:
@@ -134,7 +134,7 @@ def test_the_same_seed_looks_the_same_way(views: Views) -> None:
 def test_a_head_without_a_map_tries_turns_of_the_whole_view(views: Views) -> None:
     model = network("gap")
     ground, aerial = embed_pairs(model, views, 4)
-    assert map_shape(model.ground, views.ground[0]) == (aerial.shape[1], 1, 1)
+    assert map_shape(model.ground, views.spec) == (aerial.shape[1], 1, 1)
     setting = horizon.open_horizon(model, views, aerial, config(phases=2))
     assert setting.phases == 8
     tally, _, _ = horizon.unknown_heading(setting, 360.0)

@@ -53,7 +53,7 @@ def _views(split: str, count: int, noise: float, seed: int) -> Views:
 
 
 def read_card_spec() -> world.ViewSpec:
-    return world.ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
+    return world.ViewSpec.polar(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
 
 
 def test_every_way_has_numbers_of_its_own(model: Path) -> None:

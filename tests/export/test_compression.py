@@ -36,7 +36,7 @@ from aenet.training.loop import TrainConfig
 from aenet.view.spec import ViewSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = ViewSpec(height=32, width=128, tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=32, width=128, tile_size_m=70.0)
 SHAPE = (256, 1, 4)  # of the town's network at that size
 CONFIG = ExportConfig(threads=1, compression_pairs=24, batches=(1, 3))
 
@@ -175,7 +175,7 @@ def test_settings_that_are_none(wrong: dict[str, object]) -> None:
 )
 def test_torch_numpy_and_onnx_agree(network: TwoBranch, sample: Sample, config: CompressConfig, tmp_path: Path) -> None:
     views = _views("test", 7, 3)
-    card = plan(config, map_shape(network.ground, views.ground[0]))
+    card = plan(config, map_shape(network.ground, views.spec))
     assert card is not None and card.full_shape == SHAPE
     smaller = compress_network(network, card, sample.matrix(card))
     full = embed(network.ground, views.ground, 8)

@@ -27,7 +27,7 @@ from aenet.training.loop import TrainConfig
 from aenet.view.spec import ViewSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = ViewSpec(height=32, width=64, tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=32, width=64, tile_size_m=70.0)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from stages.project import Paths
 from tests.support.tracer import traced
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = ViewSpec(height=32, width=128, tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=32, width=128, tile_size_m=70.0)
 
 
 def _views(project: Path, turned: int = 0) -> None:

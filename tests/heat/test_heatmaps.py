@@ -136,7 +136,7 @@ def test_similarity_heat_does_not_mind_views_of_different_size() -> None:
 
 
 def views_of(ground: np.ndarray, aerial: np.ndarray) -> Views:
-    spec = ViewSpec(height=32, width=64, tile_size_m=70.0)
+    spec = ViewSpec.polar(height=32, width=64, tile_size_m=70.0)
     return Views("test", pd.DataFrame({"pair_id": range(len(ground))}), ground, aerial, spec)
 
 

@@ -108,11 +108,11 @@ def test_missing_files_are_skipped_counted_and_listed(tmp_path: Path) -> None:
 def test_views_must_keep_the_rows_that_published_numbers_are_of(tmp_path: Path) -> None:
     root, paths = build_cvact(tmp_path / "CVACT"), Paths(tmp_path)
     pairs_of(tmp_path, cvact(root))
-    spec = ViewSpec(height=16, width=64, tile_size_m=146.0)
-    with pytest.raises(AenetError, match=r"add ground_rows: \[208, 624\], ground_size: \[832, 1664\] to polar_trans"):
+    spec = ViewSpec.polar(height=16, width=64, tile_size_m=146.0)
+    with pytest.raises(AenetError, match=r"add rows: \[208, 624\], panorama_size: \[832, 1664\] to polar_trans"):
         pack(paths.raw, paths.views, spec, threads=1)
-    rows = {"ground_rows": (208, 624), "ground_size": (832, 1664)}
-    pack(paths.raw, paths.views, spec.model_copy(update=rows), threads=1)
+    kept = ViewSpec.polar(height=16, width=64, tile_size_m=146.0, rows=(208, 624), panorama_size=(832, 1664))
+    pack(paths.raw, paths.views, kept, threads=1)
 
 
 def test_published_sizes_are_no_departure(tmp_path: Path) -> None:

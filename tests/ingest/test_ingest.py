@@ -56,7 +56,7 @@ def test_a_directory_is_used_where_it_lies(tmp_path: Path) -> None:
 def test_views_are_packed_from_where_the_images_lie(tmp_path: Path) -> None:
     root, paths = build_own(tmp_path / "mine", PAIRS), Paths(tmp_path / "project")
     ingest(own(root, tile_size_m=70.0), paths)
-    spec = ViewSpec(height=16, width=64, tile_size_m=70.0)
+    spec = ViewSpec.polar(height=16, width=64, tile_size_m=70.0)
     pack(paths.raw, paths.views, spec, threads=1)
     views = open_views(paths.views, "train")
     panorama = images.decode(root / views.pairs["ground"][0])

@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head=Gap(kind="gap"),
         shared=True,
     )
-    view = ViewSpec(height=32, width=64, tile_size_m=50.0)
+    view = ViewSpec.polar(height=32, width=64, tile_size_m=50.0)
     card = TrainedCard(model=config, view=view, trained_on="x", fingerprint="0", epochs=1, best_epoch=1)
     weights = untrained(config).state_dict()
     folder = tmp_path_factory.mktemp("trained") / "model"

@@ -216,7 +216,7 @@ def test_a_configuration_without_stages_is_written_as_it_always_was() -> None:
 def test_exported_stages_equal_torch_and_hold_no_other_layer(tmp_path: Path, backbone: dict[str, object]) -> None:
     torch.manual_seed(0)
     branch = Branch(model(**backbone)).eval()
-    export_branch(branch, ViewSpec(height=32, width=64, tile_size_m=70.0), tmp_path / "b.onnx")
+    export_branch(branch, ViewSpec.polar(height=32, width=64, tile_size_m=70.0), tmp_path / "b.onnx")
     views = pixels(32, 64, 5).numpy()
     expected = embed(branch, views, 4)
     assert np.abs(run_onnx(tmp_path / "b.onnx", views, 3, 1) - expected).max() < 1e-5
@@ -231,7 +231,7 @@ def test_a_model_with_stages_comes_back_from_its_folder(tmp_path: Path) -> None:
     network = TwoBranch(config).eval()
     card = TrainedCard(
         model=config,
-        view=ViewSpec(height=32, width=64, tile_size_m=70.0),
+        view=ViewSpec.polar(height=32, width=64, tile_size_m=70.0),
         trained_on="nothing",
         fingerprint="f",
         epochs=1,

@@ -14,7 +14,7 @@ def r1(pixels: np.ndarray, sectors: int = 1) -> float:
     n, height, width, _ = pixels.shape
     pairs = pd.DataFrame({name: [f"{row}" for row in range(n)] for name in COLUMNS})
     pairs = pairs.assign(latitude=1e-4 * np.arange(n), longitude=0.0, aerial_latitude=0.0, aerial_longitude=0.0)
-    views = Views("test", pairs, pixels, pixels, ViewSpec(height=height, width=width, tile_size_m=70.0))
+    views = Views("test", pairs, pixels, pixels, ViewSpec.polar(height=height, width=width, tile_size_m=70.0))
     return colour_floor(views, sectors).values["recall_at_1"]
 
 

@@ -251,7 +251,7 @@ def blank(rows: int, height: int = 64, width: int = 256) -> Views:
     pixels = np.random.default_rng(4).integers(0, 255, (rows, height, width, 3)).astype(np.uint8)
     names = ("latitude", "longitude", "aerial_latitude", "aerial_longitude")
     pairs = pd.DataFrame(dict.fromkeys(names, np.arange(rows) * 1e-3))
-    return Views("test", pairs, pixels, pixels, ViewSpec(height=height, width=width, tile_size_m=70.0))
+    return Views("test", pairs, pixels, pixels, ViewSpec.polar(height=height, width=width, tile_size_m=70.0))
 
 
 def test_collapse_of_the_papers_network_scores_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PAPER = (1280, 4, 16)
 
 def _card(dim: int, shape: tuple[int, int, int] | None = None, **changes: object) -> ModelCard:
     card = ModelCard(
-        view=ViewSpec(height=128, width=512, tile_size_m=70.0),
+        view=ViewSpec.polar(height=128, width=512, tile_size_m=70.0),
         descriptor_dim=dim,
         backbone="b",
         attention="none",

@@ -139,7 +139,7 @@ def test_cards(place: World) -> None:
         for side in ("ground", "aerial"):
             branch = Branch(place.model, side, "cpu", threads=1, batch_size=1)
             view = branch.card.view
-            branch.embed(np.zeros((1, view.height, view.width, 3), np.uint8))
+            branch.embed(np.zeros((1, view.ground.height, view.ground.width, 3), np.uint8))
 
     refused(outcomes(place.model / CARD, mutated_json, embed, 7, 60), 30)
 
@@ -152,7 +152,7 @@ def test_networks(place: World) -> None:
         content = (place.model / "ground.onnx").read_bytes()
         write_digest(place.model, card, content)
         branch = Branch(place.model, "ground", "cpu", threads=1, batch_size=1)
-        branch.embed(np.full((1, branch.card.view.height, branch.card.view.width, 3), 7, np.uint8))
+        branch.embed(np.full((1, branch.view.height, branch.view.width, 3), 7, np.uint8))
 
     said = outcomes(place.model / "ground.onnx", mutated_bytes, embed, 8, 120)
     (place.model / CARD).write_text(json.dumps(card))

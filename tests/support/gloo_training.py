@@ -41,7 +41,7 @@ def make_views(n: int, height: int, width: int, seed: int) -> Views:
     table = pd.DataFrame({column: np.arange(n, dtype=float) for column in COLUMNS})
     table["pair_id"] = [f"pair-{row}" for row in range(n)]
     return Views(
-        "train", table, layout, 255 - layout[..., ::-1], ViewSpec(height=height, width=width, tile_size_m=70.0)
+        "train", table, layout, 255 - layout[..., ::-1], ViewSpec.polar(height=height, width=width, tile_size_m=70.0)
     )
 
 

@@ -106,7 +106,7 @@ def write_card(
     """Write the card of the ONNX files that lie in `folder`."""
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.onnx"))}
     card = ModelCard(
-        view=ViewSpec(height=HEIGHT, width=WIDTH, tile_size_m=TILE_M),
+        view=ViewSpec.polar(height=HEIGHT, width=WIDTH, tile_size_m=TILE_M),
         descriptor_dim=dim,
         backbone="blocks",
         attention="none",

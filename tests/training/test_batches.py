@@ -32,7 +32,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Views:
         np.save(folder / f"{name}.npy", rng.integers(0, 256, (PAIRS, HEIGHT, WIDTH, 3), dtype=np.uint8))
     maps = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ground", "aerial")]
     table = pd.DataFrame({column: np.arange(PAIRS, dtype=float) for column in COLUMNS})
-    return Views("train", table, *maps, ViewSpec(height=HEIGHT, width=WIDTH, tile_size_m=70.0))
+    return Views("train", table, *maps, ViewSpec.polar(height=HEIGHT, width=WIDTH, tile_size_m=70.0))
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ def test_all_pairs_are_described_as_for_evaluation() -> None:
     )
     pixels = np.random.default_rng(0).integers(0, 256, (300, 32, 64, 3), dtype=np.uint8)
     table = pd.DataFrame({column: np.arange(300.0) for column in COLUMNS})
-    views = Views("train", table, pixels, pixels[::-1], ViewSpec(height=32, width=64, tile_size_m=70.0))
+    views = Views("train", table, pixels, pixels[::-1], ViewSpec.polar(height=32, width=64, tile_size_m=70.0))
     network = TwoBranch(model)
     for got, expected in zip(mining.describe_pairs(network, views, 48), embed_pairs(network, views, 48), strict=True):
         assert np.array_equal(got, expected)

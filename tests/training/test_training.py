@@ -28,7 +28,7 @@ def _views(n: int, height: int, width: int, seed: int) -> Views:
     rng = np.random.default_rng(seed)
     layout = rng.integers(0, 256, (n, height // 8, width // 8, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
     table = pd.DataFrame({column: np.arange(n, dtype=float) for column in COLUMNS})
-    spec = ViewSpec(height=height, width=width, tile_size_m=70.0)
+    spec = ViewSpec.polar(height=height, width=width, tile_size_m=70.0)
     return Views("train", table, layout, 255 - layout[..., ::-1], spec)
 
 

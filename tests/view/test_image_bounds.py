@@ -18,7 +18,7 @@ from aenet.view import images
 from aenet.view.imagebounds import MAX_SCANS, check_scans
 from aenet.view.spec import ViewSpec
 
-VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)
+VIEW = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 SMALL = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
 NOISE = os.urandom(1000)
 

@@ -169,7 +169,7 @@ try:
     probe(path)
 except UnreadableImage:
     pass
-read_photo(path, "it", ViewSpec(height=16, width=64, tile_size_m=70.0))
+read_photo(path, "it", ViewSpec.polar(height=16, width=64, tile_size_m=70.0))
 print(peak_mb() - before)
 """
 

@@ -25,7 +25,7 @@ def gallery_lines(folder: Path) -> list[str]:
         "floor": _floor(made),
         "coverage": made.where,
         "model": made.model[:12],
-        "view": f"{made.view.height} x {made.view.width} px",
+        "view": f"{made.view.aerial.transform}, {made.view.aerial.height} x {made.view.aerial.width} px",
         "descriptors": f"{made.descriptor_dim:,} numbers of {made.dtype}",
         "storage": made.storage.total(made.tiles),
         "shards": f"{len(made.shards):,}, embedded on {made.embedded_on}",

@@ -137,7 +137,7 @@ class GallerySummary:
             for source in made.sources
             if not source.metres_known
         ]
-        rows = made.view.height
+        rows = made.view.aerial.height
         lines += [
             f"warning: tiles of {source.name} have {source.tile_px} pixels a side, the model's views {rows} rows for "
             "half of that: the map is too coarse for this model"

@@ -63,7 +63,7 @@ def read_photos(
     """
     columns = ["true_latitude", "true_longitude", "heading_deg", "fov_deg"]
     rows = zip(photos["photo"], photos["path"], photos[columns].to_numpy(np.float64), photos["bytes"], strict=True)
-    ahead = max(2 * batch_size, _AHEAD_BYTES // (3 * view.height * view.width))
+    ahead = max(2 * batch_size, _AHEAD_BYTES // (3 * view.ground.height * view.ground.width))
     cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
 

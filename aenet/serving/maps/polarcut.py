@@ -1,10 +1,10 @@
-"""The polar view of a centre, sampled straight from a map's pixels.
+"""The aerial view of a centre, sampled straight from a map's pixels.
 
-Every sample of the view (`aenet.view.polar`) is a place so many metres east and north of the centre. A projection turns
+Every sample of the view (`aenet.view.spec`) is a place so many metres east and north of the centre. A projection turns
 metres into its own units, stretched and turned a little; over one tile that is a linear map, found here by walking
 from the centre on the ellipsoid. So tiles need not lie on whole pixels, pixels need not be square on the ground, and
 the centre column looks to true north even where the map's grid does not. Where centre and pixels do agree, the view is
-`polar_transform` of the tile cut out, to a grey level: both sample and average by `polar.taps`.
+`aerial_view` of the tile cut out, to a grey level: both sample and average by `polar.taps`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,21 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from pyproj import CRS, Geod, Transformer
 
-from aenet.data.views import tile_view
+from aenet.data.views import aerial_view
 from aenet.io.errors import UnreadableImage
 from aenet.io.machine import usable_cores
 from aenet.serving.maps.canvas import Factors
 from aenet.serving.maps.coordinates import onto, turn_of
 from aenet.view.images import decode, resize
-from aenet.view.polar import averaged_px, gather, sampling_maps, taps
-from aenet.view.spec import ViewSpec
+from aenet.view.polar import gather, taps
+from aenet.view.spec import AerialView, Samples, ViewSpec
 
 THUMBNAIL_PX = 96
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What is cut for one centre: its row in the source's tiles, its polar view, and a picture of its tile."""
+    """What is cut for one centre: its row in the source's tiles, its aerial view, and a picture of its tile."""
 
     row: int
     view: UInt8[np.ndarray, "h w 3"]
@@ -40,18 +40,15 @@ class Cut:
 
 
 @lru_cache(maxsize=4)
-def ground_samples(
-    height: int, width: int, tile_size_m: float, tile_px: int
-) -> tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]:
+def ground_samples(view: AerialView, tile_size_m: float, tile_px: int) -> Samples:
     """Return metres east and north of the centre at which a view samples its tile.
 
     Args:
-        height, width: size of the view.
         tile_size_m: side of the tile.
         tile_px: its side in pixels. It matters by half a pixel: the field's formula takes whole numbers for pixels'
             corners, samplers take them for their centres, and views must be cut as they were for training.
     """
-    map_x, map_y = sampling_maps(height, width, tile_px)
+    map_x, map_y = view.samples(tile_px)
     metres = tile_size_m / tile_px
     return (map_x + 0.5 - tile_px / 2) * metres, (tile_px / 2 - map_y - 0.5) * metres
 
@@ -87,7 +84,7 @@ def cut_view(
     tile_px: tuple[int, int],
     factors: Factors = (1, 1),
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Return the polar view of a centre, sampled and averaged as `polar_transform` does it with the tile as a file.
+    """Return the aerial view of a centre, sampled and averaged as `aerial_view` does it with the tile as a file.
 
     Args:
         pixels: the map around it; beyond their edges the last ones are repeated.
@@ -98,10 +95,10 @@ def cut_view(
         tile_px: height and width of the tile in pixels of the map.
         factors: pixels of the map to one of these, where the map was averaged when it was read.
     """
-    east, north = ground_samples(spec.height, spec.width, tile_size_m, tile_px[0])
+    east, north = ground_samples(spec.aerial, tile_size_m, tile_px[0])
     (a, b), (c, d) = metres_to_px
     x, y = centre_px[1] - 0.5 + a * east + b * north, centre_px[0] - 0.5 + c * east + d * north
-    wanted = [averaged_px(side, spec.height) / factor for side, factor in zip(tile_px, factors, strict=True)]
+    wanted = [spec.aerial.averaged_px(side) / factor for side, factor in zip(tile_px, factors, strict=True)]
     rows, columns = (max(1, round(side)) for side in wanted)
     return gather(pixels, taps(x, y, (rows, columns)))
 
@@ -132,7 +129,7 @@ def cut_files(files: Sequence[Path], shares: Sequence[float], start: int, spec: 
         if tile.shape[0] <= 2 * edge:  # its image is of so much ground that a tile has no pixel
             return None
         tile = np.ascontiguousarray(tile[edge : tile.shape[0] - edge, edge : tile.shape[1] - edge])
-        return tile_view(tile, spec), resize(tile, THUMBNAIL_PX, THUMBNAIL_PX)
+        return aerial_view(tile, spec), resize(tile, THUMBNAIL_PX, THUMBNAIL_PX)
 
     cv2.setNumThreads(1)  # two pools at once (OpenCV's and ours) are slower than one
     with ThreadPoolExecutor(usable_cores()) as pool:

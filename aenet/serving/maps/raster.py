@@ -177,7 +177,7 @@ class RasterSource:
 
     def _factors(self, spec: ViewSpec) -> Factors:
         """How many pixels of the map make one that is read."""
-        most = 2 * spec.height * _PX_PER_ROW
+        most = 2 * spec.aerial.height * _PX_PER_ROW
         return max(1, math.ceil(self._tile_height / most)), max(1, math.ceil(self._tile_width / most))
 
     def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> Strip:

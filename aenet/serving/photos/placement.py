@@ -59,12 +59,13 @@ def vertical_span(spec: ViewSpec, vertical_deg: float | None = None) -> tuple[fl
     """
     if vertical_deg is not None:
         return vertical_deg / 2, -vertical_deg / 2, True
-    if spec.ground_rows is None or spec.ground_size is None:
-        half = min(90.0, 180 * spec.height / spec.width)
+    view = spec.ground
+    if view.rows is None or view.panorama_size is None:
+        half = min(90.0, 180 * view.height / view.width)
         return half, -half, False
-    height, width = spec.ground_size
+    height, width = view.panorama_size
     per_row = 360 / width
-    return (height / 2 - spec.ground_rows[0]) * per_row, (height / 2 - spec.ground_rows[1]) * per_row, True
+    return (height / 2 - view.rows[0]) * per_row, (height / 2 - view.rows[1]) * per_row, True
 
 
 def place(
@@ -117,7 +118,7 @@ def place(
     if not seen.any():
         raise AenetError(
             f"shows nothing of the model's view: it covers {width_deg:.3g} degrees of azimuth, a column of the view is "
-            f"{360 / spec.width:.3g} wide and reaches from {bottom:.3g} to {top:.3g} degrees of elevation"
+            f"{360 / spec.ground.width:.3g} wide and reaches from {bottom:.3g} to {top:.3g} degrees of elevation"
         )
     return placed._replace(pixels=paint(canvas[None], seen[None], unseen)[0])
 
@@ -140,7 +141,7 @@ def _of_strip(
     a_degree = height / (covers.top_deg - covers.bottom_deg)
     rows = max(1, round((span[0] - span[1]) * a_degree))
     down = np.clip(np.arange(rows) - round((span[0] - covers.top_deg) * a_degree), 0, height - 1)
-    canvas = resize(np.ascontiguousarray(pixels[down][:, across]), spec.height, spec.width)
+    canvas = resize(np.ascontiguousarray(pixels[down][:, across]), spec.ground.height, spec.ground.width)
     elevation = np.degrees(_grid(spec, centre_deg, span, 1)[1])
     reached = (elevation < covers.top_deg) & (elevation > covers.bottom_deg)
     return canvas, np.broadcast_to(reached, canvas.shape[:2]).copy()
@@ -174,7 +175,7 @@ def _sampled(
     fine = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     u, v = where(1)
     reached = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
-    return resize(np.asarray(fine, dtype=np.uint8), spec.height, spec.width), reached
+    return resize(np.asarray(fine, dtype=np.uint8), spec.ground.height, spec.ground.width), reached
 
 
 def _extent(columns: Bool[np.ndarray, " w"]) -> tuple[float, float]:
@@ -190,7 +191,7 @@ def _grid(
     spec: ViewSpec, centre_deg: float, span: tuple[float, float], finer: int
 ) -> tuple[Float32[np.ndarray, "1 w"], Float32[np.ndarray, "h 1"]]:
     """Azimuth from the photo's middle in [-180, 180) and elevation of every pixel centre, radians."""
-    width, height = spec.width * finer, spec.height * finer
+    width, height = spec.ground.width * finer, spec.ground.height * finer
     azimuth = ((np.arange(width) + 0.5) * 360 / width - centre_deg + 180) % 360 - 180
     elevation = span[0] + (np.arange(height) + 0.5) / height * (span[1] - span[0])
     return np.radians(azimuth, dtype=np.float32)[None], np.radians(elevation, dtype=np.float32)[:, None]
@@ -220,7 +221,7 @@ def _look_up(
 
 def _density(spec: ViewSpec, span: tuple[float, float]) -> tuple[float, float]:
     """Pixels of the canvas a degree, across and down."""
-    return spec.width / 360, spec.height / (span[0] - span[1])
+    return spec.ground.width / 360, spec.ground.height / (span[0] - span[1])
 
 
 def _thinned(

@@ -128,7 +128,9 @@ def _placed(
     told = account.fov_deg if account.fov_from == "table" else None
     spans = account.sphere.width_deg if account.sphere else options.fov_deg or account.fov_deg
     share = (told or spans or 360.0) / 360
-    pixels = decode_photo(file, math.ceil(_OVERSAMPLED * view.width * min(share, 1.0)), _OVERSAMPLED * view.height)
+    pixels = decode_photo(
+        file, math.ceil(_OVERSAMPLED * view.ground.width * min(share, 1.0)), _OVERSAMPLED * view.ground.height
+    )
     covers, notes = coverage(account, pixels.shape[1], pixels.shape[0], options.fov_deg)
     if options.partial == "refuse" and not isinstance(covers, Whole):
         height, width = pixels.shape[:2]
@@ -149,7 +151,7 @@ def _placed(
     elif account.tilt is not None:
         notes = (*notes, f"{account.tilt.source} {_said(account.tilt)} left aside: those of another picture")
     if tilt is not None and isinstance(covers, Whole) and abs(pixels.shape[1] / pixels.shape[0] / 2 - 1) < 0.02:
-        pixels, tilt = level_sphere(pixels, tilt, 2 * _OVERSAMPLED * view.width), None
+        pixels, tilt = level_sphere(pixels, tilt, 2 * _OVERSAMPLED * view.ground.width), None
     return place(pixels, covers, view, heading, options.vertical_deg, unseen, tilt), notes
 
 

@@ -68,7 +68,8 @@ def draw(
         taken: how photos were taken that are no whole panoramas.
     """
     # Wider than high by what the model takes, so that nothing is seen here that it does not see.
-    larger = view.model_copy(update={"width": _WIDTH, "height": max(1, round(view.height * _WIDTH / view.width))})
+    height = max(1, round(view.ground.height * _WIDTH / view.ground.width))
+    larger = view.model_copy(update={"ground": view.ground.model_copy(update={"width": _WIDTH, "height": height})})
     headings = rows["heading_deg"].to_numpy(dtype=float) if "heading_deg" in rows else np.full(len(rows), np.nan)
     told = photos[["true_latitude", "true_longitude", "heading_deg", "fov_deg"]].to_numpy(dtype=np.float64)
 

@@ -35,7 +35,7 @@ def describe(readings: Sequence[Reading], branch: Branch, phases: int) -> list[Q
         if fault is not None:  # a descriptor without direction would be near something all the same
             answers[number] = fault
             continue
-        covered = np.ones(branch.card.view.width, bool) if reading.covered is None else reading.covered
+        covered = np.ones(branch.card.view.ground.width, bool) if reading.covered is None else reading.covered
         weights = np.stack([feature_weights(np.roll(covered, -step), shape[2]) for step in mine])
         answers[number] = Query(maps[rows], weights, reading.heading_deg)
     return answers

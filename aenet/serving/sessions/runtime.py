@@ -18,6 +18,7 @@ from aenet.io.machine import usable_cores
 from aenet.io.nolinks import listed_path, read_listed
 from aenet.serving.sessions.cuda import CPU, CUDA, SILENT, TENSORRT, CudaDevice, CudaOptions, cuda_device, open_cuda
 from aenet.serving.sessions.onnxgraph import check_graph
+from aenet.view.spec import AerialView, GroundView
 
 Provider = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "fp16"]
@@ -157,10 +158,10 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def check_signature(session: Any, card: ModelCard, path: Path) -> str:
+def check_signature(session: Any, card: ModelCard, view: GroundView | AerialView, path: Path) -> str:
     """Return the input's name after holding the graph's input and output against the card."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    want_in = [card.view.height, card.view.width, 3]
+    want_in = [view.height, view.width, 3]
     if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != want_in:
         found = [(node.name, node.type, node.shape) for node in inputs]
         raise AenetError(f"{path}: the input must be uint8 N x {want_in} by its card, the graph has {found}")

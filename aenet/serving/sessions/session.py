@@ -55,21 +55,22 @@ class Branch:
         """
         need_room()
         self.card = read_card(folder)
+        self.view = self.card.view.of(side)
         self._batch_size = batch_size
         cuda = cuda or CudaOptions()
         self._network = open_network(folder, side, self.card, provider, threads, batch_size, precision, cuda)
         self._path, self.runs_on = self._network.path, self._network.runs_on
-        self._input = check_signature(self._network.session, self.card, self._path)
+        self._input = check_signature(self._network.session, self.card, self.view, self._path)
         self._bound: Bound | None = None
         if self._network.on_cuda:
-            shape = (batch_size, self.card.view.height, self.card.view.width, 3)
+            shape = (batch_size, self.view.height, self.view.width, 3)
             if cuda.graphs:
                 session = self._network.session
                 self._bound = Bound(session, self._input, shape, self.card.descriptor_dim, "cuda", cuda.device)
             self._run(np.zeros(shape, np.uint8))  # the search for convolutions, engines and graphs happen here
 
     def embed(self, views: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n d"]:
-        """Return unit descriptors of RGB views of the card's size.
+        """Return unit descriptors of RGB views of the branch's size.
 
         Raises:
             AenetError: the views have another size, or a descriptor is not finite or not of unit length.
@@ -87,7 +88,7 @@ class Branch:
             AenetError: the views have another size, or the model gives no usable descriptor to noise either: then
                 it is the model that is at fault.
         """
-        view = self.card.view
+        view = self.view
         if views.shape[1:3] != (view.height, view.width):
             raise AenetError(
                 f"{self._path} takes views of {view.height} x {view.width} px, got {views.shape[1]} x {views.shape[2]}"
@@ -101,7 +102,7 @@ class Branch:
         return descriptors, faults
 
     def _check_on_noise(self) -> None:
-        view = self.card.view
+        view = self.view
         noise = np.random.default_rng(0).integers(0, 256, (1, view.height, view.width, 3), dtype=np.uint8)
         if fault := _faults(self._run(noise)).get(0):
             raise AenetError(

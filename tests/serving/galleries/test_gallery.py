@@ -161,7 +161,7 @@ def test_polar_views_look_to_true_north_where_grid_north_is_not(small_world: Wor
         tilted.tiles["longitude"].iloc[row], tilted.tiles["latitude"].iloc[row]
     )
     upright = world.panorama(small_world.pixels, x - world.EAST, world.NORTH - y, 64, 512).astype(float)
-    (cut,) = tilted.cut(row, row + 1, ViewSpec(height=64, width=512, tile_size_m=60.0))
+    (cut,) = tilted.cut(row, row + 1, ViewSpec.polar(height=64, width=512, tile_size_m=60.0))
     view = cut.view.astype(float)
     difference = [np.abs(np.roll(view, shift, axis=1) - upright).mean() for shift in range(-12, 13)]
     assert abs(int(np.argmin(difference)) - 12) <= 1

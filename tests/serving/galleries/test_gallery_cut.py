@@ -16,7 +16,7 @@ from aenet.view.spec import ViewSpec
 from tests.support import world
 from tests.support.world import World
 
-SPEC = ViewSpec(height=64, width=512, tile_size_m=60.0)
+SPEC = ViewSpec.polar(height=64, width=512, tile_size_m=60.0)
 PIXEL_M = 0.25
 
 
@@ -82,7 +82,7 @@ def test_a_tile_half_a_pixel_off_is_not_rounded_to_whole_pixels() -> None:
     """A ramp of 10 grey levels a pixel shows a quarter of a pixel as 2.5 levels."""
     ramp = np.repeat((np.arange(24, dtype=np.uint8) * 10)[None, :, None], 24, axis=0).repeat(3, axis=2)
     matrix = np.array([[1.0, 0.0], [0.0, -1.0]])
-    spec = ViewSpec(height=4, width=8, tile_size_m=8.0)
+    spec = ViewSpec.polar(height=4, width=8, tile_size_m=8.0)
     views = [cut_view(ramp, (12.0, 12.0 + off), matrix, spec, 8.0, (8, 8)).astype(int) for off in (0.0, 0.5, 1.0)]
     np.testing.assert_array_equal(views[1] - views[0], 5)
     np.testing.assert_array_equal(views[2] - views[0], 10)
@@ -97,13 +97,13 @@ def test_only_maps_finer_than_memory_allows_are_read_from_their_overviews(tmp_pa
         dataset.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
     with rasterio.open(path, "r+") as dataset:
         dataset.write(np.full((3, 1400, 1400), 200, np.uint8))
-    small = ViewSpec(height=16, width=64, tile_size_m=60.0)
+    small = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
     source = _source(path)
     assert source.tile_px(small) == 1200  # 75 a row
     (cut,) = source.cut(0, 1, small)
     assert np.abs(cut.view.astype(int) - 40).max() <= 1
     for height in (20, 128):  # 60 and 9 a row
-        (cut,) = source.cut(0, 1, ViewSpec(height=height, width=4 * height, tile_size_m=60.0))
+        (cut,) = source.cut(0, 1, ViewSpec.polar(height=height, width=4 * height, tile_size_m=60.0))
         assert cut.view.min() == 200
 
 
@@ -117,7 +117,7 @@ def test_averaging_keeps_places_where_they_are(tmp_path: Path) -> None:
     east, north = _offsets(crs, transform, pixels.shape, (tile["latitude"], tile["longitude"]))
     pixels[(np.abs(east) < 3) & (np.abs(north - 15) < 3)] = (255, 0, 0)
     world.write_map(path, pixels, transform=transform)
-    (cut,) = _source(path).cut(0, 1, ViewSpec(height=16, width=64, tile_size_m=60.0))
+    (cut,) = _source(path).cut(0, 1, ViewSpec.polar(height=16, width=64, tile_size_m=60.0))
     redness = np.clip(cut.view[..., 0].astype(float) - cut.view[..., 1], 0, None)
     rows, columns = np.mgrid[:16, :64]
     assert np.average(rows, weights=redness) == pytest.approx(15 - 16 * 15 / 30, abs=0.25)

@@ -24,7 +24,7 @@ from aenet.view.spec import ViewSpec
 from tests.support import world
 from tests.support.world import World
 
-SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
+SPEC = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 FAST = {"provider": "cpu", "threads": 1}
 LATITUDE = 47.85
 DEGREES, MERCATOR = "EPSG:4326", "EPSG:3857"

@@ -151,7 +151,7 @@ def test_what_does_not_fit_a_gallery_is_not_added(
         add_to_gallery(gallery, east, other, AddOptions(**FAST))
     card = read_card(small_world.model)
     wide = shutil.copytree(small_world.model, tmp_path / "wide")
-    view = ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=50.0)
+    view = ViewSpec.polar(height=world.HEIGHT, width=world.WIDTH, tile_size_m=50.0)
     write_json(wide / "model.json", card.model_copy(update={"view": view}).model_dump(mode="json"))
     with pytest.raises(AenetError, match=r"views .*tile_size_m=60\.0.*tile_size_m=50\.0"):
         add_to_gallery(gallery, east, wide, AddOptions(**FAST))

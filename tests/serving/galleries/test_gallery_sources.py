@@ -29,7 +29,7 @@ from tests.support import world
 from tests.support.world import World
 
 FAST = {"provider": "cpu", "threads": 1}
-SPEC = ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
+SPEC = ViewSpec.polar(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
 MOON = 'GEOGCS["Moon",DATUM["D_Moon",SPHEROID["Moon",1737400,0]],PRIMEM["0",0],UNIT["degree",0.0174532925199433]]'
 
 
@@ -282,7 +282,7 @@ def test_a_tile_tree_lies_where_its_numbers_say(tmp_path: Path) -> None:
     )
     row = int(np.argmin(away))
     assert away[row] < 7.2
-    (cut,) = source.cut(row, row + 1, ViewSpec(height=32, width=128, tile_size_m=60.0))
+    (cut,) = source.cut(row, row + 1, ViewSpec.polar(height=32, width=128, tile_size_m=60.0))
     # To the north-east of that corner lies tile (1, 1), to the south-west (0, 2); 5/8 and 1/8 of the width.
     np.testing.assert_array_equal(cut.view[4, 80], (120, 120, 10))
     np.testing.assert_array_equal(cut.view[4, 16], (40, 200, 10))

@@ -22,7 +22,7 @@ from aenet.serving.maps.tiletree import TileTree
 from aenet.view.spec import ViewSpec
 from tests.support import world
 
-SPEC = ViewSpec(height=8, width=32, tile_size_m=60.0)
+SPEC = ViewSpec.polar(height=8, width=32, tile_size_m=60.0)
 FINENESS = [2, 5, 14, 28, 56]  # pixels of a tile to a row of its view
 
 

@@ -106,7 +106,7 @@ def test_views_of_another_kind_are_not_evaluated(
     write_manifest(source, {})
     for size, status in ((60.0, 0), (70.0, 2)):
         views = tmp_path / f"views{size:g}"
-        pack(source, views, ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=size), threads=1)
+        pack(source, views, ViewSpec.polar(height=world.HEIGHT, width=world.WIDTH, tile_size_m=size), threads=1)
         assert _run(monkeypatch, "evaluate", small_world.model, "--views", views, "--provider", "cpu") == status
     said = capsys.readouterr()
     assert "recall_at_1" in said.out and "100.00" in said.out

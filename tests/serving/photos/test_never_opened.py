@@ -32,7 +32,7 @@ from aenet.view.spec import ViewSpec
 from tests.support.datasets import build_cvact, build_cvusa
 from tests.support.world import World
 
-VIEW = ViewSpec(height=16, width=64, tile_size_m=60.0)
+VIEW = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 
 
 @pytest.fixture(autouse=True)

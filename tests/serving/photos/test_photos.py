@@ -25,7 +25,7 @@ from aenet.view.spec import NEUTRAL, ViewSpec
 from tests.serving.photos.test_photos_metadata import GPS, camera, gpano, picture
 from tests.support import world
 
-SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
+SPEC = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 PLACE = PhotoOptions(partial="place")
 ODD = [
     "two words.jpg",
@@ -175,7 +175,7 @@ from aenet.serving.photos.reading import PhotoOptions, read_photo
 counted, parse = [], Image.open
 sys.addaudithook(lambda event, given: event == "open" and given[0] in sys.argv[1:] and counted.append("file"))
 Image.open = lambda *given, **options: counted.append("header") or parse(*given, **options)
-spec = ViewSpec(height=16, width=64, tile_size_m=60.0)
+spec = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 for name in sys.argv[1:]:
     reading = read_photo(Path(name), "it", spec, options=PhotoOptions(fov_deg=80.0))
     assert reading.view is not None, (name, reading.reason)
@@ -204,7 +204,7 @@ import importlib.util
 importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "pillow_heif" else find(name)
 from aenet.data.card import ViewSpec
 from aenet.serving.photos.reading import read_photo
-reading = read_photo(Path(sys.argv[1]), "it", ViewSpec(height=16, width=64, tile_size_m=60.0))
+reading = read_photo(Path(sys.argv[1]), "it", ViewSpec.polar(height=16, width=64, tile_size_m=60.0))
 print(reading.reason, reading.sha256 is not None)
 """
 
@@ -280,7 +280,7 @@ def peak_mb():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 before = peak_mb()
-reading = read_photo(Path(sys.argv[1]), "it", ViewSpec(height=128, width=512, tile_size_m=60.0))
+reading = read_photo(Path(sys.argv[1]), "it", ViewSpec.polar(height=128, width=512, tile_size_m=60.0))
 assert reading.view is not None, reading.reason
 print(peak_mb() - before, reading.account.width, reading.account.height)
 """

@@ -11,7 +11,7 @@ from aenet.view.images import encode_jpeg
 from aenet.view.spec import ViewSpec
 from tests.serving.photos.test_photos_metadata import DJI, GPS, RDF, camera, gpano, picture
 
-SPEC = ViewSpec(height=16, width=64, tile_size_m=60.0)
+SPEC = ViewSpec.polar(height=16, width=64, tile_size_m=60.0)
 
 
 def read(path: Path, content: bytes, fov: float | None = None, view: ViewSpec = SPEC) -> Reading:

@@ -20,7 +20,7 @@ from aenet.view.spec import NEUTRAL, ViewSpec
 from tests.serving.photos.test_photos_metadata import gpano
 from tests.town.test_town_views import HERE, scene
 
-SPEC = ViewSpec(height=64, width=256, tile_size_m=70.0)  # elevations of +-45 degrees
+SPEC = ViewSpec.polar(height=64, width=256, tile_size_m=70.0)  # elevations of +-45 degrees
 
 
 def where(azimuth: float, elevation: float, pitch: float, roll: float) -> tuple[float, float]:

@@ -15,8 +15,8 @@ from aenet.serving.photos.placement import Placed, place, vertical_span
 from aenet.view.images import resize
 from aenet.view.spec import NEUTRAL, ViewSpec
 
-SPEC = ViewSpec(height=64, width=256, tile_size_m=70.0)  # +-45 degrees
-CVACT = ViewSpec(height=112, width=512, ground_rows=(208, 624), ground_size=(832, 1664), tile_size_m=70.0)
+SPEC = ViewSpec.polar(height=64, width=256, tile_size_m=70.0)  # +-45 degrees
+CVACT = ViewSpec.polar(height=112, width=512, rows=(208, 624), panorama_size=(832, 1664), tile_size_m=70.0)
 WHITE = 255
 
 

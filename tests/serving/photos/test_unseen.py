@@ -25,7 +25,7 @@ from aenet.view.spec import NEUTRAL, Paint, Unseen, ViewSpec
 from tests.serving.photos.test_photos_metadata import gpano
 from tests.support import world
 
-SPEC = ViewSpec(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
+SPEC = ViewSpec.polar(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
 PLACES, FINER = 60, 4  # panoramas have four pixels for each of the view's
 MEANS = {"0.5": (0.5, 0.5, 0.5), "ImageNet's": (0.485, 0.456, 0.406)}
 

@@ -146,7 +146,7 @@ def test_a_picture_shows_what_the_model_sees_and_how_much_of_the_horizon(small_w
     listed = pd.DataFrame({"path": [os.fsencode(photo)] * 3, "fov_deg": [90.0, 90.0, np.nan]})
     listed[["true_latitude", "true_longitude", "heading_deg"]] = np.nan
     rows = pd.DataFrame({"heading_deg": [90.0, np.nan, np.nan], "photo_sha256": [None, None, "of another file"]})
-    view, taken = ViewSpec(height=16, width=64, tile_size_m=60.0), PhotoOptions(partial="place")
+    view, taken = ViewSpec.polar(height=16, width=64, tile_size_m=60.0), PhotoOptions(partial="place")
     (_, east), (_, unknown), (_, changed) = draw(rows, listed, [0, 1, 2], view, 1, taken)
     assert east is not None and east.north and east.width_deg == pytest.approx(90)
     assert east.start_deg == pytest.approx(180 + 45)  # from the left edge, which is the south

@@ -76,11 +76,11 @@ def test_a_flipped_byte_in_the_model_is_refused(small_world: World, tmp_path: Pa
 def test_a_graph_that_is_not_the_cards_is_refused(small_world: World, tmp_path: Path) -> None:
     model = shutil.copytree(small_world.model, tmp_path / "model")
     card = json.loads((model / "model.json").read_text())
-    card["view"]["width"] = 128
+    card["view"]["aerial"]["width"] = 128
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match=r"\[16, 128, 3\] by its card"):
-        Branch(model, "ground", "cpu", 1)
-    card["view"]["width"], card["descriptor_dim"], card["map_shape"] = 64, 95, None
+        Branch(model, "aerial", "cpu", 1)
+    card["view"]["aerial"]["width"], card["descriptor_dim"], card["map_shape"] = 64, 95, None
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match="descriptor N x 95"):
         Branch(model, "ground", "cpu", 1)

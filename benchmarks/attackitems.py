@@ -58,7 +58,8 @@ ITEMS = (
         "io/test_nolinks", "test_a_journal_keeps_no_file_that_a_link_leads_to",
     ))),
     Item(READ, "No dependency tells anybody anything, in any process", (
-        "serving/sessions/test_quiet.py", *_of("flows/test_flow_localize", "test_nobody_is_told_by_a_flow_and_its_workers"),
+        "serving/sessions/test_quiet.py",
+        *_of("flows/test_flow_localize", "test_nobody_is_told_by_a_flow_and_its_workers"),
         *_of("export/test_export_stage", "test_nobody_is_told_by_an_export"),
     )),
     Item(READ, "An ONNX file holds its weights itself, ends, and is made of ONNX's own operators", (

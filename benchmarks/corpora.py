@@ -219,7 +219,7 @@ def networks(work: Path) -> Use:
         (model / CARD).write_bytes(content if name == CARD else json.dumps(card).encode())
         (model / "ground.onnx").write_bytes(kept["ground.onnx"] if name == CARD else content)
         branch = Branch(model, "ground", "cpu", threads=1, batch_size=1)
-        branch.embed(np.full((1, branch.card.view.height, branch.card.view.width, 3), 7, np.uint8))
+        branch.embed(np.full((1, branch.view.height, branch.view.width, 3), 7, np.uint8))
 
     return use
 

@@ -12,7 +12,7 @@ and eighth tile are coarser grids. In each of them the photos are sought whose o
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from aenet.retrieval.azimuth import as_maps
 from aenet.retrieval.products import slices
 from aenet.scoring.confidence import fit_sharpness, resemblance
 from aenet.scoring.similarity import Query, matcher, shape_of, turns
+from aenet.view.spec import PolarView, TileView
 
 _PHASES = 4
 _BATCH = 64
@@ -163,7 +164,7 @@ def _grid_tiles(
     parts = []
     for some in slices(len(grid.place), step):
         moves = zip(places[grid.place[some]], grid.moved[some], strict=True)
-        views = [displace(aerial[place], east, north, card.view.tile_size_m) for place, (east, north) in moves]
+        views = [displace(aerial[place], east, north, card.view.aerial) for place, (east, north) in moves]
         parts.append(run_onnx(folder / "aerial.onnx", np.stack(views), _BATCH, config.threads))
     return np.concatenate(parts)
 
@@ -261,17 +262,30 @@ def _similarity(queries: list[Query], references: Float32[np.ndarray, "r d"]) ->
 
 
 def displace(
-    view: UInt8[np.ndarray, "h w 3"], east_m: float, north_m: float, tile_size_m: float
+    view: UInt8[np.ndarray, "h w 3"], east_m: float, north_m: float, spec: PolarView | TileView
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return about the polar view of a tile whose centre lies elsewhere; see `aenet.view.polar` for the convention.
-
-    What lies beyond the view's rim is not known: the rim is repeated.
+    """Return about the aerial view of a tile whose centre lies elsewhere. What lies beyond its rim repeats the rim.
 
     Args:
-        view: the polar view of the tile.
+        view: of the tile.
         east_m, north_m: where the new centre is, in metres from the old one.
-        tile_size_m: side of the tile; the rim is half of it away.
+        spec: how the view was made.
     """
+    match spec:
+        case PolarView():
+            return _displace_polar(view, east_m, north_m, spec.tile_size_m)
+        case TileView():
+            moved = np.array([[1, 0, -east_m], [0, 1, north_m]]) * [1, 1, view.shape[1] / spec.tile_size_m]
+            size = view.shape[1::-1]
+            return np.asarray(cv2.warpAffine(view, moved, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        case _:
+            assert_never(spec)
+
+
+def _displace_polar(
+    view: UInt8[np.ndarray, "h w 3"], east_m: float, north_m: float, tile_size_m: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Look each pixel's place up in the view about the old centre; see `aenet.view.polar` for the convention."""
     height, width = view.shape[:2]
     per_row = tile_size_m / 2 / height
     radius = per_row * (height - 1 - np.arange(height))[:, None]

@@ -22,7 +22,18 @@ _FILES = {
 
 def run(folder: Path, kind: str, ci: str) -> tuple[int, str]:
     (folder / f"test_{kind}.py").write_text(_FILES[kind])
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "tests.support.skips", "-p", "no:cacheprovider", f"test_{kind}.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "tests.support.skips",
+        "-p",
+        "no:cacheprovider",
+        f"test_{kind}.py",
+    ]
     environment = {**os.environ, "CI": ci, "PYTHONPATH": str(_ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return ran.returncode, ran.stdout

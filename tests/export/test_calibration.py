@@ -16,7 +16,10 @@ from aenet.export.graphs import ExportConfig
 from aenet.export.trial import Trial
 from aenet.io.errors import AenetError
 from aenet.view.polar import polar_transform
+from aenet.view.spec import PolarView, TileView
 from tests.support import world
+
+SMALL = PolarView(height=64, width=256, tile_size_m=50.0)
 
 
 def test_a_displaced_view_is_that_of_the_moved_tile() -> None:
@@ -28,11 +31,11 @@ def test_a_displaced_view_is_that_of_the_moved_tile() -> None:
         left, top = 100 + east_px, 100 - north_px
         return polar_transform(np.ascontiguousarray(ground[top : top + 200, left : left + 200]), 64, 256)
 
-    moved = displace(view(0, 0), 6.0, 4.0, 50.0).astype(float)  # 4 px a metre
+    moved = displace(view(0, 0), 6.0, 4.0, SMALL).astype(float)  # 4 px a metre
     inner = slice(28, 60)  # the rim of the old tile is not reached there
     wrong = np.abs(view(0, 0).astype(float) - view(24, 16))[inner].mean()
     assert np.abs(moved - view(24, 16))[inner].mean() < 0.15 * wrong
-    assert np.array_equal(displace(view(0, 0), 0.0, 0.0, 50.0), view(0, 0))
+    assert np.array_equal(displace(view(0, 0), 0.0, 0.0, SMALL), view(0, 0))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,14 @@ def _views(split: str, count: int, noise: float, seed: int) -> Views:
 
 def read_card_spec() -> world.ViewSpec:
     return world.ViewSpec.polar(height=world.HEIGHT, width=world.WIDTH, tile_size_m=world.TILE_M)
+
+
+def test_a_tile_is_displaced_by_its_pixels() -> None:
+    """A metre is 2 px: what lay 3 m east and 1 m north of the centre is in the middle afterwards."""
+    tile = np.zeros((16, 16, 3), np.uint8)
+    tile[6, 14] = 200
+    moved = displace(tile, 3.0, 1.0, TileView(transform="tile", height=16, width=16, tile_size_m=8.0))
+    assert np.argwhere(moved[..., 0]).tolist() == [[8, 8]]
 
 
 def test_every_way_has_numbers_of_its_own(model: Path) -> None:

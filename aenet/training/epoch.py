@@ -2,25 +2,29 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
 from functools import lru_cache
 from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
 
 from aenet.data.pairs import Ignored, ignored
 from aenet.data.views import Views
 from aenet.evaluation.embed import embed
 from aenet.io.errors import AenetError
 from aenet.nn.branches import TwoBranch, View
-from aenet.training.batches import batches, derive_seed
+from aenet.nn.distances import pairwise_distance, turned_back
+from aenet.nn.losses import BatchLoss, hard_negatives
+from aenet.training.batches import Batch, batches, derive_seed
 from aenet.training.checkpoints import Keeper
 from aenet.training.engine import Engine, one_after_the_other
 from aenet.training.sampling import Descriptors, Mined, epoch_order
 from aenet.training.state import Epoch, Position, Step
-from aenet.training.step import compute_gradient
+from aenet.training.step import Gradient
 from aenet.training.stopping import Stop
 from aenet.training.trainconfig import TrainConfig
 from aenet.training.validation import Validation, validate
@@ -164,6 +168,36 @@ def finish_epoch(engine: Engine, views: Views, position: Position, stop: Stop) -
 def _progress(engine: Engine, position: Position, loss: float, speed: float) -> Step:
     several = float(np.mean(position.several or [0.0]))
     return Step(position.epoch, position.step, engine.steps, loss, speed, several, engine.memory_bytes())
+
+
+def compute_gradient(engine: Engine, parts: Sequence[Batch]) -> Gradient:
+    """Leave the mean of the parts' gradients in the parameters: forward, loss over all processes, backward."""
+    values, several = [], []
+    engine.optimizer.zero_grad()
+    for number, part in enumerate(parts, 1):
+        # Gradients are averaged over the processes once, in the last part's backward pass.
+        with nullcontext() if number == len(parts) else engine.accelerator.no_sync(engine.network):
+            describe = engine.network if engine.side_by_side is None else engine.side_by_side.forward
+            ground, aerial = describe(part.ground, part.aerial, engine.loss.unit)
+            if part.shift is not None:  # back in line with its tile, which is where a pair that matches is compared
+                ground = turned_back(ground, part.shift.to(ground.device), engine.loss.columns)
+            ground, aerial = (engine.processes.gather(side, len(part.rows)) for side in (ground, aerial))
+            ignore = None if part.ignore is None else part.ignore.to(ground.device)
+            value = engine.loss(ground, aerial, ignore)
+            engine.accelerator.backward(value / len(parts))
+            if engine.side_by_side is not None:
+                engine.side_by_side.backward()
+        values.append(value.item())
+        several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss, ignore))
+    rows = [int(row) for part in parts for row in part.rows]
+    return Gradient(float(np.mean(values)), float(np.mean(several)), rows)
+
+
+def _several_hard(ground: Tensor, aerial: Tensor, loss: BatchLoss, ignore: Tensor | None) -> float:
+    if not loss.unit:
+        ground, aerial = functional.normalize(ground, dim=1), functional.normalize(aerial, dim=1)
+    distances = pairwise_distance(ground, aerial, "squared", columns=loss.columns)
+    return float((hard_negatives(distances, ignore).sum(1) > 1).float().mean())
 
 
 def ignored_rows(config: TrainConfig, views: Views) -> Ignored:

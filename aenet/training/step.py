@@ -1,26 +1,18 @@
-"""One step's gradient: forward, loss over all processes, backward."""
+"""What a step starts from and comes to: random numbers, its gradient, and what is done where that is not finite."""
 
 import random
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from aenet.data.views import Views
 from aenet.io.atomic import write_json
 from aenet.io.errors import AenetError
-from aenet.nn.distances import pairwise_distance, turned_back
-from aenet.nn.losses import BatchLoss, hard_negatives
-from aenet.training.batches import Batch
-
-if TYPE_CHECKING:
-    from aenet.training.engine import Engine
 
 # The state of every library's random numbers in this process.
 
@@ -65,36 +57,6 @@ class Gradient:
     loss: float
     several: float
     rows: list[int]
-
-
-def compute_gradient(engine: "Engine", parts: Sequence[Batch]) -> Gradient:
-    """Leave the mean of the parts' gradients in the parameters."""
-    values, several = [], []
-    engine.optimizer.zero_grad()
-    for number, part in enumerate(parts, 1):
-        # Gradients are averaged over the processes once, in the last part's backward pass.
-        with nullcontext() if number == len(parts) else engine.accelerator.no_sync(engine.network):
-            describe = engine.network if engine.side_by_side is None else engine.side_by_side.forward
-            ground, aerial = describe(part.ground, part.aerial, engine.loss.unit)
-            if part.shift is not None:  # back in line with its tile, which is where a pair that matches is compared
-                ground = turned_back(ground, part.shift.to(ground.device), engine.loss.columns)
-            ground, aerial = (engine.processes.gather(side, len(part.rows)) for side in (ground, aerial))
-            ignore = None if part.ignore is None else part.ignore.to(ground.device)
-            value = engine.loss(ground, aerial, ignore)
-            engine.accelerator.backward(value / len(parts))
-            if engine.side_by_side is not None:
-                engine.side_by_side.backward()
-        values.append(value.item())
-        several.append(_several_hard(ground.detach(), aerial.detach(), engine.loss, ignore))
-    rows = [int(row) for part in parts for row in part.rows]
-    return Gradient(float(np.mean(values)), float(np.mean(several)), rows)
-
-
-def _several_hard(ground: Tensor, aerial: Tensor, loss: BatchLoss, ignore: Tensor | None) -> float:
-    if not loss.unit:
-        ground, aerial = functional.normalize(ground, dim=1), functional.normalize(aerial, dim=1)
-    distances = pairwise_distance(ground, aerial, "squared", columns=loss.columns)
-    return float((hard_negatives(distances, ignore).sum(1) > 1).float().mean())
 
 
 def gradient_norm(parameters: Sequence[Tensor]) -> float:

@@ -17,9 +17,9 @@ from aenet.retrieval.recall import score
 from aenet.training.augment import AugmentConfig
 from aenet.training.batches import batches
 from aenet.training.engine import Engine
+from aenet.training.epoch import compute_gradient
 from aenet.training.loop import train
 from aenet.training.sampling import SimilarBatches, epoch_order
-from aenet.training.step import compute_gradient
 from aenet.view.spec import ViewSpec
 from stages.download import ingest
 from stages.project import Paths

@@ -17,10 +17,10 @@ from aenet.io.params import read_section  # noqa: E402
 from aenet.nn.losses import Hertl, InfoNCE, Mhnw  # noqa: E402
 from aenet.training.batches import batches  # noqa: E402
 from aenet.training.engine import Engine  # noqa: E402
+from aenet.training.epoch import compute_gradient  # noqa: E402
 from aenet.training.loop import TrainConfig, train  # noqa: E402
 from aenet.training.processes import synchronise  # noqa: E402
 from aenet.training.sampling import RandomBatches, SimilarBatches  # noqa: E402
-from aenet.training.step import compute_gradient  # noqa: E402
 from aenet.view.spec import ViewSpec  # noqa: E402
 
 EPOCHS = 9

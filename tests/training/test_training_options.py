@@ -13,9 +13,9 @@ from aenet.nn.heads import GeneralizedMeanPool
 from aenet.nn.losses import Mhnw
 from aenet.training.batches import batches
 from aenet.training.engine import Engine, can_stand_alone
+from aenet.training.epoch import compute_gradient
 from aenet.training.loop import Trained, train
 from aenet.training.optimization import Ema, OptimizerConfig, build_optimizer
-from aenet.training.step import compute_gradient
 from aenet.training.trainconfig import TrainConfig
 from tests.support.gloo_training import make_views, settings
 

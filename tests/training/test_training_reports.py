@@ -20,8 +20,8 @@ from aenet.retrieval import recall
 from aenet.training.augment import AugmentConfig
 from aenet.training.batches import batches
 from aenet.training.engine import Engine
+from aenet.training.epoch import compute_gradient
 from aenet.training.loop import Epoch, Step, Trained, train
-from aenet.training.step import compute_gradient
 from stages import evaluate, fitting
 from stages import fitting as stopping
 from stages.project import Paths

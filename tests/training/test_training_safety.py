@@ -21,8 +21,9 @@ from aenet.training import epoch as epoch_module
 from aenet.training import step as rng
 from aenet.training.batches import Batch, batches
 from aenet.training.engine import Engine
+from aenet.training.epoch import compute_gradient
 from aenet.training.loop import Step, Stop, Stopped, Trained, train
-from aenet.training.step import BAD_BATCHES, compute_gradient
+from aenet.training.step import BAD_BATCHES
 from aenet.training.trainconfig import TrainConfig
 from tests.support.fulldisk import no_file_beyond
 from tests.support.gloo_training import ROOT, make_views, settings

@@ -29,7 +29,7 @@ from aenet.io.redaction import without_secrets
 from aenet.tracking.address import store_uri
 from aenet.tracking.events import dvc_root, project_root
 from flows import endings  # noqa: F401  # a run that outlives the processes beside it
-from flows.graph import Graph, ask_dvc, in_repro_order, read_graph
+from flows.graph import Graph, ask_dvc, read_graph
 from flows.subprocesses import Outcome, StageProcesses
 
 # What a run of the pipeline shows for itself: a table of stages, a table of metrics.
@@ -127,11 +127,10 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
         retry_delay_seconds=RETRY_SECONDS,
         retry_condition_fn=lambda _task, run, _state: _may_retry(processes, outcomes, run),
     )
-    with in_repro_order(graph, stages):
-        try:
-            _run_all(graph, workers, again, processes, outcomes)
-        finally:
-            processes.stop()
+    try:
+        _run_all(graph, workers, again, processes, outcomes)
+    finally:
+        processes.stop()
     outcomes = {stage: outcomes.get(stage, Outcome("NotRun")) for stage in graph}
     _publish(outcomes)
     if reason := failure(outcomes):

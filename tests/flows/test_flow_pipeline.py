@@ -1,13 +1,11 @@
 """The pipeline flow against a real, small DVC project and a real Prefect server."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,7 +14,8 @@ from prefect.artifacts import Artifact
 
 import flows.pipeline
 from aenet.io.errors import AenetError
-from flows.graph import Graph, in_repro_order, parse_dot, read_graph
+from aenet.io.params import read_yaml
+from flows.graph import Graph, parse_dot, read_graph
 from flows.pipeline import main, pipeline
 from tests.support.prefect_server import server_url
 
@@ -161,14 +160,20 @@ def test_a_section_of_no_stage_is_refused(project: Path, capsys: pytest.CaptureF
     assert "unknown section 'bb' (did you mean 'b'?)" in capsys.readouterr().err
 
 
-def test_parallel_run_leaves_the_lock_file_of_a_plain_repro(
+def locked(folder: Path) -> dict[str, object]:
+    """What DVC wrote of each stage: it appends them in the order in which they end, which says nothing."""
+    stages: dict[str, object] = read_yaml(folder / "dvc.lock")["stages"]
+    return stages
+
+
+def test_parallel_run_locks_what_a_plain_repro_does(
     project: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server_url()
     monkeypatch.setenv("MEET", "b c@x c@y")  # they finish in another order than DVC's
     state = pipeline(workers=3, return_state=True)
     assert states(state.message) == dict.fromkeys(GRAPH, "Completed")
-    assert (project / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
+    assert locked(project) == locked(plain)
     shown = Artifact.get("pipeline")
     assert shown is not None
     assert "| c@y | Completed |" in str(shown.data)
@@ -187,40 +192,6 @@ def test_what_dvc_holds_is_not_computed(finished: Path) -> None:
     state = pipeline(["b"], return_state=True)
     assert states(state.message) == {"a": "Unchanged", "b": "Unchanged"}
     assert starts(finished, "b") == 2
-
-
-def entries(lock: str) -> list[str]:
-    return re.findall(r"^  (\S+):$", lock, re.MULTILINE)
-
-
-def shuffled(lock: str, order: list[str]) -> str:
-    head, *parts = re.split(r"(?m)^(?=  \S+:$)", lock)
-    return head + "".join(next(part for part in parts if part.startswith(f"  {stage}:")) for stage in order)
-
-
-def test_the_lock_file_is_put_in_order_after_a_run_that_was_killed(finished: Path) -> None:
-    lock = (finished / "dvc.lock").read_text()
-    (finished / "dvc.lock").unlink()
-    with suppress(InterruptedError), in_repro_order(GRAPH):
-        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x"]))
-        raise InterruptedError
-    assert entries((finished / "dvc.lock").read_text()) == ["a", "c@x", "c@y"]
-    killed = in_repro_order(GRAPH)
-    killed.__enter__()
-    (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x"]))  # and that was all
-    with in_repro_order(GRAPH):
-        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x", "b", "d"]))
-    assert (finished / "dvc.lock").read_text() == lock
-
-
-def test_entries_of_earlier_runs_keep_their_place_in_the_lock_file(finished: Path) -> None:
-    lock = (finished / "dvc.lock").read_text()
-    (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y"]))  # as after `dvc repro c@y`
-    with in_repro_order({stage: GRAPH[stage] for stage in ("a", "c@x", "c@y")}, ["c"]):
-        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x"]))
-    with in_repro_order(GRAPH):
-        (finished / "dvc.lock").write_text(shuffled(lock, ["a", "c@y", "c@x", "d", "b"]))
-    assert entries((finished / "dvc.lock").read_text()) == ["a", "c@y", "c@x", "b", "d"]
 
 
 def test_a_failure_is_named_and_the_rest_finishes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +221,7 @@ def test_bad_input_is_not_tried_again(
 def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, number: signal.Signals) -> None:
     environment = {
         **os.environ, "SLEEP": "b", "MEET": "c@x c@y b", "PREFECT_API_URL": server_url(),
-        "PYTHONPATH": str(Path(flows.pipeline.__file__).parents[2]),
+        "PYTHONPATH": str(Path(flows.pipeline.__file__).parents[1]),
     }  # fmt: skip
     flow = subprocess.Popen(
         [sys.executable, "-m", "flows.pipeline", "--workers", "3"],
@@ -261,7 +232,7 @@ def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, numb
         assert time.monotonic() < end
         assert flow.poll() is None
         time.sleep(0.1)
-    assert entries((project / "dvc.lock").read_text()) == ["a", "c@y", "c@x"], "the order they finished in"
+    assert set(locked(project)) == {"a", "c@y", "c@x"}
     family = psutil.Process(flow.pid).children(recursive=True)
     assert any("step.py" in " ".join(process.cmdline()) for process in family if process.is_running())
     flow.send_signal(number)
@@ -269,16 +240,14 @@ def test_stopping_leaves_no_process_and_no_lock(project: Path, plain: Path, numb
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert starts(project, "b") == 1, "not tried again"
-    if number != signal.SIGKILL:  # a killed flow leaves that to the next, as tested above
-        assert entries((project / "dvc.lock").read_text()) == ["a", "c@x", "c@y"]
     if number != signal.SIGINT:  # the end of the story is the same
         assert pipeline(return_state=True).is_completed()
-        assert (project / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
+        assert locked(project) == locked(plain)
 
 
 def test_a_run_by_hand_that_is_told_to_stop_ends_at_once_and_leaves_no_server(project: Path) -> None:
     """Started in a sub folder, with a server inside; SIGTERM reaches its whole process group, as Ctrl-C would."""
-    environment = {**os.environ, "SLEEP": "a", "PYTHONPATH": str(Path(flows.pipeline.__file__).parents[2])}
+    environment = {**os.environ, "SLEEP": "a", "PYTHONPATH": str(Path(flows.pipeline.__file__).parents[1])}
     for name in ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"):  # this session's
         environment.pop(name, None)
     (project / "below").mkdir()

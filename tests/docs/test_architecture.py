@@ -13,12 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "images"))
 from architecture import drawn, plan  # noqa: E402  after the path above
 
+
+def _prose(page: Path) -> str:
+    """Return a page without its examples, which `test_extending` runs."""
+    return re.sub(r"^```(?:diff|python)\n.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
 PAGES = ("docs/architecture.md", "docs/extending.md", "docs/reference.md", "CONTRIBUTING.md")
 NAMES = sorted(
     {
         name
         for page in PAGES
-        for name in re.findall(r"\b((?:aenet|stages|flows)(?:\.\w+)+)", (ROOT / page).read_text(encoding="utf-8"))
+        for name in re.findall(r"\b((?:aenet|stages|flows)(?:\.\w+)+)", _prose(ROOT / page))
         if not name.endswith((".md", ".py", ".yaml"))
     }
 )
@@ -26,14 +32,19 @@ NAMES = sorted(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_pages_name_exists(name: str) -> None:
-    """A folder, a module, or a name that a module defines or imports; read, not imported, because torch is slow."""
+    _check(name)
+
+
+def _check(name: str) -> set[str]:
+    """Hold a dotted name to a folder, a module, or a name in one (read, not imported, because torch is slow)."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         path, rest = ROOT.joinpath(*parts[:length]), parts[length:]
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         if file.exists():
-            assert not rest or rest[0] in _names(ast.parse(file.read_text(encoding="utf-8")).body), name
-            return
+            names = _names(ast.parse(file.read_text(encoding="utf-8")).body)
+            assert not rest or rest[0] in names, name
+            return names
     pytest.fail(f"there is no {parts[0]}")
 
 
@@ -51,12 +62,21 @@ def _names(body: Sequence[ast.stmt]) -> set[str]:
     return found
 
 
-def test_the_walks_are_there() -> None:
-    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    photo, training = (text.split(f"\n## {title}", 1)[1].split("\n## ")[0] for title in ("From a photo's", "From `dvc"))
-    for walk, last in ((photo, "aenet.serving.localize.finish"), (training, "aenet.nn.formulae.mhnw")):
-        steps = re.findall(r"^\| (\d+) \| `([\w.]+)`", walk, flags=re.MULTILINE)
-        assert [int(number) for number, _ in steps] == list(range(1, len(steps) + 1)) and steps[-1][1] == last
+@pytest.mark.parametrize(
+    ("title", "last"),
+    [("From a photo's pixels", "serving.localize.finish"), ("From `dvc repro train`", "nn.formulae.mhnw")],
+)
+def test_a_walk_names_functions_in_order_and_their_types(title: str, last: str) -> None:
+    walk = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split(f"\n## {title}", 1)[1].split("\n## ")[0]
+    steps = re.findall(r"^\| (\d+) \| `([\w.]+)` \| (.*) \|$", walk, flags=re.MULTILINE)
+    assert [int(number) for number, _, _ in steps] == list(range(1, len(steps) + 1)) and steps[-1][1] == last
+    for _, function, rest in steps:
+        names = _check(function if function.startswith("stages.") else f"aenet.{function}")
+        for said in re.findall(r"`([\w.]+)`", rest):
+            if "." not in said:
+                assert said in names or not said[0].isupper(), f"{function}'s module knows no {said}"
+            elif said.split(".")[0] in ("nn", "data", "training", "serving", "scoring"):
+                _check(f"aenet.{said}")
 
 
 def test_the_picture_shows_the_packages_there_are() -> None:

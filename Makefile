@@ -21,8 +21,8 @@ lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	lint-imports --no-cache  # its cache misses some edits
 
 docs: $(STAMP)  ## this documentation as a site, build/docs/index.html; a warning is an error
-	python docs/images/architecture.py
-	sphinx-build --quiet --fail-on-warning --keep-going --jobs auto -c docs . build/docs
+	python docs/images/architecture.py  # drawn again where the imports have changed
+	sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --jobs auto -c docs . build/docs
 
 format: $(STAMP)  ## write the code the way the linter wants it
 	ruff check --fix .

@@ -102,16 +102,24 @@ def _signature(_app: "Sphinx", _what: str, _name: str, found: Any, *_: Any) -> t
     return f"({', '.join(shown)})", None
 
 
-def _together(_app: "Sphinx", _what: str, _name: str, _found: Any, _options: Any, lines: list[str]) -> None:
-    """Let `height, width: ...` be one entry: napoleon takes a word with a space before it for a type."""
+def _as_meant(_app: "Sphinx", what: str, _name: str, _found: Any, _options: Any, lines: list[str]) -> None:
+    """Read docstrings as they are meant, before napoleon reads them.
+
+    `height, width: ...` is one entry, a sentence with a colon is no type, and what is indented is written as it stands.
+    """
     for number, line in enumerate(lines):
+        after = lines[number + 1 : number + 3]
         if found := re.match(r"\s+\w+(?:, \w+)+: ", line):
             lines[number] = found[0].replace(", ", ",") + line[found.end() :]
+        elif what in ("attribute", "data") and number == 0 and ": " in line:
+            lines[number] = line.replace(": ", " - ", 1)
+        elif re.search(r"[^:]:$", line) and len(after) == 2 and not after[0] and after[1].startswith("    "):
+            lines[number] = f"{line}:"
 
 
 def setup(app: "Sphinx") -> None:
     """Connect them to Sphinx."""
     app.connect("autodoc-process-signature", _signature)
-    app.connect("autodoc-process-docstring", _together, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", _as_meant, priority=400)  # before napoleon
     app.connect("source-read", _complete)
     app.connect("build-finished", _start_page)

@@ -32,7 +32,7 @@ ui: $(STAMP)  ## browse the experiments on http://127.0.0.1:5000
 	python -m aenet.tracking.ui
 
 clean:  ## remove what the pipeline made, but for the virtual environment
-	rm -rf .aenet .dvc/cache .dvc/tmp data models reports demo mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .aenet .dvc/cache .dvc/tmp build data models reports demo mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -77,8 +77,9 @@ def _package(module: str) -> str:
 
 
 def _sentence(name: str) -> str:
-    folder = ROOT / name if name in ORCHESTRATION else ROOT / "aenet" / name
-    said = (ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "").partition("\n")[0]
+    path = ROOT / name if name in ORCHESTRATION else ROOT / "aenet" / name
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    said = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
     return said if len(said) <= SAID else said[: SAID - 3].rsplit(" ", 1)[0] + " ..."
 
 

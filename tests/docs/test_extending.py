@@ -60,31 +60,44 @@ def _section(kind: str) -> str:
     return TEXT.split(title, 1)[1].split("\n## ", 1)[0]
 
 
+class Extended(NamedTuple):
+    """A copy of the code with the additions made, and what could not be."""
+
+    root: Path
+    problems: dict[str, list[str]]
+
+
 @pytest.fixture(scope="module")
-def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the code with all additions made."""
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Extended:
     copy = tmp_path_factory.mktemp("extended")
     for folder in ("aenet", "stages", "flows"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
-    for kind in KINDS:
-        for name, hunks in _addition(_section(kind)).edits.items():
-            file = copy / name
-            text = file.read_text(encoding="utf-8") if file.exists() else ""
-            for old, new in hunks:
-                assert (text.count(old) == 1) if text else not old, f"{kind}: {name} does not hold once:\n{old}"
-                text = text.replace(old, new, 1) if text else new
-            file.write_text(text, encoding="utf-8")
-    return copy
+    return Extended(copy, {kind: _edit(copy, _addition(_section(kind)).edits) for kind in KINDS})
+
+
+def _edit(copy: Path, edits: dict[str, list[tuple[str, str]]]) -> list[str]:
+    """Make the edits; return those whose place is not there, or there twice."""
+    problems = []
+    for name, hunks in edits.items():
+        file = copy / name
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        for old, new in hunks:
+            if text.count(old) != 1 if text else old:
+                problems.append(f"{name} does not hold once:\n{old}")
+            text = text.replace(old, new, 1) if text else new
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return problems
 
 
 @pytest.fixture(scope="module")
-def came_of_checks(copied: Path) -> dict[str, str]:
+def came_of_checks(copied: Extended) -> dict[str, str]:
     """The traceback of each check, empty where it passed; one process for all, because torch is slow to import."""
     checks = json.dumps({kind: _addition(_section(kind)).check for kind in KINDS})
-    environment = {**os.environ, "PYTHONPATH": str(copied)}
+    environment = {**os.environ, "PYTHONPATH": str(copied.root)}
     ran = subprocess.run(
-        [sys.executable, "-c", DRIVER], input=checks, capture_output=True, text=True, cwd=copied, env=environment,
+        [sys.executable, "-c", DRIVER], input=checks, capture_output=True, text=True, cwd=copied.root, env=environment,
         check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -93,7 +106,8 @@ def came_of_checks(copied: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_example_works(kind: str, came_of_checks: dict[str, str]) -> None:
+def test_the_example_works(kind: str, copied: Extended, came_of_checks: dict[str, str]) -> None:
+    assert not copied.problems[kind], "\n".join(copied.problems[kind])
     assert came_of_checks[kind] == ""
 
 
@@ -102,7 +116,7 @@ def test_an_addition_touches_one_or_two_files(kind: str) -> None:
     assert len(_addition(_section(kind)).edits) <= MORE_FILES.get(kind, 2)
 
 
-def test_the_examples_are_in_the_style_of_the_house(copied: Path) -> None:
+def test_the_examples_are_in_the_style_of_the_house(copied: Extended) -> None:
     for command in (["check"], ["format", "--check"]):
-        ran = subprocess.run(["ruff", *command, "."], cwd=copied, capture_output=True, text=True, check=False)
+        ran = subprocess.run(["ruff", *command, "."], cwd=copied.root, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stdout

@@ -11,6 +11,7 @@ import json
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import grimp
@@ -92,7 +93,7 @@ def draw(of: Plan) -> Figure:
     y = {name: float(len(rooms) - row) for row, name in enumerate(rooms)}
     for layer in of.layers:
         axes.add_patch(_rectangle((LEFT - 0.14, y[layer[-1]] - 0.45), RIGHT - LEFT + 0.28, len(layer) - 0.1, "#e4e8ee"))
-    colours = dict(zip(rooms, mpl.colormaps["tab20"].colors, strict=False))
+    colours = dict(zip(rooms, cycle(mpl.colormaps["tab20"].colors), strict=False))
     for name in rooms:
         _box(axes, y[name], _title(of, name), of.sentences[name], colours[name])
     ends: Counter[str] = Counter()

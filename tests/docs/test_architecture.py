@@ -59,6 +59,8 @@ def _names(body: Sequence[ast.stmt]) -> set[str]:
             found.add(node.target.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.If):  # of TYPE_CHECKING
+            found |= _names(node.body)
     return found
 
 

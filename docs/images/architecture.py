@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = Path(__file__).with_name("architecture.png")
 ORCHESTRATION = ("flows", "stages")
 EVERYWHERE = "io"  # every package imports it: a number in its box, no arcs
-LEFT, RIGHT, HEIGHT, SAID = 0.0, 6.9, 0.78, 112  # of the boxes; letters of a package's sentence
+LEFT, RIGHT, HEIGHT, SAID = 0.0, 6.9, 0.78, 86  # of the boxes; letters of a package's sentence
+WIDE = 7.2  # reach of an arc over all boxes
 
 Imports = Counter[tuple[str, str]]
 
@@ -102,14 +103,14 @@ def draw(of: Plan) -> Figure:
         top = y[above] - 0.02 - 0.05 * min(ends[f"from {above}"], 5)
         bottom = y[below] + 0.26 - 0.05 * min(ends[f"to {below}"], 9)
         ends.update((f"from {above}", f"to {below}"))
-        _arc(axes, (top, bottom), count, colours[above])
-    axes.set_xlim(LEFT - 0.2, RIGHT + 6.3)
+        _arc(axes, (top, bottom), WIDE * (top - bottom) / len(rooms), count, colours[above])
+    axes.set_xlim(LEFT - 0.2, RIGHT + 0.75 * WIDE + 0.4)
     axes.set_ylim(0.45, len(rooms) + 0.55)
     return figure
 
 
 def _title(of: Plan, name: str) -> str:
-    modules = f"{of.modules[name]} modules"
+    modules = f"{of.modules[name]} module{'s' * (of.modules[name] > 1)}"
     if name in ORCHESTRATION:
         imports = sum(count for (above, _), count in of.imports.items() if above == name)
         return f"{name}   {modules}, {imports} imports of what is below"
@@ -128,10 +129,10 @@ def _box(axes: Axes, y: float, title: str, said: str, colour: tuple[float, float
     axes.text(LEFT + 0.22, y - 0.17, said, va="center", fontsize=8, color="#334")
 
 
-def _arc(axes: Axes, ends: tuple[float, float], count: int, colour: tuple[float, float, float]) -> None:
+def _arc(axes: Axes, ends: tuple[float, float], wide: float, count: int, colour: tuple[float, float, float]) -> None:
     """Draw an arc at the boxes' right; its reach grows with the boxes it passes, its width with the imports."""
     (top, bottom), start = ends, RIGHT + 0.14
-    reach = start + 0.3 + 0.62 * (top - bottom)
+    reach = start + 0.3 + wide
     points = [(start, top), (reach, top), (reach, bottom), (start, bottom)]
     codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
     axes.add_patch(PathPatch(Curve(points, codes), fc="none", ec=colour, lw=0.8 + 0.5 * count**0.5))

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = Path(__file__).with_name("architecture.png")
 ORCHESTRATION = ("flows", "stages")
 EVERYWHERE = "io"  # every package imports it: a number in its box, no arcs
-LEFT, RIGHT, HEIGHT, SAID = 0.0, 6.9, 0.78, 86  # of the boxes; letters of a package's sentence
-WIDE = 7.2  # reach of an arc over all boxes
+LEFT, RIGHT, HEIGHT, SAID = 0.0, 6.9, 0.78, 96  # of the boxes; letters of a package's sentence
+WIDE = 8.0  # reach of an arc over all boxes
 
 Imports = Counter[tuple[str, str]]
 
@@ -104,7 +104,7 @@ def draw(of: Plan) -> Figure:
         bottom = y[below] + 0.26 - 0.05 * min(ends[f"to {below}"], 9)
         ends.update((f"from {above}", f"to {below}"))
         _arc(axes, (top, bottom), WIDE * (top - bottom) / len(rooms), count, colours[above])
-    axes.set_xlim(LEFT - 0.2, RIGHT + 0.75 * WIDE + 0.4)
+    axes.set_xlim(LEFT - 0.2, RIGHT + 0.75 * WIDE)
     axes.set_ylim(0.45, len(rooms) + 0.55)
     return figure
 

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-KINDS = ("loss", "head", "attention", "backbone", "data set", "output format", "executor", "photo source")
+KINDS = ("loss", "head", "attention", "backbone", "view", "data set", "output format", "executor", "photo source")
 # More than two files, and said so on the page; an entry goes when the code lets it.
 MORE_FILES = {"executor": 3}
 

@@ -40,7 +40,7 @@ def main(rows: tuple[int, ...] = (143, 260)) -> None:
 def _line(ground: str, aerial: str) -> np.ndarray:
     panorama, tile = (images.decode(image_root(RAW) / name) for name in (ground, aerial))
     views = ground_view(panorama, VIEW), aerial_view(tile, VIEW)
-    between = np.full((GAP, VIEW.width, 3), 255, np.uint8)
+    between = np.full((GAP, VIEW.ground.width, 3), 255, np.uint8)
     left = np.vstack([views[0], between, views[1]])
     right = images.resize(tile, len(left), len(left))
     return np.hstack([left, np.full((len(left), GAP, 3), 255, np.uint8), right])

@@ -15,12 +15,14 @@ from ruamel.yaml import YAML
 
 from aenet.io.atomic import write_bytes
 from aenet.io.errors import AenetError
-from aenet.io.params import PARAMS_FILE, nearest, read_yaml, read_yaml_text
+from aenet.io.params import PARAMS_FILE, nearest, read_yaml, read_yaml_text, say_renamed
 
 FOLDER = Path("presets")
 
 
 BASE = "base"
+# Presets of 0.1 under other names.
+_RENAMED = {"city": "town", "city-study": "town-study", "large-city": "large-town", "strong-city": "strong-town"}
 
 
 def use_preset(name: str, root: Path = Path()) -> list[str]:
@@ -46,6 +48,9 @@ def read_preset(name: str, root: Path = Path(), within: tuple[str, ...] = ()) ->
     Raises:
         AenetError: there is no such preset, a key below a mapping that its base lacks, or a circle of bases.
     """
+    if name in _RENAMED:
+        say_renamed(f"preset {name}", _RENAMED[name])
+        name = _RENAMED[name]
     source = root / FOLDER / f"{name}.yaml"
     if not source.exists():
         known = ", ".join(sorted(path.stem for path in (root / FOLDER).glob("*.yaml"))) or "none here"

@@ -19,7 +19,7 @@ from aenet.training.loop import TrainConfig, train
 if sys.argv[1] == "glibc":
     import aenet.training.loop
     aenet.training.loop.keep_freed_memory = lambda: False
-config = read_section(Path("presets/city.yaml"), "train", TrainConfig).model_copy(update={"epochs": 1})
+config = read_section(Path("presets/town.yaml"), "train", TrainConfig).model_copy(update={"epochs": 1})
 def views(pairs):
     pixels = np.random.default_rng(0).integers(0, 256, (2, pairs, 64, 256, 3), dtype=np.uint8)
     table = pd.DataFrame({name: [str(row) for row in range(pairs)] for name in COLUMNS})

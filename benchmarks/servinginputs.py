@@ -16,7 +16,7 @@ from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Flatten
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
 from aenet.view.spec import ViewSpec
 
@@ -54,7 +54,7 @@ def make_town(folder: Path, panorama: tuple[int, int], places: int = 48) -> None
     """Generate a small town with `places` photos of `panorama` (height, width) pixels."""
     size = Panorama(height=panorama[0], width=panorama[1])
     split = Places(train=places - 2, val=1, test=1)
-    generate(CityConfig(width_m=300, height_m=300, spacing_m=5.0, places=split, panorama=size), folder)
+    generate(TownConfig(width_m=300, height_m=300, spacing_m=5.0, places=split, panorama=size), folder)
 
 
 def multiply(source: Path, folder: Path, count: int) -> int:

@@ -14,7 +14,7 @@ from aenet.data.pairs import SPLITS
 from aenet.io.artifacts import MANIFEST, atomic_folder, read_manifest
 from aenet.io.errors import AenetError
 from aenet.progress import progress
-from aenet.town.config import CityConfig, Places
+from aenet.town.config import Places, TownConfig
 from aenet.town.dataset import Frame
 from aenet.town.materials import Scene
 from aenet.town.panorama import render_panorama
@@ -58,15 +58,15 @@ def photograph(raw: Path, out: Path, count: int, split: str = "test", sample: in
     return out / TABLE
 
 
-def read_config(raw: Path) -> CityConfig:
+def read_config(raw: Path) -> TownConfig:
     """Return what a town's data set was made from."""
     try:
-        return CityConfig.model_validate(read_manifest(raw).meta["config"])
+        return TownConfig.model_validate(read_manifest(raw).meta["config"])
     except (ValidationError, KeyError) as error:
-        raise AenetError(f"{raw} is no town's data set: run the download stage with kind: city") from error
+        raise AenetError(f"{raw} is no town's data set: run the download stage with kind: town") from error
 
 
-def _crowded(config: CityConfig, count: int, split: str) -> CityConfig:
+def _crowded(config: TownConfig, count: int, split: str) -> TownConfig:
     """Ask for so many times the places of every split that its district has `count`: its borders stay.
 
     Districts follow the shares of the splits (`places.districts`), so all of them are multiplied.
@@ -87,7 +87,7 @@ def _check_same(town: Town, map_: Path) -> None:
 
 
 def _taken(
-    config: CityConfig, town: Town, spots: Float64[np.ndarray, "n 2"], sample: int, folder: Path
+    config: TownConfig, town: Town, spots: Float64[np.ndarray, "n 2"], sample: int, folder: Path
 ) -> Iterator[dict[str, Any]]:
     """Write panorama after panorama; yield their rows of the table."""
     scene = Scene.of(config, town.layers, town.houses, town.slots)

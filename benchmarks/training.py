@@ -26,7 +26,7 @@ from ways import WAYS
 
 from aenet.data.views import open_views, pack
 from aenet.io.machine import usable_cores
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
 from aenet.training.loop import keep_freed_memory
 from aenet.view.spec import ViewSpec
@@ -98,7 +98,7 @@ def _town(options: argparse.Namespace, source: Path, folder: Path) -> None:
     """Generate and pack a town just large enough for the pairs."""
     side = max(400.0, round((options.pairs * 600) ** 0.5))
     height, width = options.panorama
-    config = CityConfig(
+    config = TownConfig(
         width_m=side * 1.2,
         height_m=side,
         resolution_m=options.resolution_m,

@@ -14,14 +14,14 @@ from aenet.ingest.rawfolder import write_dataset
 from aenet.io.artifacts import read_manifest
 from aenet.io.params import read_section
 from aenet.progress import progress
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from stages.project import Paths
 from stages.running import console, run, tracked
 
 Elsewhere = CvusaConfig | CvactConfig | OwnConfig
 
 
-class DownloadConfig(RootModel[Annotated[CityConfig | Elsewhere, Field(discriminator="kind")]]):
+class DownloadConfig(RootModel[Annotated[TownConfig | Elsewhere, Field(discriminator="kind")]]):
     """Where the pairs come from."""
 
 
@@ -29,13 +29,13 @@ def main(paths: Paths = Paths()) -> None:
     """Write the data set: pair table, manifest, and the town's images; other data sets' images stay where they are."""
     config = read_section(paths.params, "download", DownloadConfig).root
     recorded = config.model_dump(mode="json")
-    if not isinstance(config, CityConfig):
+    if not isinstance(config, TownConfig):
         check_source(config)
         recorded["source"] = config.shown
     with tracked(paths, "download", recorded) as active:
         notices: list[str] = []
         with progress("download") as report:
-            if isinstance(config, CityConfig):
+            if isinstance(config, TownConfig):
                 from aenet.town.dataset import generate
 
                 generate(config, paths.raw, report)

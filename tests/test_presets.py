@@ -16,7 +16,7 @@ from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.export.graphs import ExportConfig
 from aenet.io.errors import AenetError
-from aenet.io.params import parse, read_section, read_yaml
+from aenet.io.params import parse, read_section, read_yaml, say_renamed
 from aenet.nn.losses import Mhnw, Wsmr
 from aenet.presets import read_preset, set_values, use_preset
 from aenet.retrieval.recall import EvaluateConfig
@@ -116,8 +116,20 @@ def test_all_else_as_in_another_preset_is_all_else(name: str) -> None:
         assert changed, "the same as its base"
 
 
+@pytest.mark.parametrize("name", ["city", "city-study", "large-city", "strong-city"])
+def test_a_presets_name_of_the_last_release_is_read_as_the_present_one(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    say_renamed.cache_clear()
+    present = name.replace("city", "town")
+    assert read_preset(name, ROOT) == read_preset(name, ROOT) == read_preset(present, ROOT)
+    assert [record.getMessage() for record in caplog.records if f"preset {name} " in record.getMessage()] == [
+        f"preset {name} is called {present} now: write that, the old name goes with the next release"
+    ]
+
+
 def test_the_strong_recipe_is_the_towns_but_for_its_attention() -> None:
-    strong, town = (read_preset(name, ROOT)["train"] for name in ("strong-city", "city"))
+    strong, town = (read_preset(name, ROOT)["train"] for name in ("strong-town", "town"))
     assert strong["loss"]["heading"] == "unknown"
     assert strong["model"].pop("attention") == {"kind": "bam", "reduction": 16, "dilation": 4}
     town["model"].pop("attention")
@@ -173,7 +185,7 @@ def test_the_papers_presets_say_what_the_paper_says(name: str) -> None:
 
 
 def test_the_default_parameters_are_the_towns_preset() -> None:
-    assert read_yaml(ROOT / "presets" / "city.yaml") == read_yaml(ROOT / "params.yaml")
+    assert read_yaml(ROOT / "presets" / "town.yaml") == read_yaml(ROOT / "params.yaml")
 
 
 def test_single_values_are_set_and_everything_else_kept(project: Path) -> None:

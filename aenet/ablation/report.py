@@ -111,7 +111,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def title(data: str) -> str:
     """Return the name a reader knows a data set by."""
-    return NAMES.get(data, "the town" if data == "city" else data)
+    return NAMES.get(data, "the town" if data in ("town", "city") else data)
 
 
 def _how_to_read(row: Row) -> str:

@@ -5,8 +5,10 @@ YAML is read as DVC reads it (YAML 1.2 through ruamel.yaml: `1e-4` is a number, 
 
 import difflib
 import json
+import logging
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -29,6 +31,14 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=BaseModel)
+
+
+@cache
+def say_renamed(old: str, new: str) -> None:
+    """Say, once a process, that a name of an earlier version is taken for the present one."""
+    logging.getLogger("aenet").warning(
+        "%s is called %s now: write that, the old name goes with the next release", old, new
+    )
 
 
 def read_section(path: Path, section: str, type_: type[C]) -> C:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from aenet.town import noise
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.houses import rectangle
 from aenet.town.layers import Kind, Layers, Rasters, in_bands
 from aenet.town.noise import smooth_noise, wrapped_noise
@@ -123,7 +123,7 @@ def crown_palette(
 
 
 def render_orthophoto(
-    config: CityConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"], rasters: Rasters
+    config: TownConfig, layers: Layers, cars: Float64[np.ndarray, "n 3"], rasters: Rasters
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Colour, light and shadow for every pixel, band by band; `cars` are x, y, heading in town metres."""
     rng = np.random.default_rng([config.seed, 4])
@@ -181,7 +181,7 @@ def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w
 
 
 def _draw_cars(
-    rng: np.random.Generator, config: CityConfig, paint: np.ndarray, cars: Float64[np.ndarray, "n 3"]
+    rng: np.random.Generator, config: TownConfig, paint: np.ndarray, cars: Float64[np.ndarray, "n 3"]
 ) -> None:
     """Little cars with windows, in colours of their own."""
     for (x, y, heading), pick in zip(cars, rng.integers(len(noise.CARS), size=len(cars)), strict=True):

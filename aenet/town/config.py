@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from aenet.io.params import Config
+from aenet.io.params import Config, say_renamed
 
 
 class Places(Config):
@@ -29,14 +29,14 @@ class Panorama(Config):
     supersample: int = Field(1, ge=1, le=4)
 
 
-class CityConfig(Config):
+class TownConfig(Config):
     """The embedded data set: a town from a seed, seen from above and from the ground.
 
     Lengths are metres. `aerial_offset_m` displaces each aerial tile's centre from its camera, uniformly
     within plus or minus that much in x and in y, so that no pair is centred exactly.
     """
 
-    kind: Literal["city"] = "city"
+    kind: Literal["town", "city"] = "town"  # `city` was its name in 0.1
     seed: int = Field(7, ge=0)
     width_m: float = Field(2400.0, ge=200.0, le=20000.0)
     height_m: float = Field(1800.0, ge=200.0, le=20000.0)
@@ -47,6 +47,13 @@ class CityConfig(Config):
     tile_quality: int = Field(92, ge=50, le=100)
     places: Places = Places()
     panorama: Panorama = Panorama()
+
+    @field_validator("kind")
+    @classmethod
+    def _present_name(cls, kind: str) -> str:
+        if kind == "city":
+            say_renamed("kind: city", "kind: town")
+        return "town"
 
     @property
     def tile_px(self) -> int:

@@ -13,7 +13,7 @@ from pyproj import Transformer
 
 from aenet.data.pairs import SPLITS, write_pairs
 from aenet.io.artifacts import atomic_folder
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.panorama import Label
 from aenet.town.rendering import prepare, render_places
 from aenet.town.town import Chosen, raise_town
@@ -82,7 +82,7 @@ def write_overview(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
 Progress = Callable[[int, int], None]
 
 
-def generate(config: CityConfig, out: Path, progress: Progress | None = None) -> None:
+def generate(config: TownConfig, out: Path, progress: Progress | None = None) -> None:
     """Write the data set of a town to the folder `out`, whole or not at all.
 
     The same configuration gives the same bytes, however many processes work. `progress` is called with

@@ -6,7 +6,7 @@ from jaxtyping import Float64, UInt8
 
 from aenet.town import noise
 from aenet.town.buildings import CarPark
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.houses import rectangle
 from aenet.town.layers import Canvas, Kind, Rasters, in_bands
 from aenet.town.noise import Rng, fractal_noise, wrapped_noise
@@ -46,7 +46,7 @@ def parcel_colours(rng: Rng, plan: Plan) -> tuple[UInt8[np.ndarray, "p 3"], UInt
     return np.clip(colour, 0, 255).astype(np.uint8), kinds
 
 
-def plough(rng: Rng, config: CityConfig, plan: Plan, canvas: Canvas) -> None:
+def plough(rng: Rng, config: TownConfig, plan: Plan, canvas: Canvas) -> None:
     """Stripes of the second crop colour along each field's direction."""
     zones, res = plan.zones, config.resolution_m
     for block in np.flatnonzero((zones.block_use == Use.FIELD) & (zones.block_area > 400)):
@@ -224,7 +224,7 @@ def _pitch(canvas: Canvas, x: float, y: float, angle: float) -> None:
 
 
 def draw_ground(
-    config: CityConfig, plan: Plan, rasters: Rasters
+    config: TownConfig, plan: Plan, rasters: Rasters
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """Albedo and kind of the ground, before buildings and trees; they are the rasters `albedo` and `kind`."""
     rng = np.random.default_rng([config.seed, 2])

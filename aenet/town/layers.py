@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64, Shaped, UInt, UInt8
 
 from aenet.io.errors import AenetError
 from aenet.io.machine import usable_cores
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 
 # Work on a raster that goes band by band, on as many cores as there are.
 
@@ -132,7 +132,7 @@ class Layers(NamedTuple):
         return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in cls._fields})
 
 
-def window(config: CityConfig, x: float, y: float, reach: float) -> tuple[slice, slice]:
+def window(config: TownConfig, x: float, y: float, reach: float) -> tuple[slice, slice]:
     """Rows and columns of the map within `reach` metres of a point in x and in y."""
     rows, cols = config.shape
     res = config.resolution_m

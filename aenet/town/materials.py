@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.layers import Kind, Layers
 from aenet.town.moment import Moment
 from aenet.town.noise import wrapped_noise
@@ -16,7 +16,7 @@ from aenet.town.rays import Rays, Seen, entry, wall_top
 class Scene(NamedTuple):
     """All that panoramas of one town share."""
 
-    config: CityConfig
+    config: TownConfig
     layers: Layers
     houses: np.ndarray
     slots: np.ndarray
@@ -25,7 +25,7 @@ class Scene(NamedTuple):
     grain: Float32[np.ndarray, "s s"]
 
     @classmethod
-    def of(cls, config: CityConfig, layers: Layers, houses: np.ndarray, slots: np.ndarray) -> "Scene":
+    def of(cls, config: TownConfig, layers: Layers, houses: np.ndarray, slots: np.ndarray) -> "Scene":
         """Prepare rays and textures."""
         rng = np.random.default_rng([config.seed, 6])
         view = config.panorama

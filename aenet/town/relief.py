@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt, UInt8
 
 from aenet.town import noise
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.houses import Roof
 from aenet.town.layers import TERRAIN_STEP, Kind, Rasters, in_bands, window
 from aenet.town.noise import Rng, fractal_noise, sample, smooth_noise
@@ -102,7 +102,7 @@ def _crowns(rng: Rng) -> list[list[Float32[np.ndarray, "s s"]]]:
 
 def raise_trees(
     rng: Rng,
-    config: CityConfig,
+    config: TownConfig,
     plan: Plan,
     surface: np.ndarray,
     canopy: np.ndarray,
@@ -152,7 +152,7 @@ class Relief(NamedTuple):
 
 
 def raise_relief(
-    config: CityConfig, plan: Plan, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"], rasters: Rasters
+    config: TownConfig, plan: Plan, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"], rasters: Rasters
 ) -> Relief:
     """Heights of everything; paints roofs and hedges into `albedo` and `kind` as it goes."""
     rng = np.random.default_rng([config.seed, 3])
@@ -187,7 +187,7 @@ def ident_type(houses: int) -> np.dtype:
     return np.promote_types(np.uint16, np.min_scalar_type(houses))
 
 
-def _hedge(config: CityConfig, hedge: Hedge, surface: np.ndarray, albedo: np.ndarray, kind: np.ndarray) -> None:
+def _hedge(config: TownConfig, hedge: Hedge, surface: np.ndarray, albedo: np.ndarray, kind: np.ndarray) -> None:
     a, b, height, width, what = hedge
     middle, reach = (a + b) / 2, float(np.hypot(*(b - a))) / 2 + 1
     ys, xs = window(config, middle[0], middle[1], reach)
@@ -205,7 +205,7 @@ def _hedge(config: CityConfig, hedge: Hedge, surface: np.ndarray, albedo: np.nda
 
 
 def _house(
-    config: CityConfig,
+    config: TownConfig,
     house: np.void,
     index: int,
     surface: np.ndarray,

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from aenet.io.machine import usable_cores
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.layers import Layers, mapped_zeros
 from aenet.town.materials import Scene
 from aenet.town.panorama import render_panorama, stand
@@ -47,7 +47,7 @@ FEW = 200  # below this many places, starting worker processes costs more than i
 class Job(NamedTuple):
     """What a worker process needs to know; the town itself it maps from the files in `maps`."""
 
-    config: CityConfig
+    config: TownConfig
     maps: Path
     out: Path
     camera: Float64[np.ndarray, "n 2"]
@@ -66,7 +66,7 @@ class _Desk(NamedTuple):
     visible: UInt8[np.ndarray, "m s b"]
 
 
-def prepare(config: CityConfig, town: Town, latlon: Float64[np.ndarray, "n 2"], maps: Path, out: Path) -> Job:
+def prepare(config: TownConfig, town: Town, latlon: Float64[np.ndarray, "n 2"], maps: Path, out: Path) -> Job:
     """Write what the workers map besides the town's rasters, which lie in `maps`, and make room for what they write.
 
     Raises:
@@ -148,7 +148,7 @@ def _look_down(desk: _Desk, index: int, row: int) -> None:
 
 
 def aerial_tile(
-    config: CityConfig, orthophoto: UInt8[np.ndarray, "h w 3"], x: float, y: float
+    config: TownConfig, orthophoto: UInt8[np.ndarray, "h w 3"], x: float, y: float
 ) -> UInt8[np.ndarray, "s s 3"]:
     """The square of map whose centre is the pixel corner at (x, y) in town metres."""
     half = config.tile_px // 2

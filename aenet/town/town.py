@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64, UInt8
 from aenet.data.pairs import SPLITS
 from aenet.io.errors import AenetError
 from aenet.town.aerial import all_shadows, render_orthophoto
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.ground import draw_ground
 from aenet.town.layers import Kind, Layers, Rasters
 from aenet.town.noise import Rng
@@ -37,7 +37,7 @@ class District(NamedTuple):
     east: float
 
 
-def districts(config: CityConfig) -> list[District]:
+def districts(config: TownConfig) -> list[District]:
     """Strips from West to East, so far apart that no tile of one split shares ground with another's."""
     half = config.tile_px * config.resolution_m / 2 + config.aerial_offset_m + 2 * config.resolution_m
     large = config.width_m > 16 * half
@@ -58,7 +58,7 @@ def districts(config: CityConfig) -> list[District]:
     return strips
 
 
-def choose_places(config: CityConfig, plan: Plan, kind: np.ndarray) -> Chosen:
+def choose_places(config: TownConfig, plan: Plan, kind: np.ndarray) -> Chosen:
     """Cameras on and beside streets, on paths and open ground, at least `spacing_m` apart."""
     rng = np.random.default_rng([config.seed, 5])
     candidates = _candidates(rng, config, plan, kind)
@@ -85,7 +85,7 @@ def choose_places(config: CityConfig, plan: Plan, kind: np.ndarray) -> Chosen:
     return Chosen(camera, aerial, np.concatenate(splits))
 
 
-def _candidates(rng: Rng, config: CityConfig, plan: Plan, kind: np.ndarray) -> Float64[np.ndarray, "n 2"]:
+def _candidates(rng: Rng, config: TownConfig, plan: Plan, kind: np.ndarray) -> Float64[np.ndarray, "n 2"]:
     """Shuffled points: most on or beside streets, the rest on any open ground."""
     points = []
     for road in plan.network.roads:
@@ -133,7 +133,7 @@ class Town(NamedTuple):
     places: Chosen
 
 
-def raise_town(config: CityConfig, folder: Path | None = None) -> Town:
+def raise_town(config: TownConfig, folder: Path | None = None) -> Town:
     """Plan, draw and light a town; with a folder its rasters are files there, for others to map.
 
     Raises:

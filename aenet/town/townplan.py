@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from aenet.town.buildings import Built, build
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.houses import rectangle
 from aenet.town.noise import Rng, spline
 from aenet.town.plants import Plants, plant
@@ -105,7 +105,7 @@ class Plan(NamedTuple):
     plants: Plants
 
 
-def draw_plan(config: CityConfig) -> Plan:
+def draw_plan(config: TownConfig) -> Plan:
     """The plan that belongs to a configuration; the same one every time."""
     rng = np.random.default_rng([config.seed, 1])
     network = lay_roads(rng, config.width_m, config.height_m)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.layers import TERRAIN_STEP, Layers
 from aenet.town.rays import NEAR_M, Rays, profile, walls
 
@@ -32,7 +32,7 @@ class Shades(NamedTuple):
     runs: tuple[Int[np.ndarray, "r w"], Float32[np.ndarray, "r w"], Float32[np.ndarray, "r w"]]
 
 
-def sight_rays(config: CityConfig) -> Rays:
+def sight_rays(config: TownConfig) -> Rays:
     """Rays as dense as the map's cells at the rim of the circle that the polar view shows, out to a tile's corner."""
     cell = config.resolution_m
     columns = int(np.ceil(np.pi * config.tile_size_m / cell))
@@ -44,7 +44,7 @@ def sight_rays(config: CityConfig) -> Rays:
 
 
 def visible_cells(
-    config: CityConfig,
+    config: TownConfig,
     layers: Layers,
     houses: np.ndarray,
     rays: Rays,

@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _write(project: Path, name: str, seeds: dict[str, float], data: str = "city") -> None:
+def _write(project: Path, name: str, seeds: dict[str, float], data: str = "town") -> None:
     values = {seed: dict.fromkeys(RECALLS, r1) | {"median_rank": 2.0, "places": 16.0} for seed, r1 in seeds.items()}
     network = {"parameters, M": 0.25, "GMACs": 0.5}
     folder = project / "reports" / "ablate" / name

@@ -13,7 +13,7 @@ from pyproj import Transformer
 
 from aenet.io.errors import AenetError
 from aenet.serving.jobs.outputs import read_places
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import EPSG, Frame, generate
 from aenet.town.materials import Scene
 from aenet.town.panorama import render_panorama
@@ -23,7 +23,7 @@ from tests.support import world
 from tests.support.closure import ROOT
 
 COUNT = 20  # more than twice the town's own test places
-TOWN = CityConfig(
+TOWN = TownConfig(
     width_m=400.0, height_m=300.0, resolution_m=0.5, spacing_m=4.0, places=Places(train=14, val=4, test=8),
     panorama=Panorama(height=64, width=256),
 )  # fmt: skip

@@ -9,13 +9,13 @@ import pytest
 from aenet.data.masks import label_view, open_masks, pack_masks, visible_view
 from aenet.data.views import aerial_view, ground_view, open_views, pack
 from aenet.io.errors import AenetError, CorruptArtifact
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
 from aenet.town.panorama import Label
 from aenet.view.spec import ViewSpec
 
 SPEC = ViewSpec.polar(height=16, width=64, tile_size_m=70.0)
-TINY = CityConfig(
+TINY = TownConfig(
     width_m=400.0,
     height_m=300.0,
     spacing_m=4.0,

@@ -15,7 +15,7 @@ from dvc.cli.parser import get_main_parser
 
 from aenet.cli import app
 from aenet.io.params import read_yaml
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
 from aenet.view.images import decode
 
@@ -149,7 +149,7 @@ def written(stage: str) -> set[str]:
 def test_the_readmes_picture_can_be_made(tmp_path: Path) -> None:
     """The script itself, started as it says, beside a town of a few places."""
     places, panorama = Places(train=2, val=1, test=3), Panorama(height=64, width=256)
-    town = CityConfig(width_m=400.0, height_m=300.0, spacing_m=4.0, places=places, panorama=panorama)
+    town = TownConfig(width_m=400.0, height_m=300.0, spacing_m=4.0, places=places, panorama=panorama)
     generate(town, tmp_path / "data" / "raw")
     script = tmp_path / "docs" / "images" / "make.py"
     script.parent.mkdir(parents=True)

@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_example_is_valid(block: str) -> None:
     tree = YAML(typ="safe", pure=True).load(block)
-    check_source(parse(tree, "download", DownloadConfig, "docs/data.md").root)  # type: ignore[arg-type]  # no city here
+    check_source(parse(tree, "download", DownloadConfig, "docs/data.md").root)  # type: ignore[arg-type]  # no town here
     if "polar_transform" in tree:
         parse(tree, "polar_transform", PolarConfig, "docs/data.md")
 

@@ -13,13 +13,15 @@ from pyproj import Transformer
 from aenet.data.pairs import read_pairs
 from aenet.io.artifacts import read_manifest, verify_folder
 from aenet.io.errors import AenetError
+from aenet.io.params import parse, say_renamed
 from aenet.town import rendering
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
 from aenet.town.panorama import Label
 from aenet.view import images
+from stages.download import DownloadConfig
 
-TINY = CityConfig(
+TINY = TownConfig(
     width_m=400.0,
     height_m=300.0,
     spacing_m=4.0,
@@ -30,9 +32,17 @@ TINY = CityConfig(
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("city") / "town"
+    folder = tmp_path_factory.mktemp("data") / "town"
     generate(TINY, folder)
     return folder
+
+
+def test_the_kind_of_the_last_release_is_the_town(caplog: pytest.LogCaptureFixture) -> None:
+    say_renamed.cache_clear()
+    for _ in range(2):
+        read = parse({"download": {"kind": "city", "seed": 3}}, "download", DownloadConfig, "params.yaml").root
+        assert read == TownConfig(seed=3) and read.model_dump()["kind"] == "town"
+    assert caplog.text.count("kind: city is called kind: town now") == 1, "said once"
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aenet.town.aerial import SUNS, Sun, cast_shadow, render_orthophoto
-from aenet.town.config import CityConfig
+from aenet.town.config import TownConfig
 from aenet.town.houses import BUILDING
 from aenet.town.layers import TERRAIN_STEP, Kind, Layers, Rasters
 from aenet.town.materials import Scene
@@ -13,7 +13,7 @@ from aenet.town.rays import march
 from aenet.town.transients import SLOT, occupied
 from aenet.view.polar import polar_transform
 
-CONFIG = CityConfig(width_m=200.0, height_m=200.0, resolution_m=0.5)
+CONFIG = TownConfig(width_m=200.0, height_m=200.0, resolution_m=0.5)
 HERE = 100.0  # the camera stands in the middle
 WIDTH, HEIGHT = CONFIG.panorama.width, CONFIG.panorama.height
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aenet.io.artifacts import read_manifest
-from aenet.town.config import CityConfig, Panorama, Places
+from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
 from aenet.town.layers import TERRAIN_STEP, Kind, Layers
 from aenet.town.materials import Scene
@@ -95,7 +95,7 @@ def plain_sight(layers: Layers, res: float, eye: np.ndarray, row: int, col: int)
 
 
 def test_a_real_town_agrees_with_a_plain_line_of_sight() -> None:
-    config = CityConfig(width_m=400.0, height_m=300.0, spacing_m=4.0, places=Places(train=14, val=4, test=8))
+    config = TownConfig(width_m=400.0, height_m=300.0, spacing_m=4.0, places=Places(train=14, val=4, test=8))
     town = raise_town(config)
     place, rays = Scene.of(config, town.layers, town.houses, town.slots), sight_rays(config)
     rng, same, seen_share = np.random.default_rng(0), [], []
@@ -113,7 +113,7 @@ def test_a_real_town_agrees_with_a_plain_line_of_sight() -> None:
 
 
 def test_the_data_set_holds_the_test_places_masks(tmp_path: Path) -> None:
-    config = CityConfig(
+    config = TownConfig(
         width_m=400.0,
         height_m=300.0,
         spacing_m=4.0,

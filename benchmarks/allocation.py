@@ -1,4 +1,4 @@
-"""A training as it is, and with glibc's own ways of giving memory back: `python benchmarks/allocation.py`.
+"""A training run as it is, and with glibc's own ways of giving memory back: `python benchmarks/allocation.py`.
 
 Processor time a step, and page faults, of the town's network on random views; each in a process of its own.
 """

@@ -1,4 +1,4 @@
-"""Print the colour-histogram floor of a packed views folder: `python benchmarks/colour_histogram.py data/views`."""
+"""Print the colour-histogram baseline of a packed views folder: `python benchmarks/colour_histogram.py data/views`."""
 
 import argparse
 from pathlib import Path

@@ -11,7 +11,7 @@ the better one trained first and with the better one trained last.
 
 * before: 200 places; recall at 1, then at 5, then at 10, with one heading (the loss's: unknown); equals keep the first;
   ranks are today's, of one turn of each photo where it looked at four.
-* after: 500 places; `aenet.training.state.Best`, as a training calls it, with an annealed schedule.
+* after: 500 places; `aenet.training.state.Best`, as a run calls it, with an annealed schedule.
 
 Places are drawn as if independent of each other. Those of a real split share streets, which makes every rule a little
 worse than this table says.
@@ -85,7 +85,7 @@ def kept_before(epochs: list[Validation]) -> int:
 
 
 def kept_after(epochs: list[Validation]) -> int:
-    """Return the epoch that a training keeps."""
+    """Return the epoch that a run keeps."""
     best = Best(annealed=True)
     for number, one in enumerate(epochs):
         best.consider(number, one.criterion, _NETWORK)
@@ -147,7 +147,7 @@ def table(ranks: pd.DataFrame, found: pd.DataFrame) -> str:
 def main() -> None:
     """Write ranks and table to benchmarks/results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ranks", type=Path, help="ranks that an earlier call kept, in place of a training")
+    parser.add_argument("--ranks", type=Path, help="ranks that an earlier call kept, in place of a run")
     parser.add_argument("--views", type=Path, default=Path("data/views"))
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--moments", type=int, default=9)

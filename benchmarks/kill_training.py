@@ -1,9 +1,9 @@
-"""Kill a training again and again; what comes out must be, bit by bit, what an undisturbed one gives.
+"""Kill a training run again and again; what comes out must be, bit by bit, what an undisturbed one gives.
 
     python benchmarks/kill_training.py --kills 30
 
 Each attempt is a process that goes on from the last checkpoint and is sent SIGKILL after a random time: while it
-starts, within a step, in a search for look-alikes, in a validation or in the middle of writing a checkpoint. The last
+starts, within a step, while it mines hard negatives, in a validation or in the middle of writing a checkpoint. The last
 attempt is left alone. Exit status 1 if the SHA-256 of weights or history differ.
 """
 
@@ -143,9 +143,9 @@ def _compare(folder: Path, kills: int, epochs: int, seed: int, fork: bool) -> in
     whole = _result(folder / "whole")
     print(f"undisturbed: {epochs * PAIRS // BATCH} steps in {longest:.1f} s", flush=True)
     moments, same = random.Random(seed), True  # noqa: S311  moments, no secrets
-    trainings = 0
+    runs = 0
     while kills > 0:  # a machine that has become faster may finish before the last kill: then another is begun
-        killed, trainings = folder / f"killed-{trainings}", trainings + 1
+        killed, runs = folder / f"killed-{runs}", runs + 1
         steps = _kill(killed, kills, epochs, fork, moments)
         kills -= len(steps)
         result = _result(killed)
@@ -159,7 +159,7 @@ def _compare(folder: Path, kills: int, epochs: int, seed: int, fork: bool) -> in
 
 def _result(folder: Path) -> dict[str, str]:
     if not (folder / "result.json").exists():
-        sys.exit("a training failed by itself; what it said stands above")
+        sys.exit("a run failed by itself; what it said stands above")
     found: dict[str, str] = json.loads((folder / "result.json").read_text())
     return found
 
@@ -172,7 +172,7 @@ def _kill(folder: Path, kills: int, epochs: int, fork: bool, moments: random.Ran
         if moments.random() < STARTING:
             trial.wait(moments.uniform(0.0, 0.5 if fork else 10.0))
         else:
-            # Steps, not seconds, bring the trainings as far on a busy machine; the rest of the moment is time.
+            # Steps, not seconds, bring the runs as far on a busy machine; the rest of the moment is time.
             trial.wait_for(moments.randint(1, max(1, 2 * epochs * PAIRS // BATCH // (kills + 5))))
             trial.wait(moments.uniform(0.0, 0.1))
         if not trial.kill():

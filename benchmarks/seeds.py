@@ -10,8 +10,8 @@ seeds; a file that is there already stays unless `--overwrite` is given.
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell python benchmarks/seeds.py --seeds 0
 
 The runs happen in a copy of this project under `--work`, one for each set of the variables that choose a processor's
-instructions. Run the command again after an interruption: what DVC finds done is not done again, and a training goes on
-from its checkpoint.
+instructions. Run the command again after an interruption: what DVC finds done is not done again, and a training run
+goes on from its checkpoint.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from typing import Any
 Runs = Sequence[dict[str, Any]]
 
 RECALLS = {"R@1": "recall_at_1", "R@5": "recall_at_5", "R@10": "recall_at_10"}
-FLOORS = {
+BASELINES = {
     "colour histogram of 16 azimuth sectors": "colour_histogram_by_azimuth",
     "colour histogram, plain": "colour_histogram",
 }
@@ -58,7 +58,7 @@ def _recalls(runs: Runs) -> str:
         ["AENet", *(cell(_metric(runs, name)) for name in RECALLS.values())],
         ["the same, heading unknown", *(cell(_metric(runs, f"unknown_heading_360_{k}")) for k in RECALLS.values())],
     ]
-    for label, model in FLOORS.items():
+    for label, model in BASELINES.items():
         rows.append([label, *(cell(_metric(runs, name, model)) for name in RECALLS.values())])
     return _table([f"{_metric(runs, 'places')[0]:.0f} test places", *RECALLS], rows)
 

@@ -51,7 +51,7 @@ class Speed:
 
 def measure(task: Task) -> Speed:
     """Train on the packed views, for the clock alone."""
-    keep_freed_memory()  # as a training does
+    keep_freed_memory()  # as a training run does
     torch.set_num_threads(task.threads)
     torch.manual_seed(0)
     device, views = torch.device(task.device), open_views(Path(task.views), "train")

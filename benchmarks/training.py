@@ -37,7 +37,7 @@ LARGE_WAYS = ("fp32", "fp32 channels_last", "bf16 channels_last")
 def main() -> None:
     """Read the arguments, measure, print, and with --write keep a Markdown and a JSON file."""
     options = _options()
-    keep_freed_memory()  # as a training does; the reference has the good of it, too
+    keep_freed_memory()  # as a training run does; the reference has the good of it, too
     with tempfile.TemporaryDirectory() as scratch:
         result = _measure(options, Path(scratch))
     text = report(result)

@@ -116,11 +116,11 @@ def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> Non
     """Keep the job's numbers beside the other reports, and print the ones to look at first."""
     write_json(paths.reports / "demo.json", {"minutes": round(seconds / 60, 1), **placed})
     metrics = json.loads((paths.reports / "evaluate" / "metrics.json").read_bytes())
-    ours, floor = metrics["aenet"], metrics["colour_histogram"]
+    ours, baseline = metrics["aenet"], metrics["colour_histogram"]
     lines = [
         f"[bold]AENet on the town[/]: {int(ours['places'])} test places in a district never seen in training",
         f"  R@1 {ours['recall_at_1']:.1f} %   R@5 {ours['recall_at_5']:.1f} %   R@10 {ours['recall_at_10']:.1f} %   "
-        f"(colour histogram R@1 {floor['recall_at_1']:.1f} %, chance {ours['chance_at_1']:.1f} %)",
+        f"(colour histogram R@1 {baseline['recall_at_1']:.1f} %, chance {ours['chance_at_1']:.1f} %)",
     ]
     for name, row in placed.items():
         lines.append(

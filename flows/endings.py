@@ -47,7 +47,7 @@ def outlive_server() -> None:
 
     Ctrl-C, or SIGTERM to the process group, would end the server first: for two minutes and more the run then tries to
     tell it how it ended. In a session of its own the server hears none of that. Prefect ends it when the interpreter
-    exits; a run that SIGTERM or SIGKILL ends does not come to that, so a watchdog sees to it.
+    exits; a run that SIGTERM or SIGKILL ends does not get there, so a watchdog sees to it.
     """
     import prefect.server.api.server as module  # a second or two: only where it is needed
 

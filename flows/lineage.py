@@ -32,7 +32,7 @@ class Lineage(Config):
         model: digest of weights and view.
         model_uri: version in the registry, or folder.
         model_run: id of the MLflow run that registered it.
-        training: key of the training that made it.
+        training: key of the training run that made it.
         gallery: digest of the gallery's manifest, which holds the digests of all else.
         asked: how the photos were taken and where they were sought; scores of jobs asked otherwise are others.
         calibrated: digest of the model with its calibration, which confidences come from.

@@ -126,7 +126,7 @@ class Model(NamedTuple):
         folder: the exported model.
         uri: `models:/NAME/VERSION` if the registry gave it, else the folder.
         digest: `aenet.data.card.model_digest`, what galleries are bound to.
-        training: key of the training that made it.
+        training: key of the training run that made it.
         run: id of the MLflow run that registered it; None for a folder.
         note: what the user should read of how it was found.
     """

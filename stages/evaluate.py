@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the trained model on the test split, beside the colour-histogram floor and chance."""
+"""Stage `evaluate`: the trained model on the test split, beside the colour-histogram baseline and chance."""
 
 import torch
 
@@ -11,7 +11,7 @@ from aenet.io.artifacts import folder_digest
 from aenet.io.atomic import write_json
 from aenet.io.params import read_section
 from aenet.nn.model import load_model
-from aenet.retrieval.baseline import SECTORS, colour_floor
+from aenet.retrieval.baseline import SECTORS, colour_baseline
 from aenet.retrieval.recall import EvaluateConfig, protocol, score
 from aenet.view.spec import check_view
 from stages.project import Paths
@@ -35,11 +35,11 @@ def main(paths: Paths = Paths()) -> None:
         ground, aerial = embed_pairs(network, views, config.batch_size, paths.state)
         best = score(ground, aerial, views, within_m)
         headings = table(network, views, aerial, best, config, card.painted)
-        floor, sectors = (colour_floor(views, cuts, within_m) for cuts in (1, SECTORS))
+        baseline, sectors = (colour_baseline(views, cuts, within_m) for cuts in (1, SECTORS))
         values = {"aenet": best.values | named(headings), "aenet_last": last.values}
-        values |= {"colour_histogram": floor.values, "colour_histogram_by_azimuth": sectors.values}
+        values |= {"colour_histogram": baseline.values, "colour_histogram_by_azimuth": sectors.values}
         write_json(out / "metrics.json", {**values, "positives": protocol(within_m), "unseen": painted})
-        results = {"AENet": best, f"colour histogram, {SECTORS} sectors": sectors, "colour histogram": floor}
+        results = {"AENet": best, f"colour histogram, {SECTORS} sectors": sectors, "colour histogram": baseline}
         write_curves(results, headings, out)
         draw_examples(network, views, best, config.figures, out)
         active.dataset("views/test", folder_digest(paths.views), str(paths.views), len(views), context="evaluation")
@@ -56,7 +56,7 @@ def main(paths: Paths = Paths()) -> None:
         )
     console.print(
         f"R@1 {best.values['recall_at_1']:.1f} % of {len(views)} test places (right: {protocol(within_m)}; colour "
-        f"histogram {floor.values['recall_at_1']:.1f} %, chance {best.values['chance_at_1']:.1f} %); see {out}"
+        f"histogram {baseline.values['recall_at_1']:.1f} %, chance {best.values['chance_at_1']:.1f} %); see {out}"
     )
 
 

@@ -31,7 +31,7 @@ from aenet.view.spec import ViewSpec
 from stages.project import Paths, training_key, versions
 from stages.running import console
 
-# SIGTERM and Ctrl-C during a training: a request that the loop answers with a checkpoint.
+# SIGTERM and Ctrl-C during training: a request that the loop answers with a checkpoint.
 
 DEADLINE_S = 4.5  # from the signal to the end of the process, come what may
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

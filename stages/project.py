@@ -36,7 +36,7 @@ class Paths:
 
     @property
     def weights(self) -> Path:
-        """Files of weights a training may begin with (a dependency of `train` and `ablate`)."""
+        """Files of weights a run may begin with (a dependency of `train` and `ablate`)."""
         return self.root / "weights"
 
     @property
@@ -64,7 +64,7 @@ class Paths:
 # stage's MLflow run, and the code part of it keys checkpoints: neither outlives a change of command, parameters, code
 # or data.
 
-# These write down what a training came to; editing them must not cost another one.
+# These write down what a run gave; editing them must not cost another one.
 _AFTER_TRAINING = ("aenet/evaluation/figures.py", "aenet/nn/model.py")
 
 
@@ -88,7 +88,7 @@ def versions() -> dict[str, str]:
 
 
 def training_key(root: Path, config: Any, views: Path, initial: InitialWeights) -> str:
-    """Return the checkpoint key of one training: all that decides its outcome.
+    """Return the checkpoint key of one training run: all that decides its outcome.
 
     That is its configuration, its views, the bytes it begins with, the code `train` depends on, torch and timm.
 

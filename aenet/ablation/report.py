@@ -17,7 +17,7 @@ from aenet.ablation.variants import (
     markdown_table,
 )
 
-# What the heat maps' measurement came to, as a table over the variants.
+# What was measured on the heat maps, as a table over the variants.
 
 HEAT_METHODS = {"activation": "channel-mean activation", "similarity": "similarity-gradient CAM"}
 REGIONS = {

@@ -30,8 +30,8 @@ class AblateConfig(Config):
     """The rows of the comparison, in order.
 
     Attributes:
-        epochs: of every training; None trains as long as section `train` does.
-        seeds: one training each; their spread is what a difference between rows must exceed.
+        epochs: of every run; None trains as long as section `train` does.
+        seeds: one run each; their spread is what a difference between rows must exceed.
     """
 
     epochs: int | None = Field(default=None, ge=1)

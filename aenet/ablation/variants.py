@@ -1,4 +1,4 @@
-"""The outcome of one variant of the ablation: its trainings' values on the test split, by seed."""
+"""The outcome of one variant of the ablation: its runs' values on the test split, by seed."""
 
 import json
 import statistics
@@ -47,7 +47,7 @@ KEYS = dict(
 
 @dataclass(frozen=True)
 class Row:
-    """One variant: what it is, and the values of each of its trainings on the test split, by seed."""
+    """One variant: what it is, and the values of each of its runs on the test split, by seed."""
 
     name: str
     label: str
@@ -62,7 +62,7 @@ class Row:
         return int(next(iter(self.seeds.values()))["places"])
 
     def has(self, key: str) -> bool:
-        """True where every training has this value."""
+        """True where every run has this value."""
         return all(key in values for values in self.seeds.values())
 
     def mean(self, key: str) -> float:

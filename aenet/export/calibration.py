@@ -100,9 +100,9 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
 def positions(pairs: pd.DataFrame) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
     """Return where cameras stand and tiles are centred: metres east and north on a plane (azimuthal equidistant).
 
-    Every degree of latitude and longitude has a plane of its own, for on a larger one east is not east everywhere, and
-    lies far from the others. A tile whose centre is not known is centred on its camera; places that are not known lie
-    far from all others.
+    Every degree of latitude and longitude has a plane of its own, because on a larger one east is not east
+    everywhere, and lies far from the others. A tile whose centre is not known is centred on its camera; places that are
+    not known lie far from all others.
     """
     camera, centre = (pairs[[f"{view}longitude", f"{view}latitude"]].to_numpy(np.float64) for view in ("", "aerial_"))
     known = np.isfinite(camera).all(1)

@@ -107,4 +107,4 @@ def _subfolders(folder: Path) -> list[Path]:
         with os.scandir(folder) as entries:
             return [Path(e.path) for e in entries if not e.name.startswith((".", "__MACOSX")) and e.is_dir()]
     except OSError as error:
-        raise AenetError(f"{folder} cannot be read ({error.strerror}): mend its rights") from error
+        raise AenetError(f"{folder} cannot be read ({error.strerror}): fix its rights") from error

@@ -63,4 +63,4 @@ def _way_out(error: OSError) -> str:
         return "make room and run the same command again to go on"
     if error.errno in _READ_ONLY:
         return "give yourself the right to write there, or another folder, and run the same command again to go on"
-    return "mend that and run the same command again to go on"
+    return "fix that and run the same command again to go on"

@@ -94,7 +94,7 @@ class ZPoolGate(nn.Module):
     The batch norm's running statistics move by torch's default share of a batch, momentum 0.1. The authors' code of
     Triplet Attention and of CBAM has 0.01 (the same meaning: new = 0.99 old + 0.01 batch), which averages ten times as
     many batches; the papers name none. Training computes with the batch's own statistics either way: the momentum only
-    decides which average of them evaluation finds. After the several hundred steps of the shortest of our trainings
+    decides which average of them evaluation finds. After the several hundred steps of our shortest run
     both have forgotten where they began (0.99^600 = 0.2 %).
     """
 

@@ -28,7 +28,7 @@ class BackboneConfig(Config):
 
     Attributes:
         name: timm's name, e.g. `tf_efficientnetv2_s` (the paper) or `test_efficientnet` (the town's); one of several
-            published trainings may be named behind a point, as in `tf_efficientnetv2_s.in1k`.
+            published weights of timm may be named behind a point, as in `tf_efficientnetv2_s.in1k`.
         weights: `imagenet` (an installed package's weights, or else those that timm publishes), `random`, or the path
             of a .safetensors file.
         stages: which of the network's stages give the map, by timm's index (see `nn.stages`): [3] is stride 16 of an

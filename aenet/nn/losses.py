@@ -54,8 +54,8 @@ class _Loss(Config):
 
     Attributes:
         heading: what the search will know of the camera's heading. `known` compares views as they stand. `unknown` is
-            the mean of that and of comparing strangers at the azimuth where they are most alike, as a search over
-            all azimuths does; it turns the ground views of a training, validates by such a search, and needs a head
+            the mean of that and of comparing negatives at the azimuth where they are most alike, as a search over
+            all azimuths does; it turns the ground views of a run, validates by such a search, and needs a head
             that keeps the map. Twice the loss's work, which is little beside the network's.
     """
 
@@ -161,7 +161,7 @@ LossConfig = Annotated[
 ]
 
 
-# Of ground, aerial, the columns that strangers are turned by, and who is no stranger.
+# Of ground, aerial, the columns that negatives are turned by, and which pairs are no negatives.
 _Formula = Callable[[Tensor, Tensor, int, Tensor | None], Tensor]
 
 

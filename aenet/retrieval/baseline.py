@@ -1,4 +1,4 @@
-"""The colour-histogram matcher: the floor every learned descriptor has to beat.
+"""The colour-histogram matcher: the baseline every learned descriptor has to beat.
 
 A view is described by how often each of 8 x 8 x 8 RGB colours occurs in it, and places are ranked by the
 Bhattacharyya coefficient of the two histograms. Nothing is learned. With `sectors` above 1 the view is cut
@@ -33,7 +33,7 @@ def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> 
 SECTORS = 16  # slices of azimuth: a colour histogram that knows which way it looks
 
 
-def colour_floor(views: Views, sectors: int = 1, positives_within_m: float | None = None) -> Evaluation:
+def colour_baseline(views: Views, sectors: int = 1, positives_within_m: float | None = None) -> Evaluation:
     """Score the colour histograms of a split's views, cut into so many slices of azimuth; see `evaluation.score`."""
     ground, aerial = colour_histograms(views.ground, sectors), colour_histograms(views.aerial, sectors)
     return score(ground, aerial, views, positives_within_m)

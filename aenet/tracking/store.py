@@ -107,7 +107,7 @@ class Store(NamedTuple):
 
 
 def connect(root: Path) -> Store:
-    """Return the store, created first where it is a local file that does not exist yet; mended where it was moved."""
+    """Return the store, created first where it is a local file that does not exist yet; repaired where it was moved."""
     uri = store_uri(root)
     with shared_lock(root, "store"):
         if uri == own_database(root):

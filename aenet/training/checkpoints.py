@@ -97,11 +97,11 @@ def _no_room(folder: Path, step: int, size: int, error: OSError) -> str:
     )
 
 
-# Writes and reads a training's whole state, in step with all processes or, when time is short, without them.
+# Writes and reads a run's whole state, in step with all processes or, when time is short, without them.
 
 
 class Keeper:
-    """The checkpoints of one training in one folder, which all processes see and the main one writes."""
+    """The checkpoints of one run in one folder, which all processes see and the main one writes."""
 
     def __init__(self, folder: Path, engine: Engine, position: Position, stop: Stop) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What a training computes with: network, loss, optimiser, schedule and average, on one device or many."""
+"""What a training run computes with: network, loss, optimiser, schedule and average, on one device or many."""
 
 import math
 import warnings

@@ -36,7 +36,7 @@ def keep_freed_memory() -> bool:
     """Let glibc keep what a step frees for the next step instead of giving it back to the system; True if it will.
 
     Activations come and go by the gigabyte. By default glibc returns each time what is free at the top of its heap, and
-    the next step has every page of it mapped and cleared again: on the town's network a quarter of a training's time
+    the next step has every page of it mapped and cleared again: on the town's network a quarter of a run's time
     (`python benchmarks/allocation.py`). Elsewhere than on glibc nothing happens.
     """
     if not sys.platform.startswith("linux"):

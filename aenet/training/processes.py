@@ -101,7 +101,7 @@ T = TypeVar("T")
 
 
 class Processes:
-    """The processes of one training; with a single one every method is the identity."""
+    """The processes of one run; with a single one every method is the identity."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.rank: int = accelerator.process_index

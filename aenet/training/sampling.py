@@ -1,12 +1,12 @@
 """Which pairs meet in a batch. Every strategy shows every pair once an epoch and is deterministic.
 
-A batch of strangers soon holds no hard negative; pairs that look alike, put into one batch, keep teaching. Before a
+A random batch soon holds no hard negative; pairs that look alike, put into one batch, keep teaching. Before a
 network can tell what looks alike, neighbours on the ground are the next best: they share streets and roofs
 (Sample4Geo, Deuser et al., ICCV 2023, arXiv:2303.11851).
 
 Groups lie in a row: make `batch_size` a multiple of `group`, or batches cut them.
 
-An order that was mined depends on weights that are gone an epoch later. A training that can be interrupted keeps the
+An order that was mined depends on weights that are gone an epoch later. A run that can be interrupted keeps the
 running epoch's order in its checkpoint and, where `every` is above 1, the `Mined` neighbours too. Several processes
 take the order that one of them found.
 """
@@ -30,9 +30,9 @@ class _Sampling(Config):
     """What all strategies have in common.
 
     Attributes:
-        ignore_within_m: pairs whose cameras are nearer than this are not taken as each other's negatives, for a tile
-            shows its neighbours' ground too; None: half a tile's side, where positions are known; 0: only those that
-            share a tile or a panorama, which never are.
+        ignore_within_m: pairs whose cameras are nearer than this are not taken as each other's negatives, because a
+            tile shows its neighbours' ground too; None: half a tile's side, where positions are known; 0: only those
+            that share a tile or a panorama, which never are.
     """
 
     ignore_within_m: float | None = Field(default=None, ge=0)
@@ -56,11 +56,11 @@ class GeographicBatches(_Sampling):
 
 
 class SimilarBatches(_Sampling):
-    """Batches are made of groups of look-alikes under the current weights.
+    """Batches are made of groups of hard negatives, mined under the current weights.
 
     Attributes:
         group: pairs that look alike (before `first_epoch`: that are neighbours) in one batch.
-        first_epoch: first epoch, counted from 0, of look-alikes: a new network finds everything alike.
+        first_epoch: first epoch, counted from 0, of hard negatives: a new network finds everything alike.
         every: epochs from one mining to the next; those between draw new groups from the same neighbours.
         before: how the epochs before `first_epoch` are made.
     """
@@ -86,7 +86,7 @@ class Mined:
     """The neighbours last mined; `epoch_order` fills it, a checkpoint keeps it.
 
     Attributes:
-        neighbours: rows of each pair's look-alikes, the likest first; None before the first mining.
+        neighbours: rows of each pair's hard negatives, the hardest first; None before the first mining.
     """
 
     neighbours: Int[np.ndarray, "n k"] | None = None
@@ -109,7 +109,7 @@ def epoch_order(
         describe: returns the pairs' current ground and aerial descriptors (`aenet.training.epoch.describe_pairs`
             does, in little memory); called only where they are needed.
         mined: goes from epoch to epoch; needed only where `every` is above 1.
-        ignored: tells of rows which are no negatives of each other (`sharing.Ignored.between`): look-alikes that
+        ignored: tells of rows which are no negatives of each other (`sharing.Ignored.between`): similar rows that
             are none teach nothing, and are not put together.
 
     Raises:
@@ -150,8 +150,8 @@ def _look_alikes(
         mined.neighbours = found if ignored is None else _negatives_first(found, ignored)[:, :k]
     if mined.neighbours is None:
         raise AenetError(
-            f"epoch {epoch} takes its look-alikes from an epoch before (train.sampling.every is {config.every}), and "
-            "they were not kept: start the training anew, or set every to 1"
+            f"epoch {epoch} takes its hard negatives from an epoch before (train.sampling.every is {config.every}), "
+            "and they were not kept: start the run anew, or set every to 1"
         )
     return mined.neighbours
 

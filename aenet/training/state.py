@@ -1,4 +1,4 @@
-"""Where a training stands: what a checkpoint holds beside the weights."""
+"""Where a training run stands: what a checkpoint holds beside the weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,12 +13,12 @@ from aenet.training.sampling import Mined
 from aenet.training.step import Gradient, Taken
 from aenet.training.validation import standard_error
 
-# What a training reports: a step, an epoch, the end.
+# What a run reports: a step, an epoch, the end.
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. Numbers `val_*` are of the validation split, in percent.
+    """The results of one epoch. Numbers `val_*` are of the validation split, in percent.
 
     Attributes:
         loss: mean over the epoch's steps.
@@ -51,7 +51,7 @@ class Epoch:
     ema_unknown_heading_recall_at_1: float | None = None
 
     def numbers(self) -> dict[str, int | float]:
-        """Return what there is by name; a training without averaged weights has no columns for them."""
+        """Return what there is by name; a run without averaged weights has no columns for them."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -96,7 +96,7 @@ class Step:
     memory_bytes: int = 0
 
 
-# The weights a training keeps: those that do best on the validation split, as far as its places can tell.
+# The weights a run keeps: those that do best on the validation split, as far as its places can tell.
 
 _LATEST = "the last epoch that no other beats by more than a standard error of their difference"
 _HIGHEST = "the highest, of equals the first"
@@ -163,7 +163,7 @@ class Position:
 
     Attributes:
         order: in which the running epoch takes the pairs; kept, because it may come from weights that are gone.
-        mined: the look-alikes it was made of, for the epochs that make another order of them.
+        mined: the hard negatives it was made of, which later epochs make another order of.
         step: steps of the running epoch that are done, of any kind.
         losses, several: of its good steps, one by one, so that a mean has the same bits after a kill.
         skipped: its bad steps.

@@ -1,4 +1,4 @@
-"""What a step starts from and comes to: random numbers, its gradient, and what is done where that is not finite."""
+"""What a step starts from and gives: random numbers, its gradient, and what is done where that is not finite."""
 
 import random
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def gradient_norm(parameters: Sequence[Tensor]) -> float:
     return float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
-# Steps that came to nothing: forgotten, counted, and written down when there are too many in a row.
+# Bad steps: forgotten, counted, and written down when there are too many in a row.
 
 BAD_BATCHES = "not_finite.json"
 

@@ -22,7 +22,7 @@ class Stopped(Exception):
 class Stop:
     """A request to stop, made by a signal handler and seen by the loop.
 
-    A step, a validation or a search for look-alikes can take longer than a scheduler waits. So a request may have a
+    A step, a validation or mining hard negatives can take longer than a scheduler waits. So a request may have a
     deadline: half of it passed without a checkpoint, a thread writes the state before what is under way (which changes
     nothing of it until its very end); all of it passed, it ends the process.
 

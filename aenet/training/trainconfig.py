@@ -1,4 +1,4 @@
-"""The configuration of a training."""
+"""The configuration of a training run."""
 
 from typing import ClassVar, Literal
 
@@ -15,7 +15,7 @@ from aenet.view.spec import Paint
 
 
 class TrainConfig(Config):
-    """All that decides the outcome of a training, and how it is kept safe.
+    """All that decides the outcome of a run, and how it is kept safe.
 
     Attributes:
         batch_size: pairs of one optimiser step, of all processes together.

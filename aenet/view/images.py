@@ -156,7 +156,7 @@ def probe(path: Path) -> tuple[int, int]:
 def header_exif(image: Image.Image) -> Image.Exif:
     """Return an opened image's EXIF without decoding a pixel.
 
-    Pillow's own `getexif` decodes a whole PNG, for its block may lie behind the pixels.
+    Pillow's own `getexif` decodes a whole PNG because its block may lie behind the pixels.
     """
     if isinstance(image, PngImageFile) and image.fp and "exif" not in image.info:
         image.info["exif"] = _late_exif(image.fp)

@@ -20,9 +20,9 @@ def _run(seed: int, recall: float, unknown: float, epochs: int = 7) -> dict[str,
     values = {f"recall_at_{k}": recall for k in (1, 5, 10)} | {"places": 512.0}
     values |= {f"unknown_heading_{deg}_recall_at_{k}": unknown for k in (1, 5, 10) for deg in (360, 90)}
     values |= {"fov_90_recall_at_1": 10.0}
-    floor = {f"recall_at_{k}": 1.5 for k in (1, 5, 10)}
+    baseline = {f"recall_at_{k}": 1.5 for k in (1, 5, 10)}
     placed = {"within_25m": recall / 100, "median_error_m": 5.0 + seed, "floor_median_m": 4.0}
-    models = {"aenet": values, "colour_histogram": floor, "colour_histogram_by_azimuth": floor}
+    models = {"aenet": values, "colour_histogram": baseline, "colour_histogram_by_azimuth": baseline}
     run = {"seed": seed, "epochs": epochs, "places_train": 2800, "train_minutes": None, "best_epoch": 6}
     return {**run, "metrics": models, "placed": {"district": placed}}
 

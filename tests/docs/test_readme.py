@@ -31,7 +31,7 @@ def _result(name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def runs() -> list[dict[str, Any]]:
-    """The default demo's model, one training a seed."""
+    """The default demo's model, one run a seed."""
     return list(_result("demo")["runs"])
 
 

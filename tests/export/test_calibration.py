@@ -221,6 +221,6 @@ def test_more_places_than_tiles_are_thinned(model: Path, monkeypatch: pytest.Mon
 
 def test_similarity_that_knows_nothing_gives_no_calibration(model: Path) -> None:
     val, train = _views("val", 40, 0.0, 1), _views("train", 60, 0.0, 2)
-    strangers = Views("val", val.pairs, val.ground[::-1].copy(), val.aerial, val.spec)
+    mismatched = Views("val", val.pairs, val.ground[::-1].copy(), val.aerial, val.spec)
     with pytest.raises(AenetError, match="says nothing of their places"):
-        calibrate(model, read_card(model), strangers, train, ExportConfig(threads=1, calibration_queries=40))
+        calibrate(model, read_card(model), mismatched, train, ExportConfig(threads=1, calibration_queries=40))

@@ -172,10 +172,10 @@ def test_attention_keeps_the_shape_and_passes_gradients(
 
 
 def test_bam_sees_eight_pixels_far_and_no_farther() -> None:
-    """Two 3 x 3 convolutions of dilation 4; the channel gate is shut off, for it sees everything."""
+    """Two 3 x 3 convolutions of dilation 4; the channel gate is shut off because it sees everything."""
     torch.manual_seed(0)
     spatial = BAM(16, reduction=4).eval().spatial
-    x = torch.randn(64, 16, 1, 40, requires_grad=True)  # many, for each passes half of its units only
+    x = torch.randn(64, 16, 1, 40, requires_grad=True)  # many, because each passes half of its units only
     spatial(x)[:, 0, 0, 20].sum().backward()
     assert x.grad is not None
     seen = (x.grad[:, :, 0].abs().sum((0, 1)) > 0).nonzero().flatten().tolist()

@@ -196,7 +196,7 @@ def test_transformers_are_laid_out_for_the_view_and_their_positions_resampled(tm
 
 
 def test_a_configuration_without_stages_is_written_as_it_always_was() -> None:
-    """Its digest keys checkpoints: finished trainings must not be lost for a key that they do not use."""
+    """Its digest keys checkpoints: finished runs must not be lost for a key that they do not use."""
     plain = BackboneConfig(name="test_efficientnet", weights="random")
     assert plain.model_dump(mode="json") == {"name": "test_efficientnet", "weights": "random"}
     chosen = BackboneConfig(name="test_vit", weights="random", stages=(-1,), image_size=(64, 64))

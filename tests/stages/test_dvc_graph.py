@@ -40,7 +40,7 @@ def test_no_dependency_is_superfluous(stage: str) -> None:
 
 
 def test_the_comparison_does_not_rerun_for_an_edit_of_the_network() -> None:
-    """Its inputs are the variants' metrics; a training that changed them reruns it."""
+    """Its inputs are the variants' metrics; a run that changed them reruns it."""
     learning = ("aenet/nn/", "aenet/training/", "aenet/evaluation/embed", "stages/ablate", "stages/fitting")
     assert [file for file in import_closure("compare") if file.startswith(learning)] == []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).resolve().parents[2]
-# These watch the work and never change its outcome: an edit of theirs must not cost a training.
+# These watch the work and never change its outcome: an edit of theirs must not cost a run.
 WATCHERS = ("aenet.tracking", "aenet.progress", "stages.running")
 
 

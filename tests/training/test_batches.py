@@ -70,7 +70,7 @@ def test_the_same_pixels_as_read_in_place(
 
 
 def test_seeds_are_those_of_numpys_seed_sequence() -> None:
-    """By its documented recipe; other seeds would change every training ever recorded."""
+    """By its documented recipe; other seeds would change every run ever recorded."""
     assert derive_seed(0, 1, 2) == int(np.random.SeedSequence((0, 1, 2)).generate_state(1, np.uint64)[0]) // 2
     assert len({derive_seed(seed, epoch, step) for seed in (0, 1) for epoch in (0, 1) for step in (0, 1)}) == 8
 

@@ -1,4 +1,4 @@
-"""Which epoch's weights a training keeps, and what it is chosen by."""
+"""Which epoch's weights a run keeps, and what it is chosen by."""
 
 from pathlib import Path
 

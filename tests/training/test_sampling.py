@@ -76,7 +76,7 @@ def test_every_pair_once_and_the_same_for_the_same_seed(config: SamplingConfig) 
 def test_look_alikes_share_a_batch() -> None:
     order = epoch_order(SimilarBatches(kind="similarity", group=5), TABLE, 1, 0, _describe)
     groups = (order % KINDS).reshape(-1, 5)
-    assert (groups == groups[:, :1]).all(), "ten of a kind make two groups of five, with no stranger among them"
+    assert (groups == groups[:, :1]).all(), "ten of a kind make two groups of five, with no other among them"
 
 
 def _villages(order: np.ndarray) -> np.ndarray:
@@ -133,7 +133,7 @@ def test_mines_every_k_epochs_and_keeps_the_neighbours_between() -> None:
 
 def test_neighbours_that_were_not_kept_are_missed() -> None:
     config = SimilarBatches(kind="similarity", first_epoch=1, every=3)
-    with pytest.raises(AenetError, match="epoch 2 takes its look-alikes from an epoch before"):
+    with pytest.raises(AenetError, match="epoch 2 takes its hard negatives from an epoch before"):
         epoch_order(config, TABLE, 2, 0, _never)
 
 
@@ -169,7 +169,7 @@ def test_only_the_last_group_on_the_ground_is_smaller() -> None:
 
 
 def test_groups_on_the_ground_are_near() -> None:
-    """On a plane of 1 km with 800 cameras, eight neighbours stand 56 m from their middle; strangers 380 m."""
+    """On a plane of 1 km with 800 cameras, eight neighbours stand 56 m from their middle; random ones 380 m."""
     generator = np.random.default_rng(1)
     xyz = np.concatenate([1000 * generator.random((800, 2)), np.zeros((800, 1))], axis=1)
     spread = [np.linalg.norm(xyz[g] - xyz[g].mean(0), axis=1).mean() for g in ground_neighbours(xyz, 8, generator)]

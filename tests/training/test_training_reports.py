@@ -1,4 +1,4 @@
-"""What a training tells while it runs and when it ends: each number is what its name says."""
+"""What a training run tells on its way and when it ends: each number is what its name says."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""What a training does when something goes wrong, or is told to stop: it loses a step or an interval, never its way."""
+"""What training does when something goes wrong, or is told to stop: it loses a step or an interval, never its way."""
 
 import errno
 import io
@@ -144,7 +144,7 @@ def test_too_many_bad_steps_stop_it_and_name_their_pairs(
     listed = json.loads((tmp_path / BAD_BATCHES).read_text())
     assert [(bad["epoch"], bad["step"], bad["loss"]) for bad in listed] == [(1, step, "nan") for step in range(3)]
     assert all(len(bad["pair_ids"]) == 8 and bad["pair_ids"][0].startswith("pair-") for bad in listed)
-    poison.clear()  # the pairs are mended
+    poison.clear()  # the pairs are repaired
     assert _same(_fit(config, tmp_path), whole), "the checkpoint of the first epoch was not the last good one"
 
 

@@ -230,7 +230,7 @@ def unpack(archive: Path, folder: Path, config: SourceConfig, progress: Progress
             raise
         if isinstance(error, OSError) and error.errno is not None:
             raise AenetError(
-                f"{archive.name} cannot be unpacked into {folder} ({error.strerror}): nothing of it is kept; mend that "
+                f"{archive.name} cannot be unpacked into {folder} ({error.strerror}): nothing of it is kept; fix that "
                 "and run it again"
             ) from error
         raise AenetError(

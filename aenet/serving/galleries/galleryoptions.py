@@ -97,7 +97,7 @@ class GallerySummary:
     """What a build or an addition did: `computed` of `shards` shards now, the rest found finished.
 
     `trained_tile_size_m` is the side of the tiles the model was trained on, in metres; `added` is None for a build,
-    else the number of tiles that came to the gallery, and `duplicates` of those left out as already there.
+    else the number of tiles that were added to the gallery, and `duplicates` of those left out as already there.
     """
 
     folder: Path
@@ -115,7 +115,7 @@ class GallerySummary:
         dropped = f" ({made.dropped:,} candidates dropped: no map there, or unreadable)" if made.dropped else ""
         lines = [f"{self.folder}: {made.tiles:,} tiles of {made.tile_size_m:g} m{dropped}"]
         if self.added is not None:
-            known = f"; {self.duplicates:,} left out, for the gallery has them" if self.duplicates else ""
+            known = f"; {self.duplicates:,} left out because the gallery has them" if self.duplicates else ""
             lines.append(f"added {self.added:,} tiles{known}" if self.added else f"nothing to add{known}")
         if made.floor is not None:
             median, p95, most = made.floor.median, made.floor.p95, made.floor.max

@@ -169,7 +169,7 @@ class Job:
         photos: how many it answers for.
         ignored: files of a photo folder that no name ending makes a photo.
         notices: what the user should read of how the photos were listed: columns not used, links not followed.
-        newcomers: photos that came to the source since the job was first planned; they are not part of it.
+        newcomers: photos added to the source since the job was first planned; they are not part of it.
     """
 
     key: str

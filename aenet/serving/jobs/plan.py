@@ -94,7 +94,7 @@ def photos_of_job(
 
 
 def came_since(source: str | Path, history: Path | None, photos: pd.DataFrame) -> int:
-    """Return how many photos came to the source since a job's list was made of it.
+    """Return how many photos were added to the source since a job's list was made of it.
 
     Args:
         source, history: as in `photos_of_job`.

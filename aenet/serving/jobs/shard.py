@@ -38,7 +38,7 @@ _META = b"aenet"
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What a shard came to. `computed` is False where its file was found finished; the rest is as when it was."""
+    """The result of a shard. `computed` is False where its file was found finished; the rest is as when it was."""
 
     shard: int
     photos: int

@@ -1,4 +1,4 @@
-"""What a localization job came to."""
+"""The results of a localization job."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a job came to. Errors are in metres over the answers (`ok`) whose true position is known (`known`).
+    """The results of a job. Errors are in metres over the answers (`ok`) whose true position is known (`known`).
 
     Attributes:
         abstain: photos whose confidence was below the precision asked for.
@@ -64,7 +64,7 @@ class Summary:
         photos_per_second: over the time in which shards were computed, decoding and search included.
         ignored: files of a photo folder that no name ending makes a photo.
         notices: what the user should read of how the photos were listed, and of known places far from the map.
-        newcomers: photos that came to the source after the job was planned, up to when it was finished.
+        newcomers: photos added to the source after the job was planned, up to when it was finished.
         median_heading_error_deg: of matched headings whose truth a table tells, at places not known to be wrong.
         calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.
         calibration_error: mean distance of expected and observed share: see `selfknowledge.calibration_error`.

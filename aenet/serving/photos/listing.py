@@ -1,7 +1,7 @@
 """Which photos: a file, a folder, a glob pattern, a text list, or a table with a `path` column.
 
 The photo list is ordered and carries size and time of every file: it is part of a job's identity, so that a
-resumed job answers for the same photos. It is a snapshot: what comes to the folder later is no part of it
+resumed job answers for the same photos. It is a snapshot: what is added to the folder later is no part of it
 (`newcomers` counts that), what changes or goes meanwhile becomes an error row. Nothing is decoded here.
 """
 

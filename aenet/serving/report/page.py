@@ -44,7 +44,7 @@ def write_report(
         places: rows as in `schema.SCHEMA`.
         photos: the job's photo list, for the pictures.
         gallery: what the photos were placed in.
-        summary: what it came to.
+        summary: its results.
     """
     rows = prepare(places.to_pandas())
     data, pictures = report_data(rows, photos, gallery, job)

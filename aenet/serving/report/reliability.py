@@ -116,7 +116,7 @@ def risk_coverage(
     """Return a card with the share of wrong answers against the share answered; empty with too few of known error.
 
     Answers are taken the most certain first (El-Yaniv and Wiener 2010, JMLR 11, 1605-1641); equally certain ones
-    together, for no threshold parts them.
+    together because no threshold parts them.
 
     Args:
         certainty: the larger the surer; NaN where there is none.

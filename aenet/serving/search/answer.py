@@ -72,7 +72,7 @@ def _spread_out(
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return probabilities and distances from the answer of the cells' points.
 
-    Cells that neither circle's edge can cross stay whole, for most listed tiles are far away. The larger circle is
+    Cells that neither circle's edge can cross stay whole because most listed tiles are far away. The larger circle is
     taken to hold more than `share`, to be sure that it is larger.
     """
     probability = points.sum(1)

@@ -29,7 +29,7 @@ __all__ = ["GalleryIndex", "index_digest", "open_index"]
 # The score of such a photo is its best cosine over all azimuths (`scores`). Turning a descriptor that is a map is
 # rolling its columns, so each azimuth is an inner product like any other, and codes rank them all alike.
 
-_TIMES = 4  # the candidates, for every heading brings rivals of its own (docs/decisions/0006-codes-not-lists.md)
+_TIMES = 4  # the candidates, because every heading brings rivals of its own (docs/decisions/0006-codes-not-lists.md)
 _LISTED = 4 << 20  # candidates of all azimuths held at a time: 12 bytes each, and as much again to sort them
 
 

@@ -38,9 +38,9 @@ __all__ = [
 # How many candidates an index must re-rank: measured on the gallery itself, for galleries differ.
 #
 # Probes are tiles' own descriptors, moved to the cosine that photos have with their tiles. They are moved along the
-# directions in which the gallery's tiles differ from each other, for in any other direction no rival would come nearer.
-# An exact search says which tile is each probe's best; where that tile stands among the candidates tells the recall for
-# every number of candidates at once.
+# directions in which the gallery's tiles differ from each other, because in any other direction no rival would come
+# nearer. An exact search says which tile is each probe's best; where that tile stands among the candidates tells the
+# recall for every number of candidates at once.
 
 _RUNGS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 _OTHERS = 256  # tiles whose differences move the probes

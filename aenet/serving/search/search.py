@@ -46,8 +46,8 @@ def search_gallery(
 
     Args:
         index: of the gallery, for panoramas of the whole horizon without a prior, their heading known or not; parts
-            of the horizon are compared with all tiles, for the codes of a whole tile do not say how long a part of it
-            is. None compares all photos with all tiles.
+            of the horizon are compared with all tiles, because the codes of a whole tile do not say how long a part
+            of it is. None compares all photos with all tiles.
         threads: of the index; 0 leaves faiss's setting alone.
     """
     ways: dict[str, list[int]] = {}

@@ -100,7 +100,7 @@ def test_disks_of_three_sizes() -> None:
         (errno.ENOSPC, "No space left on device; .* MB free on its disk.: .*make room and run"),
         (errno.EACCES, "Permission denied.: what is finished is kept; give yourself the right to write"),
         (errno.EROFS, "Read-only file system.: what is finished is kept; give yourself the right to write"),
-        (errno.EIO, "Input/output error.: what is finished is kept; mend that and run"),
+        (errno.EIO, "Input/output error.: what is finished is kept; fix that and run"),
         (None, "1000 requested and 0 written; .*make room"),
     ],
 )

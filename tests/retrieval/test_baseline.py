@@ -5,7 +5,7 @@ import pandas as pd
 
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
-from aenet.retrieval.baseline import colour_floor
+from aenet.retrieval.baseline import colour_baseline
 from aenet.view.spec import ViewSpec
 
 
@@ -15,7 +15,7 @@ def r1(pixels: np.ndarray, sectors: int = 1) -> float:
     pairs = pd.DataFrame({name: [f"{row}" for row in range(n)] for name in COLUMNS})
     pairs = pairs.assign(latitude=1e-4 * np.arange(n), longitude=0.0, aerial_latitude=0.0, aerial_longitude=0.0)
     views = Views("test", pairs, pixels, pixels, ViewSpec.polar(height=height, width=width, tile_size_m=70.0))
-    return colour_floor(views, sectors).values["recall_at_1"]
+    return colour_baseline(views, sectors).values["recall_at_1"]
 
 
 def test_ties_are_misses_and_distinct_colours_are_found() -> None:

@@ -29,7 +29,7 @@ format: $(STAMP)  ## write the code the way the linter wants it
 	ruff format .
 
 ui: $(STAMP)  ## browse the experiments on http://127.0.0.1:5000
-	python -m aenet.tracking.ui
+	aenet ui
 
 clean:  ## remove what the pipeline made, but for the virtual environment
 	rm -rf .aenet .dvc/cache .dvc/tmp build data models reports demo mlflow.db mlartifacts .pytest_cache .mypy_cache .ruff_cache

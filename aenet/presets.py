@@ -6,6 +6,7 @@ true by construction, and a preset leaves the same sections whatever was in para
 """
 
 import io
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ def read_preset(name: str, root: Path = Path(), within: tuple[str, ...] = ()) ->
     """Return the sections of presets/NAME.yaml, those of its base included, comments kept.
 
     Args:
+        name: of a preset, or the path of a file that ends in .yaml or .yml.
         within: presets that have this one for a base.
 
     Raises:
@@ -51,9 +53,9 @@ def read_preset(name: str, root: Path = Path(), within: tuple[str, ...] = ()) ->
     if name in _RENAMED:
         say_renamed(f"preset {name}", _RENAMED[name])
         name = _RENAMED[name]
-    source = root / FOLDER / f"{name}.yaml"
+    source = Path(name) if name.endswith((".yaml", ".yml")) else root / FOLDER / f"{name}.yaml"
     if not source.exists():
-        known = ", ".join(sorted(path.stem for path in (root / FOLDER).glob("*.yaml"))) or "none here"
+        known = ", ".join(list_presets(root)) or f"none in {(root / FOLDER).absolute()}"
         raise AenetError(f"there is no preset '{name}' (known: {known})")
     if name in within:
         raise AenetError(f"presets are each other's base: {' -> '.join([*within, name])}")
@@ -67,6 +69,37 @@ def read_preset(name: str, root: Path = Path(), within: tuple[str, ...] = ()) ->
         level[last] = value
         level.ca.items.pop(last, None)  # the base's comment is on the base's value
     return sections
+
+
+def list_presets(root: Path = Path()) -> dict[str, str]:
+    """Return the names of all presets, each with the first sentence of its file."""
+    found = {}
+    for path in sorted((root / FOLDER).glob("*.yaml")):
+        head = [line[1:].strip() for line in read_yaml_text(path).splitlines() if line.startswith("#")]
+        found[path.stem] = " ".join(head).partition(". ")[0].removesuffix(".")
+    return found
+
+
+def preset_text(name: str, root: Path = Path()) -> str:
+    """Return a preset's sections as YAML, those of its base included; errors as `read_preset`."""
+    text = io.StringIO()
+    yaml = YAML()
+    yaml.width = 120
+    yaml.dump(read_preset(name, root), text)
+    return text.getvalue()
+
+
+def changed(sections: Mapping[str, Any], changes: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Return plain sections with single values of one of them set, by dotted key.
+
+    Raises:
+        AenetError: a mapping on the way to a key is not there.
+    """
+    tree: dict[str, Any] = json.loads(json.dumps(dict(sections)))
+    for key, value in changes.items():
+        level, last = _level(tree, f"{section}.{key}", Path("the preset"))
+        level[last] = value
+    return tree
 
 
 def set_values(values: Mapping[str, Any], root: Path = Path()) -> None:

@@ -70,7 +70,7 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
     raw, model = given.folder / "data" / "raw", given.folder / "models" / "onnx"
     card = read_card(model)
     photos = photograph(raw, out / "photos", given.count, given.split, given.sample)
-    area = [] if given.whole else ["--area", _around(pd.read_csv(photos))]
+    area = [] if given.whole else ["--within-box", _around(pd.read_csv(photos))]
     common = ["--model", model, "--provider", "cpu", "--threads", given.threads, "--overwrite"]
     rows = []
     for spacing in given.spacing:
@@ -104,7 +104,7 @@ def _figures(given: argparse.Namespace, out: Path) -> str:
 
 
 def _around(photos: pd.DataFrame) -> str:
-    """Return the photos' bounding box as `--area` takes it.
+    """Return the photos' bounding box as `--within-box` takes it.
 
     Confidence takes a photo to be anywhere in the searched area alike, so the area is the one they were drawn from.
     """

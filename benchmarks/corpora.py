@@ -258,9 +258,9 @@ def galleries(work: Path) -> Use:
     """Open a gallery and its index, of changed manifests, tables, arrays and pictures with the right digests."""
     import numpy as np
 
+    from aenet.commands.gallerycommand import gallery_lines
     from aenet.data.card import read_card
     from aenet.io.artifacts import MANIFEST
-    from aenet.serving.commands.gallerycommand import gallery_lines
     from aenet.serving.galleries.build import GalleryOptions, build_gallery
     from aenet.serving.galleries.gallery import Gallery
     from aenet.serving.search.galleryindex import open_index

@@ -89,9 +89,9 @@ class Killer:
     def _words(self, command: str, gallery: Path) -> list[str]:
         given = self.arguments
         common = ["-m", str(given.model), "--provider", "cpu", "--threads", "1", "--shard-size", str(given.shard_size)]
-        words = [str(given.map), "-o", str(gallery), "--spacing", given.spacing, "--area", given.area[0]]
+        words = [str(given.map), "-o", str(gallery), "--spacing", given.spacing, "--within-box", given.area[0]]
         if command == "add":
-            words = [str(gallery), str(given.map), "--area", given.area[1]]
+            words = [str(gallery), str(given.map), "--within-box", given.area[1]]
         return [sys.executable, "-m", "aenet", "gallery", command, *words, *common]
 
 

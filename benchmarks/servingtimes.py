@@ -19,6 +19,7 @@ from aenet.serving.jobs.photopipeline import read_photos
 from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.sessions.cuda import CudaOptions
+from aenet.serving.sessions.runtime import SessionOptions
 from aenet.serving.sessions.session import Branch
 
 
@@ -38,7 +39,10 @@ def sessions(
     rows = []
     for precision in ("fp32", "fp16") if options.half else ("fp32",):
         chosen = (precision == "fp16") == (options.device == "cuda" and (model / f"ground{HALF}").exists())
-        branch = Branch(model, "ground", options.device, options.threads, batch_size, precision, cuda)
+        session = SessionOptions(
+            provider=options.device, threads=options.threads, batch_size=batch_size, precision=precision, cuda=cuda
+        )
+        branch = Branch(model, "ground", session)
         alone, read, placed = [], [], []
         for turn in range(options.rounds):
             alone.append(_alone(branch, batch_size, max(1, min(options.count // batch_size, 64))))

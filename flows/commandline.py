@@ -16,7 +16,7 @@ from aenet.io.redaction import excerpt, without_secrets
 from flows import endings  # noqa: F401  (a run that outlives the processes beside it)
 from flows.models import CHAMPION
 
-# Options as words of a command line: `--set top_k=10 --set area=[8.9,47.8,9.0,47.9]`.
+# Options as words of a command line: `--set top_k=10 --set within_box=[8.9,47.8,9.0,47.9]`.
 
 
 def from_words(words: Iterable[str]) -> dict[str, Any]:

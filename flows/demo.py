@@ -63,7 +63,7 @@ class Placement:
 
 def placements(paths: Paths) -> dict[str, Placement]:
     """Return what the demo places, by the name it has in reports."""
-    district = GalleryOptions(spacing_m=10.0, area=_around(_test_places(paths)), overwrite=True)
+    district = GalleryOptions(spacing_m=10.0, within_box=_around(_test_places(paths)), overwrite=True)
     return {
         "district": Placement("district", district),
         "district, heading unknown": Placement("district", district, "unknown"),
@@ -135,7 +135,7 @@ def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> Non
         )
     lines += [
         f"  report: {escape((FOLDER / 'district' / 'report.html').absolute().as_uri())}",
-        "  MLflow: make ui, then http://127.0.0.1:5000",
+        "  MLflow: aenet ui, then http://127.0.0.1:5000",
         f"  took {seconds / 60:.1f} minutes",
     ]
     Console(highlight=False).print("\n" + "\n".join(lines), soft_wrap=True)

@@ -23,10 +23,10 @@ from prefect.states import Completed, Failed
 from aenet.data.card import read_card
 from aenet.io.errors import AenetError
 from aenet.io.locks import hold
-from aenet.io.params import parse
 from aenet.io.terminal import lacking
 from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, plan_gallery
 from aenet.serving.galleries.manifest import MANIFEST
+from aenet.serving.vocabulary import gallery_options
 from flows.commandline import add_model_and_options, run
 from flows.models import CHAMPION, Model, Record, current, find_model, remove_old, switch, version_folder, write_record
 from flows.shards import again, bad_input
@@ -59,13 +59,14 @@ def gallery(
         source: map, tile tree, table of tiles or data set: see `aenet.serving.galleries.galleryoptions.open_source`.
         out: the link to the present version; versions are folders beside it, `OUT-<key>`.
         model: folder of an exported model, or `models:/NAME@ALIAS`: another champion makes another gallery.
-        options: any field of `aenet.serving.galleries.build.GalleryOptions`, for example `{"spacing_m": 10.0}`.
+        options: any flag of `aenet gallery build`, for example `{"spacing": "10m"}`, and any field of
+            `aenet.serving.galleries.build.GalleryOptions`.
         keep: earlier versions kept, for jobs that still run on them and for going back.
         retries: further attempts of a build that failed for another reason than bad input.
     """
     link = Path(out)
     try:
-        chosen = parse({"options": options or {}}, "options", GalleryOptions, source="the gallery's parameters")
+        chosen = gallery_options(options or {}, "the gallery's parameters")
         with lacking(), hold(link.with_name(f".{link.name}.lock"), f"gallery {link}"):
             found = find_model(model)
             if found.note:
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", help="map, tile tree, table of tiles or data set")
     parser.add_argument("--out", default="gallery", help="the link to the present version (default %(default)s)")
     parser.add_argument("--keep", type=int, default=2, help="earlier versions kept (default %(default)s)")
-    add_model_and_options(parser, "spacing_m=10.0")
+    add_model_and_options(parser, "spacing=10m")
     return run(gallery, vars(parser.parse_args(arguments)))
 
 

@@ -19,10 +19,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from aenet import tracking
 from aenet.io.errors import AenetError
-from aenet.io.params import parse
 from aenet.io.terminal import lacking
 from aenet.serving.jobs.plan import NothingNew
-from aenet.serving.localize import Engine, Job, LocateOptions, Summary, finish, plan
+from aenet.serving.localize import Engine, Job, Summary, finish, plan
+from aenet.serving.vocabulary import locate_options
 from flows.commandline import add_model_and_options, run
 from flows.drift import Drift
 from flows.lineage import drift_of, numbers, publish, record_inputs, sentence, trace
@@ -59,8 +59,9 @@ def localize(
             scheduled for (UTC).
         model: folder of an exported model, `models:/NAME@ALIAS` in the model registry, or `gallery`: the one that
             embedded a gallery made by `flows.gallery`.
-        options: any field of `aenet.serving.jobs.job.LocateOptions`, for example `{"provider": "cuda", "top_k": 10,
-            "network_precision": "fp16", "cuda": {"device": 1}}`.
+        options: any flag of `aenet locate`, for example `{"provider": "cuda", "precision": "fp16", "device": 1,
+            "within_box": [8.9, 47.8, 9.0, 47.9], "min_confidence": 0.9}`, and any field of
+            `aenet.serving.jobs.job.LocateOptions`.
         new_only: leave out photos that a finished job below `history` has answered; with none left the run is
             completed with a sentence.
         history: the folder of all jobs; the one above `out` if none is given.
@@ -74,7 +75,7 @@ def localize(
     given = {"shard_size": shard_size, "overwrite": overwrite, **(options or {})}
     folder = Path(_dated(out))
     try:
-        chosen = parse({"options": given}, "options", LocateOptions, source="the job's parameters")
+        chosen = locate_options(given, "the job's parameters")
         with lacking():
             # Not the link: a refresh may turn it to another gallery while the job runs.
             of = Path(gallery).resolve()

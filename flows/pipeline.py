@@ -183,7 +183,7 @@ def _publish(outcomes: dict[str, Outcome]) -> None:
     if uri.startswith("http"):
         create_link_artifact(key="mlflow", link=uri, link_text="MLflow", description="runs, curves and models")
     else:
-        parts.append("Runs, curves and models: `python -m aenet.tracking.ui`, then http://127.0.0.1:5000")
+        parts.append("Runs, curves and models: `aenet ui`, then http://127.0.0.1:5000")
     create_markdown_artifact(key="pipeline", markdown="\n\n".join(filter(None, parts)), description="stages, metrics")
 
 

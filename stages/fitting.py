@@ -8,27 +8,21 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
-import pandas as pd
-from safetensors.torch import save_file
-
 from aenet import tracking
 from aenet.data.card import InitialWeights
 from aenet.data.pairs import said
 from aenet.data.views import open_views
 from aenet.evaluation import figures
-from aenet.io.artifacts import atomic_folder, folder_digest, read_manifest
+from aenet.io.artifacts import folder_digest, read_manifest
 from aenet.io.atomic import atomic_file
 from aenet.io.errors import AenetError
 from aenet.io.locks import wait_for
 from aenet.nn.backbones import initial_weights
-from aenet.nn.model import Choice, TrainedCard, save_model
 from aenet.progress import progress
 from aenet.training.epoch import ignored_rows
+from aenet.training.keeping import history_table, trained_card, write_trained
 from aenet.training.loop import Epoch, Step, Stop, Stopped, TrainConfig, Trained, train, wait_for_all
-from aenet.training.state import Best
-from aenet.training.validation import criterion_name, standard_error
-from aenet.view.spec import ViewSpec
-from stages.project import Paths, training_key, versions
+from stages.project import Paths, training_key
 from stages.running import console
 
 # SIGTERM and Ctrl-C during training: a request that the loop answers with a checkpoint.
@@ -82,8 +76,7 @@ def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, mod
         sys.exit(128 + stopped.signal)
     if first_process():
         source = f"{data_name(paths)} ({len(train_views)} pairs)"
-        card = _card(config, train_views.spec, source, key, initial, trained)
-        _write_model(model, card, trained)
+        write_trained(model, trained_card(config, train_views.spec, source, key, initial, trained), trained)
         _write_history(trained, report)
         active.artifact(report / "history.csv", folder="history")
         active.figure("history.png", report / "history.png")
@@ -100,17 +93,6 @@ def data_name(paths: Paths) -> str:
 def first_process() -> bool:
     """Return whether this is the only process of its job, or the first."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-def choice(config: TrainConfig, trained: Trained) -> Choice:
-    """Return what the chosen epoch was chosen by."""
-    return Choice(
-        criterion=criterion_name(config),
-        rule=Best(config.optimizer.annealed).rule,
-        places=len(trained.best_values),
-        value=float(trained.best_values.mean()),
-        standard_error=standard_error(trained.best_values),
-    )
 
 
 @contextmanager
@@ -139,35 +121,10 @@ def _shown(config: TrainConfig, label: str) -> Iterator[tuple[Callable[[Step], N
 
 
 def _write_history(trained: Trained, report: Path) -> None:
-    frame = pd.DataFrame([epoch.numbers() for epoch in trained.history])
+    frame = history_table(trained)
     with atomic_file(report / "history.csv") as temporary:
         frame.to_csv(temporary, index=False)
     figures.history(frame, report / "history.png")
-
-
-def _card(
-    config: TrainConfig, view: ViewSpec, source: str, key: str, initial: InitialWeights, trained: Trained
-) -> TrainedCard:
-    return TrainedCard(
-        model=config.model,
-        view=view,
-        trained_on=source,
-        fingerprint=key,
-        epochs=config.epochs,
-        best_epoch=trained.best_epoch,
-        choice=choice(config, trained),
-        unseen=config.unseen,
-        initial=initial,
-        versions=versions(),
-    )
-
-
-def _write_model(folder: Path, card: TrainedCard, trained: Trained) -> None:
-    with atomic_folder(folder, {"fingerprint": card.fingerprint}) as temporary:
-        save_model(temporary, card, trained.best, trained.last)
-        if trained.ema is not None:
-            averaged = {name: tensor.clone().contiguous() for name, tensor in trained.ema.items()}
-            save_file(averaged, temporary / "ema.safetensors")
 
 
 def _initial_weights(paths: Paths, config: TrainConfig) -> InitialWeights:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from aenet.data.card import InitialWeights
 from aenet.io.artifacts import MANIFEST, sha256_file
 from aenet.io.errors import AenetError
+from aenet.io.machine import computing_versions
 from aenet.io.params import read_yaml
 
 
@@ -77,14 +77,9 @@ def fingerprint(root: Path, stage: str, variant: str | None = None) -> str:
         "cmd": _fill(spec["cmd"], item),
         "params": {key: _look_up(params, _fill(key, item)) for key in spec.get("params", [])},
         "deps": {dep: _digest(root / dep) for dep in deps},
-        "versions": versions() if "aenet/nn" in deps else {},
+        "versions": computing_versions() if "aenet/nn" in deps else {},
     }
     return _sha256(parts)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that a network's numbers come from."""
-    return {name: version(name) for name in ("torch", "timm")}
 
 
 def training_key(root: Path, config: Any, views: Path, initial: InitialWeights) -> str:
@@ -98,7 +93,7 @@ def training_key(root: Path, config: Any, views: Path, initial: InitialWeights) 
     settings = config.model_dump(mode="json", exclude=set(getattr(config, "SAFEKEEPING", ())))
     deps = [dep for dep in _spec(root, "train")["deps"] if dep.startswith("aenet/") and dep not in _AFTER_TRAINING]
     code = {dep: _digest(root / dep) for dep in deps}
-    begun = {"initial": initial.model_dump(mode="json", exclude={"licence"}), "versions": versions()}
+    begun = {"initial": initial.model_dump(mode="json", exclude={"licence"}), "versions": computing_versions()}
     return _sha256({"config": settings, "views": _digest(views), "code": code, **begun})
 
 

@@ -2,8 +2,9 @@
 
 from aenet.io.atomic import write_json
 from aenet.io.params import read_section
+from aenet.training.keeping import choice
 from aenet.training.loop import TrainConfig
-from stages.fitting import choice, first_process, fit
+from stages.fitting import first_process, fit
 from stages.project import Paths
 from stages.running import console, run, tracked
 

@@ -1,12 +1,15 @@
 """The command line: quick to answer, clear when it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from aenet.cli import app
 from aenet.io.params import read_section
 from aenet.presets import use_preset
 from aenet.training.loop import TrainConfig
@@ -28,16 +31,27 @@ def test_help_names_every_command_and_imports_nothing_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     text, slow = json.loads(done.stdout)
-    for name in ("demo", "reproduce", "gallery", "locate", "evaluate", "doctor", "sync", "preset"):
+    for name in ("demo", "reproduce", "gallery", "locate", "evaluate", "doctor", "sync", "preset", "model", "ui"):
         assert name in text
     assert slow == []
 
 
-@pytest.mark.parametrize("command", [["gallery", "build"], ["locate"], ["evaluate"], ["doctor"], ["demo"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["gallery", name] for name in ("build", "add", "index", "info")),
+        *(["preset", name] for name in ("use", "list", "show")),
+        *(["model", name] for name in ("info", "fetch")),
+        *([name] for name in ("locate", "evaluate", "doctor", "demo", "reproduce", "ui", "sync")),
+    ],
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
-    done = _aenet(*command, "--help")
-    assert done.returncode == 0
-    assert "Usage" in done.stdout
+    """In words: no names of Python's types, nothing behind a switch, every option with a sentence."""
+    shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=200, env={"COLUMNS": "200"})
+    assert shown.exit_code == 0 and "Usage" in shown.output
+    assert not re.findall(r"--\S+.*(<bool>|<int|<float|<str>|<path>)", shown.output)
+    unsaid = re.findall(r"^\W+(--[\w-]+)\s*│?$", shown.output, flags=re.MULTILINE)
+    assert not unsaid
 
 
 def test_a_demo_outside_the_project_says_where_to_go(tmp_path: Path) -> None:

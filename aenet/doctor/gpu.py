@@ -41,7 +41,7 @@ def installed(name: str) -> bool:
 _PCI = Path("/sys/bus/pci/devices")
 _NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI vendor; class of display controllers
 _DRIVERS = {12: "525", 13: "580"}  # oldest driver of each CUDA, docs.nvidia.com/deploy/cuda-compatibility
-_EXTRAS = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+_EXTRAS = "pip install -c constraints.txt -e '.[cuda]'"
 _SECONDS = 120
 # A convolution of x [1, 1, 2, 2] with itself: small, and cuDNN has to be there for it.
 _MODEL = (

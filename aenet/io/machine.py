@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from aenet.io.errors import AenetError
@@ -26,6 +27,11 @@ def need(what: str, *modules: str, extra: str = "pipeline") -> None:
             f"{what} needs {', '.join(missing)}, {has} not installed for {sys.executable}: run "
             f"`{install(extra)}` in the project's folder"
         )
+
+
+def computing_versions() -> dict[str, str]:
+    """Return the versions of the libraries that a network's numbers come from."""
+    return {name: version(name) for name in ("torch", "timm")}
 
 
 # How many cores there are to work with.

@@ -112,7 +112,7 @@ def _lack(error: BaseException) -> str | None:
         and not isinstance(error, BlockingIOError)
         and _THREAD_WORDS.search(said)
     ):
-        return "no further thread can be started: close other programs, or give fewer with --threads"
+        return "no further thread can be started: close other programs, or give fewer with `threads`"
     if _HANDLE_WORDS.search(said):
         return _handles()
     return _memory() if _MEMORY_WORDS.search(said) and not _GPU_WORDS.search(said) else None
@@ -121,7 +121,7 @@ def _lack(error: BaseException) -> str | None:
 def _memory() -> str:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     bound = "" if limit == resource.RLIM_INFINITY else f" (this process may have {limit / 1e6:,.0f} MB, `ulimit -v`)"
-    return f"{_NO_MEMORY}{bound}: close other programs, give fewer --threads, or use a larger machine"
+    return f"{_NO_MEMORY}{bound}: close other programs, give fewer `threads`, or use a larger machine"
 
 
 def _room() -> float:

@@ -125,12 +125,22 @@ def evaluate(tally: Tally, views: Views) -> Evaluation:
         pairs["aerial_latitude"].to_numpy()[first],
         pairs["aerial_longitude"].to_numpy()[first],
     )
-    tiles = tally.positives.listed(len(views))
-    chance = 100 * len(tally.positives.rows) / (len(views) * tiles)  # 100 / places where each has one right answer
-    values = summary(tally.rank, tiles) | {"chance_at_1": chance, "places": float(tiles)}
-    if np.isfinite(error_m).all():
-        values |= error_summary(error_m)
+    values = metrics(tally, len(views), error_m)
     return Evaluation(values, tally.rank, tally.best.top, tally.best.similarity, error_m)
+
+
+def metrics(tally: Tally, references: int, error_m: Float[np.ndarray, " q"]) -> dict[str, float]:
+    """Return all numbers of an evaluation; those in metres only where every error is known.
+
+    Args:
+        tally: counted ranks.
+        references: rows that were ranked, repeated tiles among them.
+        error_m: metres from each photo to the tile ranked first, NaN where not known.
+    """
+    tiles, queries = tally.positives.listed(references), len(tally.rank)
+    chance = 100 * len(tally.positives.rows) / (queries * tiles)  # 100 / places where each has one right answer
+    values = summary(tally.rank, tiles) | {"chance_at_1": chance, "places": float(tiles)}
+    return {**values, **error_summary(error_m)} if np.isfinite(error_m).all() else values
 
 
 def curve(rank: Int[np.ndarray, " q"]) -> pd.DataFrame:

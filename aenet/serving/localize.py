@@ -39,6 +39,7 @@ from aenet.serving.jobs.summary import (
     far_lines,
     risk_coverage,
 )
+from aenet.serving.photos.listing import Source
 from aenet.serving.report.page import write_report
 
 __all__ = [
@@ -169,7 +170,7 @@ def _read_summary(job: Job) -> Summary:
 
 
 def locate(
-    photos: str | Path,
+    photos: Source,
     gallery: Path,
     model: Path,
     out: Path,

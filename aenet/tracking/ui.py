@@ -1,9 +1,9 @@
-"""`python -m aenet.tracking.ui`: MLflow's pages over the project's store, on this machine only."""
+"""`aenet ui`: MLflow's pages over the project's store, on this machine only."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from aenet.tracking.address import ARTIFACTS, store_uri
 from aenet.tracking.events import project_root
@@ -18,11 +18,8 @@ def command(root: Path, port: int = PORT) -> list[str]:
     return [sys.executable, "-m", "mlflow", "server", *store, "--host", HOST, "--port", str(port), "--workers", "1"]
 
 
-def main() -> None:
+def serve(port: int = PORT) -> NoReturn:
     """Replace this process by the server."""
-    parser = argparse.ArgumentParser(prog="python -m aenet.tracking.ui", description="Browse the project's runs.")
-    parser.add_argument("--port", type=int, default=PORT, help="default %(default)s")
-    port: int = parser.parse_args().port
     # Without it MLflow keeps ten processes instead of two.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # Not a word of its command line: everybody on the machine can read those, and it may hold a password.
@@ -32,7 +29,3 @@ def main() -> None:
     sys.stdout.write(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     os.execv(sys.executable, command(root, port))  # noqa: S606 (no shell is wanted)
-
-
-if __name__ == "__main__":
-    main()

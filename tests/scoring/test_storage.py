@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from aenet.commands.gallerycommand import gallery_lines
 from aenet.data.card import Compression, ModelCard, read_card
 from aenet.scoring.storage import storage_of
-from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.outputs import read_places

@@ -21,10 +21,12 @@ from rasterio.transform import from_origin
 
 from aenet.data.card import Acuity, Calibration, ModelCard
 from aenet.io.atomic import write_json
+from aenet.serving.sessions.runtime import SessionOptions
 from aenet.view.images import encode_jpeg
 from aenet.view.polar import polar_transform
 from aenet.view.spec import ViewSpec
 
+CPU = SessionOptions(provider="cpu", threads=1)
 HEIGHT, WIDTH, BLOCK = 16, 64, (4, 8)
 TILE_M, PIXEL_M = 60.0, 0.5
 EAST, NORTH, UTM = 500_000.0, 5_300_000.0, "EPSG:32632"  # on the zone's central meridian

@@ -12,11 +12,11 @@ from aenet.evaluation.embed import embed
 from aenet.nn.branches import TwoBranch
 from aenet.nn.losses import Mhnw
 from aenet.training.augment import draw_turns
+from aenet.training.keeping import choice
 from aenet.training.loop import train
 from aenet.training.optimization import OptimizerConfig
 from aenet.training.state import Best
 from aenet.training.validation import Validation, criterion_name, standard_error, validate
-from stages.fitting import choice
 from tests.support.gloo_training import make_views, settings
 
 UNKNOWN = Mhnw(kind="mhnw", heading="unknown")

@@ -32,6 +32,7 @@ __all__ = ["GalleryOptions", "GalleryPlan", "GallerySummary", "build_gallery", "
 
 PLAN, ADD_PLAN = "plan.json", "plan-add.json"
 _FORMAT = 3  # raise it when the content of shards changes for the same inputs
+_KEYED = {"within_box": "area"}
 
 
 class GalleryPlan(NamedTuple):
@@ -113,16 +114,16 @@ def source_key(
     dtype: str,
 ) -> str:
     """Return one digest of everything that decides what a source gives to a gallery."""
-    taken = SourceOptions.model_validate({name: getattr(options, name) for name in SourceOptions.model_fields})
+    # Under the names that galleries were built with: a key must outlive a better word.
+    taken = {_KEYED.get(name, name): getattr(options, name) for name in SourceOptions.model_fields}
     identity: list[Any] = [_FORMAT, model_digest(card), tiles.kind, tiles.digest, tile_size_m, spacing_m]
-    identity += [taken.model_dump(mode="json"), options.shard_size, dtype, *options.arithmetic()]
+    identity += [taken, options.shard_size, dtype, *options.arithmetic()]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def open_aerial(model: Path, options: AddOptions) -> Branch:
     """Open the branch that embeds tiles; errors as `session.Branch`."""
-    precision, cuda = options.network_precision, options.cuda
-    return Branch(model, "aerial", options.provider, options.threads, options.batch_size, precision, cuda)
+    return Branch(model, "aerial", options.session)
 
 
 def shard_paths(out: Path, first: int, candidates: int, size: int) -> list[Path]:
@@ -140,7 +141,7 @@ def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
         write_json(plan, {"key": key})
         return None
     try:
-        same = read_object(plan, "give another folder, or --overwrite to build the gallery anew").get("key") == key
+        same = read_object(plan, "give another folder, or `overwrite` to build the gallery anew").get("key") == key
     except CorruptArtifact:
         if not overwrite:
             raise
@@ -150,9 +151,9 @@ def _prepare(out: Path, key: str, overwrite: bool) -> GalleryManifest | None:
     if not overwrite:
         raise AenetError(
             f"{out} holds a gallery of other inputs (source, model, precision, tile size, spacing or shards differ): "
-            "give another folder, or --overwrite"
+            "give another folder, or `overwrite`"
         )
-    # The manifest first: without it nobody takes what is left for a gallery. The plan last: until then --overwrite is
+    # The manifest first: without it nobody takes what is left for a gallery. The plan last: until then `overwrite` is
     # needed again.
     for file in (MANIFEST, ADD_PLAN, *(path.name for path in out.glob("backdrop*.jpg"))):
         (out / file).unlink(missing_ok=True)

@@ -93,7 +93,7 @@ def _open(folder: Path, card: ModelCard, options: AddOptions) -> Gallery:
     if options.tile_size_m is not None and options.tile_size_m != manifest.tile_size_m:
         raise AenetError(
             f"{folder} has tiles of {manifest.tile_size_m:g} m, {options.tile_size_m:g} m were asked for: "
-            "a gallery has tiles of one size; leave --tile-size away, or build another gallery"
+            "a gallery has tiles of one size; leave `tile_size` away, or build another gallery"
         )
     return Gallery.open(folder, card, full=False)
 
@@ -136,7 +136,7 @@ def _is_of(plan: Path, key: str, overwrite: bool) -> bool:
         AenetError: it is another's, or nobody can tell, and that is not to be given up.
     """
     try:
-        found = read_object(plan, "give the unfinished addition up with --overwrite")
+        found = read_object(plan, "give the unfinished addition up with `overwrite`")
     except CorruptArtifact:
         if not overwrite:
             raise
@@ -146,7 +146,7 @@ def _is_of(plan: Path, key: str, overwrite: bool) -> bool:
     if not overwrite:
         raise AenetError(
             f"{plan.parent} has an unfinished addition of {found.get('source')}: finish it by running the same "
-            "`aenet gallery add` again, or give it up with --overwrite"
+            "`aenet gallery add` again, or give it up with `overwrite`"
         )
     return False
 

@@ -19,8 +19,7 @@ from aenet.serving.maps.pairtiles import PairSource
 from aenet.serving.maps.positions import PositionSource
 from aenet.serving.maps.raster import RasterSource
 from aenet.serving.maps.tiletree import TileTree, find_zooms
-from aenet.serving.sessions.cuda import CudaOptions
-from aenet.serving.sessions.runtime import Precision, Provider
+from aenet.serving.sessions.runtime import SessionOptions
 
 _WHERE_METRES = {
     "positions": "give the table a column size_m, and build again",
@@ -34,8 +33,8 @@ class SourceOptions(Config):
 
     Attributes:
         split: which split's tiles (data set only).
-        area: west, south, east, north in WGS84 degrees: only tiles centred inside; `west` above `east` goes across 180
-            degrees; None takes the whole source.
+        within_box: west, south, east, north in WGS84 degrees: only tiles centred inside; `west` above `east` goes
+            across 180 degrees; None takes the whole source.
         min_valid: share of a tile that must be map, neither nodata nor transparent (maps only).
         zoom: zoom of a tile tree; None takes its deepest.
         tms: a tile tree counts y from the south.
@@ -44,7 +43,7 @@ class SourceOptions(Config):
     """
 
     split: str = "test"
-    area: tuple[float, float, float, float] | None = None
+    within_box: tuple[float, float, float, float] | None = None
     min_valid: Share = 0.5
     zoom: int | None = None
     tms: bool = False
@@ -52,29 +51,22 @@ class SourceOptions(Config):
     licence: str | None = None
 
 
-class AddOptions(SourceOptions):
-    """How to add a source to a gallery.
+class AddOptions(SourceOptions, SessionOptions):
+    """How to add a source to a gallery, and how the network runs (SessionOptions).
 
     Attributes:
         tile_size_m: side of a tile in metres; None takes the gallery's, another is refused.
         shard_size: tiles a shard; what a killed run may lose.
-        network_precision: of the network's arithmetic: `auto` is fp16 on CUDA where the model has it, else fp32.
-        cuda: how to run on CUDA.
         overwrite: give up what an unfinished addition of another source left.
     """
 
     tile_size_m: float | None = None
     shard_size: Annotated[int, Field(ge=1)] = 2048
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    provider: Provider = "auto"
-    network_precision: Precision = "auto"
-    cuda: CudaOptions = CudaOptions()
-    threads: int = 0
     overwrite: bool = False
 
     def arithmetic(self) -> list[str]:
         """Return what was demanded of the network's arithmetic: it decides descriptors, so it belongs to the key."""
-        demanded = {"fp32": self.network_precision == "fp32", "fp16": self.network_precision == "fp16"}
+        demanded = {"fp32": self.precision == "fp32", "fp16": self.precision == "fp16"}
         return [name for name, wanted in (demanded | {"tf32": self.cuda.tf32}).items() if wanted]
 
 
@@ -171,13 +163,13 @@ def open_source(path: Path, tile_size_m: float, spacing_m: float, options: Sourc
         options: see SourceOptions.
 
     Raises:
-        AenetError: the source is not usable, is none of these, or has no tile in the area asked for.
+        AenetError: the source is not usable, is none of these, or has no tile in the box asked for.
     """
     source = _open(path, tile_size_m, spacing_m, options)
     if source.kind != "xyz" and (options.zoom is not None or options.tms):
-        raise AenetError(f"{path} is no tree of map tiles ({source.kind}): leave --zoom and --tms away")
-    if options.area is not None:
-        source.tiles = _within(source, options.area)
+        raise AenetError(f"{path} is no tree of map tiles ({source.kind}): leave `zoom` and `tms` away")
+    if options.within_box is not None:
+        source.tiles = _within(source, options.within_box)
     return source
 
 
@@ -204,14 +196,14 @@ def _open(path: Path, tile_size_m: float, spacing_m: float, options: SourceOptio
     raise AenetError(f"{path} does not exist: give a GeoTIFF, a folder, a pattern or a table of positions")
 
 
-def _within(source: TileSource, area: tuple[float, float, float, float]) -> pd.DataFrame:
+def _within(source: TileSource, box: tuple[float, float, float, float]) -> pd.DataFrame:
     tiles = source.tiles
     latitude, longitude = tiles["latitude"].to_numpy(), tiles["longitude"].to_numpy()
-    inside = in_box(area, latitude, longitude)
+    inside = in_box(box, latitude, longitude)
     if not inside.any():
         west, south, east, north = (f"{edge:.5f}" for edge in coverage(latitude, longitude))
         raise AenetError(
-            f"{source.path} has no tile in the area {','.join(f'{edge:g}' for edge in area)}: its tiles reach from "
+            f"{source.path} has no tile in the box {','.join(f'{edge:g}' for edge in box)}: its tiles reach from "
             f"{west},{south} to {east},{north} (west,south,east,north in degrees)"
         )
     return tiles[inside].reset_index(drop=True)

@@ -110,7 +110,7 @@ def _on_dask(client: Any, job: Job, shards: tuple[int, ...]) -> Iterator[ShardRe
         except distributed.KilledWorker as error:
             raise AenetError(
                 f"shard {future.key}: {_LOST_WORKERS + 1} Dask workers died with it; too little memory for a worker, "
-                "or a photo that crashes a decoder: run the job again with --engine local to see which"
+                "or a photo that crashes a decoder: run the job again with `engine` local to see which"
             ) from error
         yield _checked(result)
 

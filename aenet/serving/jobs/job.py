@@ -27,16 +27,17 @@ from aenet.serving.jobs.outputs import Format
 from aenet.serving.photos.reading import Heading, PhotoOptions
 from aenet.serving.search.galleryindex import index_digest
 from aenet.serving.search.prior import Prior
-from aenet.serving.sessions.cuda import CudaOptions
-from aenet.serving.sessions.runtime import Precision, Provider
+from aenet.serving.sessions.runtime import SessionOptions
 
 # How photos are to be placed: what a user may choose of a job.
 
-_ROWS = ("top_k", "shard_size", "photos", "heading", "phases", "prior", "precision", "refine", "network_precision")
+_ROWS = (
+    "top_k", "shard_size", "photos", "heading", "phases", "prior", "min_confidence", "refine", "precision",
+)  # fmt: skip
 
 
-class LocateOptions(Config):
-    """How to place photos.
+class LocateOptions(SessionOptions):
+    """How to place photos, and how the network runs (SessionOptions; `threads` also of the search).
 
     Attributes:
         top_k: tiles listed for every photo.
@@ -46,16 +47,11 @@ class LocateOptions(Config):
         phases: turns within one column of the model's map at which a photo of unknown heading is described. Each
             costs an inference; a model without a map is asked at four times as many.
         prior: what is known of where the photos were taken: only tiles it allows are searched.
-        precision: abstain where the confidence is below this; needs a calibrated model.
+        min_confidence: abstain where the confidence is below this; needs a calibrated model.
         refine: answer with the mean of the tiles around the best one, weighted by their probability, instead of the
             best one's centre; needs a calibrated model and a gallery on a grid.
         formats: written beside the table; may be asked for again of a finished job.
         shard_size: photos a shard; what a killed run may lose.
-        batch_size: views per inference.
-        provider: `auto`, `cuda` or `cpu`.
-        network_precision: of the network's arithmetic: `auto` is fp16 on CUDA where the model has it, else fp32.
-        cuda: how to run on CUDA.
-        threads: CPU threads of one inference and of the search; 0 means one per usable core.
         decoders: threads that decode photos; 0 means one per usable core.
         thumbnails: photos shown in the report with their tiles.
         overwrite: replace another job's results in the output folder.
@@ -66,15 +62,10 @@ class LocateOptions(Config):
     heading: Heading = "auto"
     phases: int = Field(default=4, ge=1, le=16)
     prior: Prior | None = None
-    precision: float | None = Field(default=None, gt=0, le=1)
+    min_confidence: float | None = Field(default=None, gt=0, le=1)
     refine: bool = False
     formats: tuple[Format, ...] = ()
     shard_size: int = Field(default=256, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    provider: Provider = "auto"
-    network_precision: Precision = "auto"
-    cuda: CudaOptions = CudaOptions()
-    threads: int = Field(default=0, ge=0)
     decoders: int = Field(default=0, ge=0)
     thumbnails: int = Field(default=200, ge=0)
     overwrite: bool = False
@@ -215,7 +206,7 @@ class Job:
         record = read_record(self.out)
         if record is None or record.key != self.key:
             raise AenetError(
-                f"{self.out} is no longer this job's: it was removed, or another job replaced it with --overwrite; "
+                f"{self.out} is no longer this job's: it was removed, or another job replaced it with `overwrite`; "
                 "give this one a folder of its own"
             )
 
@@ -234,5 +225,5 @@ class Job:
             folder = self.model if name == "model" else self.gallery
             raise AenetError(
                 f"the {name} in {folder} was exchanged while the job in {self.out} was under way: places of both "
-                "would be mixed; put the old one back, or begin anew with --overwrite"
+                "would be mixed; put the old one back, or begin anew with `overwrite`"
             )

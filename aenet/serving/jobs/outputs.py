@@ -3,7 +3,7 @@
 import re
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 from aenet.ingest.usertext import safe_cell
 from aenet.io.atomic import atomic_file, write_bytes
 from aenet.io.errors import CorruptArtifact
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
 
 # The columns of a places table.
 
@@ -43,7 +46,7 @@ SCHEMA = pa.schema(
 
     photo           name in the photo list
     status          `ok`; `error` (then `reason` says why and the place is null); or `abstain`: the confidence is below
-                    the precision asked for, and the place is the best guess all the same
+                    the one asked for, and the place is the best guess all the same
     latitude, longitude   WGS84 degrees of the best tile's centre, or near it where a refined place was asked for
     score           cosine similarity of photo and best tile, in [-1, 1]
     margin          score minus that of the best tile of another place, that is one farther from the best tile than
@@ -81,14 +84,10 @@ def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
     All rows are kept; a photo without a place has no geometry. KML shows a photo's name and status in its balloon, and
     only photos that have a place, for Google Earth shows nothing of others.
     """
-    import geopandas
-
     frame = places.to_pandas()
     for column in _LISTS:
         frame[column] = [" ".join(map(str, values)) if values is not None else None for values in frame[column]]
-    points = geopandas.points_from_xy(frame["longitude"], frame["latitude"])
-    geometry = np.where(frame["latitude"].notna().to_numpy(), points, None)
-    table = geopandas.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326")
+    table = with_points(frame)
     path = folder / f"places.{kind}"
     # In memory first: GDAL's KML writer answers a full disk with a short file and no error, the others with riddles.
     content = BytesIO()
@@ -105,6 +104,15 @@ def write_format(folder: Path, places: pa.Table, kind: Format) -> Path:
     return path
 
 
+def with_points(places: pd.DataFrame) -> "GeoDataFrame":
+    """Return a places table as a GeoDataFrame in WGS84; rows without a place have no geometry."""
+    import geopandas
+
+    points = geopandas.points_from_xy(places["longitude"], places["latitude"])
+    geometry = np.where(places["latitude"].notna().to_numpy(), points, None)
+    return geopandas.GeoDataFrame(places, geometry=geometry, crs="EPSG:4326")
+
+
 def _placemarks(table: Any) -> Any:
     """Rows with a place, under the two names KML has for text; characters that XML has not as Python writes them."""
     placed = table[table["latitude"].notna()].copy()
@@ -119,14 +127,8 @@ def _for_xml(text: str) -> str:
 
 def write_geoparquet(path: Path, places: pa.Table) -> None:
     """Write the places with their points in WGS84 (no geometry for error rows), wholly or not at all."""
-    import geopandas
-
-    frame = places.to_pandas()
-    placed = frame["latitude"].notna().to_numpy()
-    points = geopandas.points_from_xy(frame["longitude"], frame["latitude"])
-    geometry = np.where(placed, points, None)
     with atomic_file(path) as temporary:
-        geopandas.GeoDataFrame(frame, geometry=geometry, crs="EPSG:4326").to_parquet(temporary, index=False)
+        with_points(places.to_pandas()).to_parquet(temporary, index=False)
 
 
 def write_csv(path: Path, places: pa.Table) -> None:

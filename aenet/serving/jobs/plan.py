@@ -19,7 +19,7 @@ from aenet.io.terminal import need_room
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import JOB, PHOTOS, SHARDS, SUCCESS, Digests, Job, LocateOptions, Record, read_record
 from aenet.serving.jobs.outputs import Format
-from aenet.serving.photos.listing import list_photos, newcomers, photos_digest
+from aenet.serving.photos.listing import Source, list_photos, newcomers, photos_digest, source_name
 from aenet.serving.search.galleryindex import open_index
 
 # Which photos earlier jobs have answered already, so that every night places the new ones only.
@@ -67,7 +67,7 @@ def _list(file: Path) -> pd.DataFrame:
 
 
 def photos_of_job(
-    source: str | Path, out: Path, history: Path | None, key: Callable[[pd.DataFrame], str]
+    source: Source, out: Path, history: Path | None, key: Callable[[pd.DataFrame], str]
 ) -> tuple[pd.DataFrame, int]:
     """Return the photo list, an unfinished job's own where it is this one, and how many photos came since.
 
@@ -81,7 +81,7 @@ def photos_of_job(
         NothingNew: `history` leaves no photo.
         AenetError: see `photos.list_photos`.
     """
-    begun = _begun(out, str(source))
+    begun = _begun(out, source_name(source))
     if begun is not None and key(begun[1]) == begun[0]:
         return begun[1], came_since(source, history, begun[1])
     listed = list_photos(source)
@@ -89,11 +89,13 @@ def photos_of_job(
         return listed, 0
     left = unanswered(listed, history)
     if left.empty:
-        raise NothingNew(f"nothing new: all {len(listed):,} photos of {source} have been answered below {history}")
+        raise NothingNew(
+            f"nothing new: all {len(listed):,} photos of {source_name(source)} have been answered below {history}"
+        )
     return left, 0
 
 
-def came_since(source: str | Path, history: Path | None, photos: pd.DataFrame) -> int:
+def came_since(source: Source, history: Path | None, photos: pd.DataFrame) -> int:
     """Return how many photos were added to the source since a job's list was made of it.
 
     Args:
@@ -127,7 +129,7 @@ _FORMAT = 3  # raise it when rows change for the same inputs
 
 
 def plan(
-    photos: str | Path,
+    photos: Source,
     gallery: Path,
     model: Path,
     out: Path,
@@ -140,7 +142,7 @@ def plan(
     (`Job.newcomers`), and are another job's.
 
     Args:
-        photos: file, folder, glob pattern or table: see `photos.list_photos`.
+        photos: file, folder, glob pattern, table or tuple of paths: see `photos.list_photos`.
         gallery: a finished gallery.
         model: folder of the exported model that embedded the gallery.
         out: output folder, made if absent.
@@ -159,19 +161,19 @@ def plan(
     gallery = gallery.resolve()  # not the link: a refresh may turn it to another gallery while the job runs
     opened = Gallery.open(gallery, card)
     open_index(opened)  # its bytes are checked here
-    _check(options, card, opened)
+    check_options(options, card, opened)
     digests = Digests.of(card, opened)
     table, newcomers = photos_of_job(photos, out, history, lambda listed: _key(digests, listed, options))
     key, ignored = _key(digests, table, options), int(table.attrs.get("ignored", 0))
     notices = tuple(table.attrs.get("notices", ()))
     job = Job(key, out, gallery, model, digests, options, len(table), ignored, newcomers, notices)
     with writing(out), hold(out / ".lock", f"output folder {out}"):
-        if _prepare(job, str(photos)):
+        if _prepare(job, source_name(photos)):
             write_parquet(out / PHOTOS, table)
             record = Record(
                 key=key,
                 photos=len(table),
-                source=str(photos),
+                source=source_name(photos),
                 gallery=str(gallery),
                 model=str(model),
                 digests=digests,
@@ -191,9 +193,9 @@ def _key(digests: Digests, photos: pd.DataFrame, options: LocateOptions) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _check(options: LocateOptions, card: ModelCard, gallery: Gallery) -> None:
+def check_options(options: LocateOptions, card: ModelCard, gallery: Gallery) -> None:
     """Refuse options that would leave columns empty which the user counts on."""
-    for name, wanted in (("--precision", options.precision is not None), ("--refine", options.refine)):
+    for name, wanted in (("`min_confidence`", options.min_confidence is not None), ("`refine`", options.refine)):
         if wanted and card.calibration is None:
             raise AenetError(
                 f"{name} needs confidences, and the model has no calibration: export it again with the export_onnx "
@@ -202,10 +204,10 @@ def _check(options: LocateOptions, card: ModelCard, gallery: Gallery) -> None:
         if wanted and options.heading != "north" and card.calibration and card.calibration.unknown is None:
             raise AenetError(
                 f"{name} needs confidences, and the model's calibration does not cover photos of unknown heading: "
-                "export it again, or give --heading north"
+                "export it again, or give `heading` north"
             )
     if options.refine and gallery.manifest.spacing_m is None:
-        raise AenetError(f"--refine needs a grid, and the tiles of {gallery.folder} have positions of their own")
+        raise AenetError(f"`refine` needs a grid, and the tiles of {gallery.folder} have positions of their own")
 
 
 def _prepare(job: Job, source: str) -> bool:
@@ -226,7 +228,7 @@ def _prepare(job: Job, source: str) -> bool:
     if not job.options.overwrite:
         differs = "; ".join(_differences(found, job, source)) if found else "its job.json is damaged or outdated"
         raise AenetError(
-            f"{out} holds the results of another job ({differs}): give another folder, or --overwrite to replace them"
+            f"{out} holds the results of another job ({differs}): give another folder, or `overwrite` to replace them"
         )
     for lock in sorted((out / SHARDS).glob(".*.lock")):
         with hold(lock, f"shard {int(lock.stem[1:])} of {out}"):  # refused while somebody computes it

@@ -48,8 +48,8 @@ def placed_row(
     known = _truth(truth, reading.pose)
     belief = believe(match, gallery, calibration, not query.known, query.seen, options.top_k, options.refine)
     confidence, reason = belief.confidence, None
-    if options.precision is not None and confidence is not None and confidence < options.precision:
-        reason = f"confidence {confidence:.2f} is below the precision asked for, {options.precision:g}"
+    if options.min_confidence is not None and confidence is not None and confidence < options.min_confidence:
+        reason = f"confidence {confidence:.2f} is below the one asked for, {options.min_confidence:g}"
     missing = [] if confidence is not None else [_UNCALIBRATED if calibration is None else _UNCALIBRATED_UNKNOWN]
     return {
         "photo": reading.photo,

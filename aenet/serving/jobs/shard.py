@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,7 @@ from aenet.serving.jobs.outputs import SCHEMA
 from aenet.serving.jobs.photopipeline import Progress, place_photos
 from aenet.serving.photos.listing import COLUMNS
 from aenet.serving.search.galleryindex import GalleryIndex, index_digest, open_index
-from aenet.serving.sessions.cuda import CudaOptions
-from aenet.serving.sessions.runtime import Precision, Provider
+from aenet.serving.sessions.runtime import SessionOptions
 from aenet.serving.sessions.session import Branch
 
 _META = b"aenet"
@@ -89,9 +88,9 @@ def read_photos(job: Job) -> pd.DataFrame:
         fits = len(photos) == job.photos and all(isinstance(file, bytes) for file in photos["path"])
         fits = fits and all(isinstance(name, str) for name in photos["photo"])
     except Exception as error:  # pyarrow raises a dozen unrelated kinds
-        raise CorruptArtifact(f"{path} is damaged: run the job again with --overwrite") from error
+        raise CorruptArtifact(f"{path} is damaged: run the job again with `overwrite`") from error
     if not fits:
-        raise CorruptArtifact(f"{path} is not the list this job was planned on: run the job again with --overwrite")
+        raise CorruptArtifact(f"{path} is not the list this job was planned on: run the job again with `overwrite`")
     return photos
 
 
@@ -126,25 +125,14 @@ def _opened(job: Job) -> _Opened:
     except OSError as error:
         raise AenetError(f"{error.filename} was there when the job in {job.out} was planned, and is not now") from error
     marks, options = (*files, index_digest(job.gallery) or ""), job.options
-    session = _Session(options.provider, options.threads, options.batch_size, options.network_precision, options.cuda)
-    opened = _open(job.model, job.gallery, marks, session)
+    opened = _open(job.model, job.gallery, marks, options.session)
     job.check_unchanged(opened[0].card, opened[1])
     return opened
 
 
-class _Session(NamedTuple):
-    """How the branch is opened, in the order of `Branch`."""
-
-    provider: Provider
-    threads: int
-    batch_size: int
-    precision: Precision
-    cuda: CudaOptions
-
-
 @lru_cache(maxsize=2)
-def _open(model: Path, gallery: Path, marks: tuple[str, ...], session: _Session) -> _Opened:
-    branch = Branch(model, "ground", *session)
+def _open(model: Path, gallery: Path, marks: tuple[str, ...], session: SessionOptions) -> _Opened:
+    branch = Branch(model, "ground", session)
     # `plan` has read every byte against its digest; sizes are enough here.
     opened = Gallery.open(gallery, branch.card, full=False)
     return branch, opened, open_index(opened, full=False)

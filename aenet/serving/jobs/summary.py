@@ -148,11 +148,11 @@ def far_lines(places: pd.DataFrame, prior: Near | Box | OwnGps | None, coverage:
     known = places[["true_latitude", "true_longitude"]].dropna().to_numpy(np.float64)
     lines = [_of_photos(known, coverage)] if len(known) else []
     if isinstance(prior, Near):
-        lines.append(_of_prior("--near", prior.latitude, prior.longitude, coverage))
+        lines.append(_of_prior("`near`", prior.latitude, prior.longitude, coverage))
     elif isinstance(prior, Box):
         across = 360 if prior.west > prior.east else 0
         middle = (prior.west + prior.east + across) / 2
-        lines.append(_of_prior("--box", (prior.south + prior.north) / 2, (middle + 180) % 360 - 180, coverage))
+        lines.append(_of_prior("`within_box`", (prior.south + prior.north) / 2, (middle + 180) % 360 - 180, coverage))
     return tuple(line for line in lines if line)
 
 

@@ -98,7 +98,7 @@ def _share(root: Path, tile_size_m: float) -> float | None:
         return None
     if said_m < tile_size_m:
         raise AenetError(
-            f"{root} has tiles of {said_m:g} m, tiles of {tile_size_m:g} m cannot be cut from them: give --tile-size "
+            f"{root} has tiles of {said_m:g} m, tiles of {tile_size_m:g} m cannot be cut from them: give `tile_size` "
             f"{said_m:g}m, or a model of smaller tiles"
         )
     return tile_size_m / float(said_m)

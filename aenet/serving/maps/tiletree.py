@@ -86,9 +86,9 @@ def check_rows(root: Path, tiles: Mapping[tuple[int, int], Path], read: Callable
         return False
     here, other = apart.mean(axis=0)
     if other < _DECISIVE * here and (apart[:, 1] < apart[:, 0]).mean() >= _AGREED:
-        way_out = "add --tms"
+        way_out = "add `tms`"
         if tms:
-            way_out = f"remove {RESOURCE}" if (root / RESOURCE).is_file() else "leave --tms away"
+            way_out = f"remove {RESOURCE}" if (root / RESOURCE).is_file() else "leave `tms` away"
         raise AenetError(
             f"{root}: its tiles do not fit together with y counted from the {'south' if tms else 'north'} (their edges "
             f"differ by {here:.1f} grey levels, by {other:.1f} when counted the other way): {way_out}"
@@ -115,7 +115,7 @@ def _profile(file: Path) -> str:
             found.append(attributes.get("profile", "").strip().lower())
 
     def refuse(*_: object) -> None:
-        raise AenetError(f"{file} has a document type, which is not read: delete it, and say --tms where y counts so")
+        raise AenetError(f"{file} has a document type, which is not read: delete it, and say `tms` where y counts so")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
@@ -127,7 +127,7 @@ def _profile(file: Path) -> str:
     except expat.ExpatError as error:
         fault = f"line {error.lineno}: {expat.ErrorString(error.code)}"
         raise AenetError(
-            f"{file} is not readable XML ({fault}): delete it, and add --tms if y counts from the south"
+            f"{file} is not readable XML ({fault}): delete it, and add `tms` if y counts from the south"
         ) from error
     return found[0] if found else "none"
 
@@ -268,7 +268,7 @@ def _together(files: dict[tuple[int, int], Path], count: int) -> dict[tuple[int,
 def _notes(root: Path, declared: bool, known: bool) -> list[str]:
     if declared:
         return [f"{root}: y counts from the south, as its {RESOURCE} says (TMS)"]
-    return [] if known else [f"{root}: y is taken to count from the north; add --tms if it counts from the south"]
+    return [] if known else [f"{root}: y is taken to count from the north; add `tms` if it counts from the south"]
 
 
 def _number(name: str) -> bool:

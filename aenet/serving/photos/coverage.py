@@ -83,20 +83,20 @@ def _coverage(photo: Photo, width: int, height: int, fov_deg: float | None) -> t
     if fov_deg is not None:
         return _of_field(fov_deg, aspect), (*aside, *_overruled(photo, aspect, fov_deg))
     if photo.sphere_fault is not None:
-        raise AenetError(f"{photo.sphere_fault}: give --fov, 360 if it goes all round")
+        raise AenetError(f"{photo.sphere_fault}: give `fov`, 360 if it goes all round")
     if photo.fov_deg is not None and aspect < PANORAMA_ASPECT:
         return Lens(photo.fov_deg), ()
     if photo.lens_deg is None and not _of_a_drone(photo) and aspect >= PANORAMA_ASPECT:
-        return Whole(), (f"taken for 360 degrees by its shape alone ({aspect:.2f}:1): if it is not, give --fov",)
+        return Whole(), (f"taken for 360 degrees by its shape alone ({aspect:.2f}:1): if it is not, give `fov`",)
     raise AenetError(_unknown(photo, width, height))
 
 
 def _overruled(photo: Photo, aspect: float, fov_deg: float) -> tuple[str, ...]:
     """What the user's field of view stands against."""
     if photo.fov_deg is not None and abs(photo.fov_deg - fov_deg) > 1:
-        return (f"--fov {fov_deg:g} counts, not the lens of {photo.fov_deg:.0f} degrees in EXIF",)
+        return (f"`fov` {fov_deg:g} counts, not the lens of {photo.fov_deg:.0f} degrees in EXIF",)
     if photo.fov_deg is None and aspect >= PANORAMA_ASPECT and fov_deg < _WHOLE_DEG:
-        return (f"--fov {fov_deg:g} counts, not its shape ({aspect:.2f}:1, a panorama's)",)
+        return (f"`fov` {fov_deg:g} counts, not its shape ({aspect:.2f}:1, a panorama's)",)
     return ()
 
 
@@ -127,13 +127,13 @@ def _unknown(photo: Photo, width: int, height: int) -> str:
     notes = f" ({'; '.join(photo.notes)})" if photo.notes else ""
     if width < MIN_ASPECT * height:
         return (
-            f"field of view unknown: give --fov, or a 360-degree panorama ({shape}, at least {MIN_ASPECT}:1 is "
+            f"field of view unknown: give `fov`, or a 360-degree panorama ({shape}, at least {MIN_ASPECT}:1 is "
             f"needed for that){notes}"
         )
     if width / height >= PANORAMA_ASPECT:
         of = f"a lens of {photo.lens_deg:.0f} degrees" if photo.lens_deg is not None else "the pose of a drone's gimbal"
         return (
-            f"field of view unknown: a panorama's shape and {of}, stitched or cropped since ({shape}): give --fov, 360 "
+            f"field of view unknown: a panorama's shape and {of}, stitched or cropped since ({shape}): give `fov`, 360 "
             f"if it goes all round{notes}"
         )
-    return f"field of view unknown: {shape}, the shape of an ordinary photo: give --fov, 360 for a panorama{notes}"
+    return f"field of view unknown: {shape}, the shape of an ordinary photo: give `fov`, 360 for a panorama{notes}"

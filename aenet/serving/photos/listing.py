@@ -94,14 +94,25 @@ _LINK_BYTES = 1024  # of a path
 COLUMNS = ("photo", "path", "bytes", "mtime_ns", "true_latitude", "true_longitude", "heading_deg", "fov_deg")
 
 
-def list_photos(source: str | Path) -> pd.DataFrame:
+Source = str | Path | tuple[str, ...]
+
+
+def source_name(source: Source) -> str:
+    """Return what stands for a source in a job's record: equal names are equal sources."""
+    if not isinstance(source, tuple):
+        return str(source)
+    digest = hashlib.sha256("\0".join(source).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"a list of {len(source):,} photos ({digest[:12]})"
+
+
+def list_photos(source: Source) -> pd.DataFrame:
     """Return one row per photo.
 
     Args:
-        source: an image file; a folder, searched recursively in sorted order for files whose name ends in one
-            of SUFFIXES (hidden ones left out; linked folders are followed, each real folder once); a glob pattern
-            (`**` recurses); a list (.txt, .lst) of one path a line, or of paths that each end in a NUL as
-            `find -print0` writes them; or a CSV or Parquet table with a column `path`, see
+        source: a tuple of paths of images; or an image file; a folder, searched recursively in sorted order for files
+            whose name ends in one of SUFFIXES (hidden ones left out; linked folders are followed, each real folder
+            once); a glob pattern (`**` recurses); a list (.txt, .lst) of one path a line, or of paths that each end in
+            a NUL as `find -print0` writes them; or a CSV or Parquet table with a column `path`, see
             `phototable.read_photo_table`. Paths are relative to the list or table.
 
     Returns:
@@ -113,6 +124,8 @@ def list_photos(source: str | Path) -> pd.DataFrame:
     Raises:
         AenetError: nothing there, a table without `path` or with impossible values, or a photo listed twice.
     """
+    if isinstance(source, tuple):
+        return _frame([readable(Path(name)) for name in source], [Path(name) for name in source])
     path = Path(source)
     ignored = 0
     notices: list[str] = []
@@ -142,7 +155,7 @@ def list_photos(source: str | Path) -> pd.DataFrame:
     return frame
 
 
-def newcomers(source: str | Path, photos: pd.DataFrame) -> int:
+def newcomers(source: Source, photos: pd.DataFrame) -> int:
     """Return how many photos `source` has by now that the list `photos`, made of it earlier, has not."""
     try:
         return int((~list_photos(source)["path"].isin(set(photos["path"]))).sum())

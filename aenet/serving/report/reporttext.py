@@ -47,8 +47,8 @@ def _asked(options: LocateOptions) -> str:
     parts = [headings.get(options.heading, "headings unknown")]
     if options.refine:
         parts.append("refined places")
-    if options.precision is not None:
-        parts.append(f"no answer below {options.precision:.0%}")
+    if options.min_confidence is not None:
+        parts.append(f"no answer below {options.min_confidence:.0%}")
     match options.prior:
         case None:
             pass

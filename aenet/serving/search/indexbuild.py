@@ -97,7 +97,7 @@ def choose(ladder: Sequence[Rung], options: IndexOptions) -> int:
     raise AenetError(
         f"no index reaches a recall of {options.recall:g} here: with {top.candidates:,} candidates re-ranked it finds "
         f"the best tile of {100 * top.recall:.1f} % of probes of cosine {options.similarity:g}; demand less with "
-        "--recall, or search without an index"
+        "`recall`, or search without an index"
     )
 
 

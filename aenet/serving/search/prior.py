@@ -1,7 +1,7 @@
 """What is known of where photos were taken before they are looked at: a circle, a box, or each photo's own GPS."""
 
 import math
-import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,8 +12,9 @@ from aenet.data.distance import distance_m
 from aenet.io.errors import AenetError
 from aenet.io.params import Config
 from aenet.serving.maps.coordinates import in_box
+from aenet.serving.maps.quantities import Number, parse_box, parse_metres, parse_place
 
-_DISTANCE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(m|km)")
+_RADIUS = "5km"  # around a place, where nobody says another
 _MERIDIAN_M = 110_574.0  # metres of a degree of latitude where it is shortest, at the equator
 _HALF_EARTH_M = 20_004_000.0
 
@@ -53,48 +54,48 @@ class OwnGps(Config):
 Prior = Annotated[Near | Box | OwnGps, Field(discriminator="kind")]
 
 
-def parse_distance(text: str) -> float:
-    """Return metres of `500m`, `0.5 km`; the unit must be said.
+def parse_radius(given: str | Number, argument: str) -> float:
+    """Return metres of `500m` or `0.5 km`; a text must say its unit.
 
     Raises:
         AenetError: another unit or none, or a length that is not between 0 and half the Earth's girth.
     """
-    match = _DISTANCE.fullmatch(text.strip())
-    if match is None:
-        raise AenetError(f"{text!r} is no distance: write a number and m or km, as in 500m or 5km")
-    metres = float(match[1]) * (1000 if match[2] == "km" else 1)
-    if not 0 < metres <= _HALF_EARTH_M:
-        raise AenetError(
-            f"{text!r} is no distance on Earth: give more than 0 and at most {_HALF_EARTH_M / 1000:,.0f} km"
-        )
+    metres = parse_metres(given, argument, unit_needed=True)
+    if metres > _HALF_EARTH_M:
+        raise AenetError(f"`{argument}` {given!r} is no distance on Earth: give at most {_HALF_EARTH_M / 1000:,.0f} km")
     return metres
 
 
-def parse_near(place: str, within: str) -> Near:
-    """Return the circle of `--near LAT,LON --within 5km`.
+def parse_prior(
+    near: str | Sequence[Number] | None = None,
+    within: str | Number | None = None,
+    within_box: str | Sequence[Number] | None = None,
+    own_gps: str | Number | None = None,
+) -> Near | Box | OwnGps | None:
+    """Return where to search of what was said of it; None: everywhere.
+
+    Args:
+        near: latitude and longitude, degrees; `LAT,LON`.
+        within: radius around `near`, 5 km where it is not said.
+        within_box: west, south, east, north, degrees; `W,S,E,N`.
+        own_gps: radius around each photo's own position.
 
     Raises:
-        AenetError: not two numbers, no place on Earth, or no distance.
+        AenetError: two of them, or one that cannot be read.
     """
-    latitude, longitude = _numbers(place, "LAT,LON", "47.66,9.17")
-    if abs(latitude) > 90 or abs(longitude) > 180:
-        raise AenetError(f"{place!r} is no place on Earth: latitude first (+-90), then longitude (+-180)")
-    return Near(latitude=latitude, longitude=longitude, radius_m=parse_distance(within))
-
-
-def parse_box(text: str) -> Box:
-    """Return the box of `WEST,SOUTH,EAST,NORTH`, the order of GeoJSON and GDAL.
-
-    Raises:
-        AenetError: not four numbers, or no box on Earth.
-    """
-    west, south, east, north = _numbers(text, "WEST,SOUTH,EAST,NORTH", "9.1,47.6,9.2,47.7")
-    if max(abs(west), abs(east)) > 180 or max(abs(south), abs(north)) > 90 or south >= north:
-        raise AenetError(
-            f"{text!r} is no box on Earth: give WEST,SOUTH,EAST,NORTH in degrees, south below north "
-            f"(found {south:g} and {north:g})"
-        )
-    return Box(west=west, south=south, east=east, north=north)
+    given = {"near": near, "within_box": within_box, "own_gps": own_gps}
+    named = [f"`{name}`" for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise AenetError(f"{' and '.join(named)} exclude each other: give one of them")
+    if within is not None and near is None:
+        raise AenetError("`within` is the radius around `near`: give both, or `within_box` or `own_gps` instead")
+    if near is not None:
+        latitude, longitude = parse_place(near)
+        return Near(latitude=latitude, longitude=longitude, radius_m=parse_radius(within or _RADIUS, "within"))
+    if within_box is not None:
+        west, south, east, north = parse_box(within_box)
+        return Box(west=west, south=south, east=east, north=north)
+    return None if own_gps is None else OwnGps(radius_m=parse_radius(own_gps, "own_gps"))
 
 
 def of_photo(prior: Near | Box | OwnGps, latitude: float, longitude: float) -> Near | Box:
@@ -106,7 +107,7 @@ def of_photo(prior: Near | Box | OwnGps, latitude: float, longitude: float) -> N
     if not isinstance(prior, OwnGps):
         return prior
     if math.isnan(latitude) or math.isnan(longitude):
-        raise AenetError("no GPS position to search around: give --near or a table with latitude and longitude")
+        raise AenetError("no GPS position to search around: give `near` or a table with latitude and longitude")
     return Near(latitude=latitude, longitude=longitude, radius_m=prior.radius_m)
 
 
@@ -122,13 +123,3 @@ def allowed(
     near = latitudes[rows].astype(np.float64), longitudes[rows].astype(np.float64)
     mask[rows] = distance_m(*here, *near) <= prior.radius_m
     return np.asarray(mask)
-
-
-def _numbers(text: str, form: str, example: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != form.count(",") + 1 or not all(map(math.isfinite, values)):
-        raise AenetError(f"{text!r} is not {form}: write for example {example}")
-    return values

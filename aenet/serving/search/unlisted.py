@@ -6,10 +6,10 @@ curve is laid through both (`extrapolate`).
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
-from scipy.special import ndtri
 
 BINS = 1024  # over -1..1: within a bin, odds of sharpness 100 vary by 1.2 times, and their mean is off by 0.2 %
 _FIRST = 16  # of a sorted sample that is relied on: its rank is known to a quarter
@@ -68,13 +68,19 @@ def extrapolate(
     behind = (theirs - 0.5) / len(ordered) * tiles > k
     rank = np.concatenate([mine - 0.5, (theirs[behind] - 0.5) / len(ordered) * tiles])
     score = np.concatenate([listed[mine - 1].astype(np.float64), ordered[theirs[behind] - 1]])
-    quantile = ndtri(rank / (tiles + 1))
+    quantile = _quantile(rank / (tiles + 1))
     # The n-th of a sorted sample has its rank to within 1 / sqrt(n).
     weight = np.minimum(np.sqrt(np.concatenate([mine, theirs[behind]])), _TRUST) * np.maximum(np.abs(quantile), 0.3)
     shape = np.polyfit(quantile, score, min(2, len(rank) - 1), w=weight)
     edges = np.geomspace(k, tiles, _STEPS + 1)
-    said = np.polyval(shape, ndtri(np.sqrt(edges[1:] * edges[:-1]) / (tiles + 1)))
+    said = np.polyval(shape, _quantile(np.sqrt(edges[1:] * edges[:-1]) / (tiles + 1)))
     return Rest(np.minimum(said, float(listed[-1])), np.diff(edges), rows)
+
+
+def _quantile(shares: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the normal distribution's quantiles of a few shares in 0..1; the base install has no scipy."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf(share) for share in shares])
 
 
 def _some_ranks(tiles: int) -> Int64[np.ndarray, " n"]:

@@ -7,21 +7,46 @@ the CPU. onnxruntime by itself falls back silently, so the session is asked afte
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
+from pydantic import Field
 
 from aenet.data.card import CARD, HALF, ONNX_BYTES, ModelCard
 from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.machine import usable_cores
 from aenet.io.nolinks import listed_path, read_listed
+from aenet.io.params import Config
 from aenet.serving.sessions.cuda import CPU, CUDA, SILENT, TENSORRT, CudaDevice, CudaOptions, cuda_device, open_cuda
 from aenet.serving.sessions.onnxgraph import check_graph
 from aenet.view.spec import AerialView, GroundView
 
 Provider = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "fp16"]
+
+
+class SessionOptions(Config):
+    """Where and how a network runs: one type from the command line down to onnxruntime.
+
+    Attributes:
+        provider: `auto` prefers CUDA, `cuda` runs on CUDA or is an error, `cpu` is the CPU.
+        precision: number format of the network's arithmetic: `auto` is fp16 on CUDA where the model has it, else fp32.
+        threads: CPU threads of one inference; 0 means one per usable core.
+        batch_size: views per inference; on CUDA the last batch is padded to it.
+        cuda: how to run on CUDA.
+    """
+
+    provider: Provider = "auto"
+    precision: Precision = "auto"
+    threads: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    cuda: CudaOptions = CudaOptions()
+
+    @property
+    def session(self) -> "SessionOptions":
+        """These alone, of options that hold more."""
+        return SessionOptions(**{name: getattr(self, name) for name in SessionOptions.model_fields})
 
 
 def read_checked(path: Path, card: ModelCard) -> bytes:
@@ -53,37 +78,25 @@ class Network:
     on_cuda: bool
 
 
-def open_network(
-    folder: Path,
-    side: str,
-    card: ModelCard,
-    provider: Provider,
-    threads: int,
-    batch_size: int,
-    precision: Precision,
-    cuda: CudaOptions,
-) -> Network:
+def open_network(folder: Path, side: str, card: ModelCard, options: SessionOptions) -> Network:
     """Open the file of one branch; see `session.Branch` for the arguments and errors."""
-    for word, known in ((provider, Provider), (precision, Precision)):
-        if word not in get_args(known):
-            kind = "provider" if known is Provider else "precision"
-            raise AenetError(f"{kind} {word!r} is unknown: use one of {', '.join(get_args(known))}")
+    provider, precision, cuda = options.provider, options.precision, options.cuda
     device = cuda_device(cuda.device)
     if provider == "cuda" and not device:
         raise AenetError(
-            f"provider cuda was demanded but {device.reason}: use --provider auto or cpu to run on the CPU"
+            f"provider cuda was demanded but {device.reason}: use `provider` auto or cpu to run on the CPU"
         )
     onnxruntime.set_default_logger_severity(SILENT)
     if provider != "cpu" and device:
         half = precision == "fp16" or (precision == "auto" and f"{side}{HALF}" in card.sha256)
         path = _file(folder, side, card, half)
-        session = _open_on_cuda(path, card, device, cuda, half, batch_size, provider == "cuda")
+        session = _open_on_cuda(path, card, device, options, half)
         if session is not None:
             through = "TensorRT on " if TENSORRT in session.get_providers() else ""
             words = f"CUDA ({through}{device.name}, {'fp16' if half else 'fp32'}{', TF32' * (cuda.tf32 and not half)})"
             return Network(session, path, words, True)
     half = precision == "fp16"
-    path, threads = _file(folder, side, card, half), threads or usable_cores()
+    path, threads = _file(folder, side, card, half), options.threads or usable_cores()
     words = f"CPU ({threads} thread{'s' if threads > 1 else ''}{', fp16' * half})"
     return Network(_open_on_cpu(path, card, threads), path, words, False)
 
@@ -97,24 +110,22 @@ def _file(folder: Path, side: str, card: ModelCard, half: bool) -> Path:
     return folder / f"{side}{HALF if half else '.onnx'}"
 
 
-def _open_on_cuda(
-    path: Path, card: ModelCard, device: CudaDevice, options: CudaOptions, half: bool, batch_size: int, only: bool
-) -> Any | None:
+def _open_on_cuda(path: Path, card: ModelCard, device: CudaDevice, options: SessionOptions, half: bool) -> Any | None:
     """Return a session on CUDA, or None where it does not start and need not."""
-    content, says = read_checked(path, card), "it fell back to the CPU"
+    content, says, only = read_checked(path, card), "it fell back to the CPU", options.provider == "cuda"
     try:
-        session = open_cuda(content, options, half, batch_size, only)
-        wanted = TENSORRT if options.tensorrt else CUDA
+        session = open_cuda(content, options.cuda, half, options.batch_size, only)
+        wanted = TENSORRT if options.cuda.tensorrt else CUDA
         if wanted in session.get_providers():
             return session
     except AenetError:
         raise
     except Exception as error:  # noqa: BLE001  onnxruntime raises a dozen unrelated kinds
         says = _one_line(error)
-    if only or options.tensorrt:
+    if only or options.cuda.tensorrt:
         raise AenetError(
             f"{path}: {device.name} is there, but onnxruntime could not put the network on it ({says}): "
-            "`aenet doctor` tells why, --provider cpu runs on the CPU"
+            "`aenet doctor` tells why, `provider` cpu runs on the CPU"
         )
     return None
 

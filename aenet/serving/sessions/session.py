@@ -9,8 +9,8 @@ from jaxtyping import Float32, UInt8
 from aenet.data.card import read_card
 from aenet.io.errors import AenetError
 from aenet.io.terminal import need_room
-from aenet.serving.sessions.cuda import Bound, CudaOptions
-from aenet.serving.sessions.runtime import Precision, Provider, check_signature, failure, open_network, run
+from aenet.serving.sessions.cuda import Bound
+from aenet.serving.sessions.runtime import SessionOptions, check_signature, failure, open_network, run
 
 Side = Literal["ground", "aerial"]
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths
@@ -27,26 +27,13 @@ class Branch:
     other. So both files are one model, a gallery fits both, and its manifest says which embedded it.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        side: Side,
-        provider: Provider = "auto",
-        threads: int = 0,
-        batch_size: int = 32,
-        precision: Precision = "auto",
-        cuda: CudaOptions | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, side: Side, options: SessionOptions | None = None) -> None:
         """Open a branch and, on CUDA, warm it.
 
         Args:
             folder: a model folder with its card.
             side: which branch.
-            provider: `auto`, `cuda` or `cpu`.
-            threads: threads for one inference on the CPU; 0 means one per usable core.
-            batch_size: views per call; on CUDA the last batch is padded to it.
-            precision: `auto` is fp16 on CUDA where the folder has it, and fp32 elsewhere.
-            cuda: how to run on CUDA.
+            options: where and how it runs.
 
         Raises:
             AenetError: no model there, the provider or precision demanded is not available, or the graph is not the
@@ -56,17 +43,18 @@ class Branch:
         need_room()
         self.card = read_card(folder)
         self.view = self.card.view.of(side)
-        self._batch_size = batch_size
-        cuda = cuda or CudaOptions()
-        self._network = open_network(folder, side, self.card, provider, threads, batch_size, precision, cuda)
+        options = options or SessionOptions()
+        self._batch_size = options.batch_size
+        self._network = open_network(folder, side, self.card, options)
         self._path, self.runs_on = self._network.path, self._network.runs_on
         self._input = check_signature(self._network.session, self.card, self.view, self._path)
         self._bound: Bound | None = None
         if self._network.on_cuda:
-            shape = (batch_size, self.view.height, self.view.width, 3)
-            if cuda.graphs:
+            shape = (options.batch_size, self.view.height, self.view.width, 3)
+            if options.cuda.graphs:
                 session = self._network.session
-                self._bound = Bound(session, self._input, shape, self.card.descriptor_dim, "cuda", cuda.device)
+                device = options.cuda.device
+                self._bound = Bound(session, self._input, shape, self.card.descriptor_dim, "cuda", device)
             self._run(np.zeros(shape, np.uint8))  # the search for convolutions, engines and graphs happen here
 
     def embed(self, views: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n d"]:
@@ -107,7 +95,7 @@ class Branch:
         if fault := _faults(self._run(noise)).get(0):
             raise AenetError(
                 f"{self._path} on {self.runs_on}: {fault}, whatever the view: "
-                "the model is damaged or overflows in this precision; export it again or use --provider cpu"
+                "the model is damaged or overflows in this precision; export it again or use `provider` cpu"
             )
 
     def _run(self, views: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:

@@ -13,8 +13,8 @@ from pyproj import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
+from aenet.commands.gallerycommand import gallery_lines
 from aenet.io.errors import AenetError
-from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
 from aenet.serving.maps.geotiff import inspect
@@ -319,9 +319,9 @@ def test_a_tree_of_other_tiles_is_refused_before_it_is_read(tmp_path: Path, prof
 
 def test_rows_that_fit_the_other_way_are_refused(tmp_path: Path) -> None:
     xyz, tms = _tree(tmp_path / "xyz", False), _tree(tmp_path / "tms", True)
-    with pytest.raises(AenetError, match=r"counted from the north .*: add --tms"):
+    with pytest.raises(AenetError, match=r"counted from the north .*: add `tms`"):
         TileTree(tms)
-    with pytest.raises(AenetError, match=r"counted from the south .*: leave --tms away"):
+    with pytest.raises(AenetError, match=r"counted from the south .*: leave `tms` away"):
         TileTree(xyz, tms=True)
     with pytest.raises(AenetError, match=r"counted from the south .*: remove tilemapresource\.xml"):
         TileTree(_tree(tmp_path / "wrong", False, "mercator"))
@@ -340,5 +340,5 @@ def test_where_pictures_cannot_tell_it_is_said(tmp_path: Path) -> None:
 def test_a_description_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     root = _tree(tmp_path / "tree", True, rows=1)
     (root / "tilemapresource.xml").write_text(text)
-    with pytest.raises(AenetError, match=r"tilemapresource\.xml .*delete it.*--tms"):
+    with pytest.raises(AenetError, match=r"tilemapresource\.xml .*delete it.*`tms`"):
         TileTree(root)

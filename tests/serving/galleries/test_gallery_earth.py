@@ -115,7 +115,7 @@ def test_a_gallery_grows_across_180_degrees_and_so_do_its_map_and_its_areas(smal
         longitude = wrap(np.array([180 + (column - CUT) * SIZE[DEGREES][0]]))
         x, y = (int(v[0]) for v in projection(np.array([LATITUDE - 120 * SIZE[DEGREES][1]]), longitude))
         assert np.abs(picture[y, x].astype(int) - pixels[120, column]).max() < 40
-    area = open_source(west, 60.0, 20.0, SourceOptions(area=(179.9, 47.0, -179.9, 48.0)))
+    area = open_source(west, 60.0, 20.0, SourceOptions(within_box=(179.9, 47.0, -179.9, 48.0)))
     assert len(area.tiles) == len(open_source(west, 60.0, 20.0, SourceOptions()).tiles)
 
 

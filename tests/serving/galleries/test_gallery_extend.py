@@ -195,7 +195,7 @@ def test_a_killed_addition_leaves_the_gallery_as_it_was_and_goes_on(
         if first.exists():
             stamps.append(first.stat().st_mtime_ns)
         if end.startswith("shard"):
-            with pytest.raises(AenetError, match=r"unfinished addition of .*east\.tif.*--overwrite"):
+            with pytest.raises(AenetError, match=r"unfinished addition of .*east\.tif.*`overwrite`"):
                 add_to_gallery(gallery, east, small_world.model, AddOptions(shard_size=41, **FAST))
     assert len(stamps) == 3 and len(set(stamps)) == 1  # what was finished was not computed again
     assert add_to_gallery(gallery, east, small_world.model, AddOptions(shard_size=40, **FAST)).computed == 0

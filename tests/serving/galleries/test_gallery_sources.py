@@ -13,10 +13,10 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
+from aenet.commands.gallerycommand import gallery_lines
 from aenet.data.card import read_card
 from aenet.data.distance import distance_m
 from aenet.io.errors import AenetError
-from aenet.serving.commands.gallerycommand import gallery_lines
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.galleries.galleryoptions import SourceOptions, open_source

@@ -122,5 +122,5 @@ def test_tiles_of_a_data_set_are_cut_to_the_metres_asked_for(
     write_manifest(tmp_path, {"config": {"tile_size_m": 120.0}})
     source = PairSource(tmp_path, "test", 60.0)
     assert source.metres_known and np.array_equal(views_of(source), packed)
-    with pytest.raises(AenetError, match=r"has tiles of 120 m, tiles of 150 m cannot be cut .*--tile-size 120m"):
+    with pytest.raises(AenetError, match=r"has tiles of 120 m, tiles of 150 m cannot be cut .*`tile_size` 120m"):
         PairSource(tmp_path, "test", 150.0)

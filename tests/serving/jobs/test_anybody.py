@@ -98,7 +98,7 @@ def test_a_model_without_a_map_turns_the_photo_and_refuses_parts(
     assert whole["error_m"].median() < 15 and whole["confidence"].isna().all()
     off = np.abs((whole["heading_deg"] - HEADINGS + 180) % 360 - 180)
     assert np.median(off) < 12
-    with pytest.raises(AenetError, match="--precision needs confidences"):
+    with pytest.raises(AenetError, match="`min_confidence` needs confidences"):
         plan(turned, small_world.gallery, model, tmp_path / "b", OPTIONS.model_copy(update={"precision": 0.9}))
 
 
@@ -213,7 +213,7 @@ def test_known_places_far_from_the_map_are_said(small_world: World, tmp_path: Pa
     ("prior", "reason"),
     [
         (Near(latitude=9.0, longitude=47.85, radius_m=1e4), r"place of --near lies 5,\d\d\d km .* exchanged"),
-        (Box(west=47.0, south=9.0, east=48.0, north=10.0), r"place of --box lies 5,\d\d\d km .* exchanged"),
+        (Box(west=47.0, south=9.0, east=48.0, north=10.0), r"place of `within_box` lies 5,\d\d\d km .* exchanged"),
         (Near(latitude=47.9, longitude=9.1, radius_m=1e4), None),
         (Box(west=8.0, south=47.0, east=10.0, north=49.0), None),
         (OwnGps(radius_m=100.0), None),

@@ -41,7 +41,7 @@ def test_a_damaged_plan_of_a_gallery(small_world: World, tmp_path: Path, content
     options = GalleryOptions(spacing_m=120.0, provider="cpu", threads=1)
     (tmp_path / "gallery").mkdir()
     (tmp_path / "gallery" / "plan.json").write_bytes(content)
-    with pytest.raises(CorruptArtifact, match=r"plan\.json is damaged: .* --overwrite"):
+    with pytest.raises(CorruptArtifact, match=r"plan\.json is damaged: .* `overwrite`"):
         build_gallery(small_world.map, tmp_path / "gallery", small_world.model, options)
     again = options.model_copy(update={"overwrite": True})
     assert build_gallery(small_world.map, tmp_path / "gallery", small_world.model, again).computed > 0
@@ -87,5 +87,5 @@ def test_a_damaged_photo_list_of_a_job(small_world: World, tmp_path: Path, damag
     kept = file.read_bytes()
     job = plan(str(small_world.photos / "0001.jpg"), small_world.gallery, small_world.model, tmp_path / "out", FAST)
     file.write_bytes(damage(kept))
-    with pytest.raises(AenetError, match=r"photos\.parquet is damaged: .* --overwrite"):
+    with pytest.raises(AenetError, match=r"photos\.parquet is damaged: .* `overwrite`"):
         finish(job)

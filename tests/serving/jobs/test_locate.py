@@ -211,7 +211,7 @@ def test_a_finished_job_computes_nothing_again_and_another_is_refused(small_worl
     assert (out / "shards" / "computed.log").read_text() == log and Counter(log.split()[::4]) == {"start": 3, "done": 3}
     assert (out / "places.parquet").stat().st_mtime_ns == table
     other = OPTIONS.model_copy(update={"top_k": 3})
-    with pytest.raises(AenetError, match=r"another job .* --overwrite"):
+    with pytest.raises(AenetError, match=r"another job .* `overwrite`"):
         plan(small_world.photos, small_world.gallery, small_world.model, out, other)
     places = _locate(small_world, small_world.photos, out, top_k=3, overwrite=True)
     assert {len(tiles) for tiles in places["tiles"]} == {3}

@@ -53,7 +53,7 @@ def test_options_of_locate_from_the_shell(
 ) -> None:
     common = ("--gallery", small_world.gallery, "--model", small_world.model, "--provider", "cpu", "--threads", 1)
     locate, nights = ("locate", small_world.photos, *common, "-o"), tmp_path / "nights"
-    more = ("--own-gps", "60m", "--precision", 0.99, "--also", "geojson,kml", "--new-since", nights)
+    more = ("--own-gps", "60m", "--min-confidence", 0.99, "--also", "geojson,kml", "--new-since", nights)
     assert _run(monkeypatch, *locate, nights / "1", *more) == 0
     said = capsys.readouterr().out
     assert "abstained from" in said and "expected and observed within 25 m" in said
@@ -61,9 +61,13 @@ def test_options_of_locate_from_the_shell(
     assert _run(monkeypatch, *locate, nights / "2", *more) == 0
     assert "nothing new: all 12 photos" in capsys.readouterr().out
     for words, sentence in (
-        (("--near", "48,9", "--box", "8,47,9,48"), "--near and --box exclude each other"),
-        (("--near", "48"), "'48' is not LAT,LON"),
-        (("--also", "shapefile"), "known are geojson, gpkg, kml"),
+        (("--near", "48,9", "--within-box", "8,47,9,48"), "--near and --within-box exclude each other"),
+        (("--near", "48"), "--near '48' is not LAT,LON"),
+        (("--also", "shapefile"), "'geojson', 'gpkg' or 'kml' (found 'shapefile')"),
+        (("--network-precision", "fp32"), "--network-precision is called --precision now"),
+        (("--box", "8,47,9,48"), "--box is called --within-box now"),
+        (("--precision", "0.9"), "to abstain below a confidence of 0.9 write --min-confidence 0.9"),
+        (("--precision=.9",), "write --min-confidence .9"),
     ):
         assert _run(monkeypatch, *locate, tmp_path / "out", *words) == 2
         assert sentence in " ".join(capsys.readouterr().err.split())
@@ -76,13 +80,13 @@ def test_how_the_network_computes_can_be_chosen_from_the_shell(
     common = ("--model", small_world.model, "--provider", "cpu", "--threads", 1)
     cuda = ("--device", 3, "--gpu-memory", 512, "--tf32", "--cuda-graphs", "--tensorrt")
     locate = ("locate", small_world.photos, "--gallery", small_world.gallery, *common)
-    assert _run(monkeypatch, *locate, *cuda, "--network-precision", "fp32", "-o", tmp_path / "out") == 0
+    assert _run(monkeypatch, *locate, *cuda, "--precision", "fp32", "-o", tmp_path / "out") == 0
     record = read_record(tmp_path / "out")
     assert record is not None
     options = record.options
-    assert options.network_precision == "fp32"
+    assert options.precision == "fp32"
     assert options.cuda == CudaOptions(device=3, memory_mib=512, tf32=True, graphs=True, tensorrt=True)
-    half = (*common, "--network-precision", "fp16", "-o", tmp_path / "gallery")
+    half = (*common, "--precision", "fp16", "-o", tmp_path / "gallery")
     source = ("gallery", "build", small_world.map, "--tile-size", "60m", "--spacing", "60m")
     assert _run(monkeypatch, *source, *half) == 2
     assert "holds no half-precision model" in " ".join(capsys.readouterr().err.split())

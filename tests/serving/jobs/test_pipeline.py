@@ -10,6 +10,7 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs import photopipeline
 from aenet.serving.localize import LocateOptions
 from aenet.serving.photos.listing import list_photos
+from aenet.serving.sessions.runtime import SessionOptions
 from aenet.serving.sessions.session import Branch
 from tests.support import world
 
@@ -21,7 +22,7 @@ Rows = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def place(small_world: world.World) -> Callable[[], Rows]:
     """Place the world's twelve photos, two at a time."""
-    branch = Branch(small_world.model, "ground", "cpu", 1, BATCH)
+    branch = Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=BATCH))
     gallery = Gallery.open(small_world.gallery, branch.card)
     options = LocateOptions(batch_size=BATCH, decoders=1, threads=1, heading="north", provider="cpu")
     photos = list_photos(small_world.photos)

@@ -14,30 +14,14 @@ from aenet.serving.search.prior import (
     Prior,
     allowed,
     of_photo,
-    parse_box,
-    parse_distance,
-    parse_near,
+    parse_prior,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "metres"), [("500m", 500.0), ("5km", 5000.0), ("0.25 km", 250.0), (" .5km ", 500.0), ("20000km", 2e7)]
-)
-def test_distances_have_units(text: str, metres: float) -> None:
-    assert parse_distance(text) == metres
-
-
-@pytest.mark.parametrize(
-    "text", ["5", "", "5 miles", "5KM", "-5km", "1e3m", "5km5", "5,5km", "0m", "30000km", "nan m", "\u0665km"]
-)
-def test_other_distances_are_refused(text: str) -> None:
-    with pytest.raises(AenetError, match="is no distance"):
-        parse_distance(text)
 
 
 def test_a_circle_counts_geodesic_metres() -> None:
     """A thousandth of a degree of longitude is 111.3 m at the equator and 75.1 m in Konstanz."""
-    near = parse_near("47.66,9.17", "100m")
+    near = parse_prior(near="47.66,9.17", within="100m")
+    assert isinstance(near, Near)
     assert near == Near(latitude=47.66, longitude=9.17, radius_m=100.0)
     latitudes = np.array([47.66, 47.66, 47.66, 47.6608, 47.6610, -47.66])
     longitudes = np.array([9.17, 9.1713, 9.1714, 9.17, 9.17, 9.17])
@@ -63,34 +47,31 @@ def test_the_cheap_first_look_drops_nothing() -> None:
 
 
 def test_boxes() -> None:
-    box = parse_box("9.1,47.6,9.2,47.7")
+    box = parse_prior(within_box="9.1,47.6,9.2,47.7")
+    assert isinstance(box, Box)
     assert box == Box(west=9.1, south=47.6, east=9.2, north=47.7)
     assert allowed(box, np.array([47.6, 47.65, 47.71, 47.65]), np.array([9.1, 9.15, 9.15, 9.3])).tolist() == [
         True, True, False, False,
     ]  # fmt: skip
-    across = parse_box("170,-20,-170,-10")
+    across = parse_prior(within_box=[170, -20, -170, -10])
+    assert isinstance(across, Box)
     assert allowed(across, np.full(3, -15.0), np.array([175.0, -175.0, 0.0])).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("words", "sentence"),
     [
-        ("1,2,3", "is not WEST,SOUTH,EAST,NORTH"),
-        ("a,b,c,d", "is not WEST"),
-        ("9.1,47.7,9.2,47.6", "south below north"),
-        ("9.1,-95,9.2,47.6", "no box on Earth"),
-        ("9.1,nan,9.2,47.6", "is not WEST"),
+        ({"near": "47.66,9.17", "within": "5"}, "`within` '5' is not a length"),
+        ({"near": "47.66,9.17", "within": "30000km"}, "no distance on Earth"),
+        ({"near": "147,9"}, "latitude first"),
+        ({"within": "5km"}, "`within` is the radius around `near`"),
+        ({"near": "48,9", "within_box": "8,47,9,48"}, "`near` and `within_box` exclude each other"),
+        ({"own_gps": "0m"}, "`own_gps` '0m' is not a length"),
     ],
 )
-def test_what_is_no_box(text: str, sentence: str) -> None:
+def test_what_says_no_area(words: dict[str, str], sentence: str) -> None:
     with pytest.raises(AenetError, match=sentence):
-        parse_box(text)
-
-
-@pytest.mark.parametrize(("text", "sentence"), [("47.66", "LAT,LON"), ("147,9", "latitude first"), ("x,y", "LAT,LON")])
-def test_what_is_no_place(text: str, sentence: str) -> None:
-    with pytest.raises(AenetError, match=sentence):
-        parse_near(text, "5km")
+        parse_prior(**words)
 
 
 def test_each_photos_own_position() -> None:
@@ -104,7 +85,7 @@ def test_each_photos_own_position() -> None:
 
 def test_a_prior_survives_a_jobs_record_and_refuses_nonsense() -> None:
     adapter: TypeAdapter[Near | Box | OwnGps] = TypeAdapter(Prior)
-    for prior in (parse_near("1,2", "5km"), parse_box("0,0,1,1"), OwnGps(radius_m=5.0)):
+    for prior in (parse_prior(near=(1, 2)), parse_prior(within_box="0,0,1,1"), OwnGps(radius_m=5.0)):
         assert adapter.validate_json(adapter.dump_json(prior)) == prior
     with pytest.raises(ValidationError, match="not below"):
         Box(west=0.0, south=1.0, east=1.0, north=0.0)

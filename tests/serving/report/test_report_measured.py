@@ -19,7 +19,7 @@ from tests.support.browser import Browser
 from tests.support.world import World
 
 COUNT = 60  # risk against coverage is drawn from 50 photos on
-OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, heading="unknown", thumbnails=8, precision=0.5)
+OPTIONS = LocateOptions(provider="cpu", threads=1, decoders=1, heading="unknown", thumbnails=8, min_confidence=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,9 @@ def test_an_indexed_gallery_gives_the_same_places_also_of_later_shards(
 ) -> None:
     indexed, plain = tmp_path / "indexed", tmp_path / "plain"
     middle = world.position(200, 160)[1]
-    options = GalleryOptions(spacing_m=15.0, shard_size=200, provider="cpu", threads=1, area=(0.0, 40.0, middle, 60.0))
+    options = GalleryOptions(
+        spacing_m=15.0, shard_size=200, provider="cpu", threads=1, within_box=(0.0, 40.0, middle, 60.0)
+    )
     build_gallery(small_world.map, indexed, small_world.model, options)
     shutil.copytree(indexed, plain)
     meta = build_gallery_index(indexed, IndexOptions(), threads=1)

@@ -16,10 +16,10 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from aenet.data.card import HALF, model_digest, read_card
 from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.sessions.cuda import Bound, CudaOptions, cuda_device, providers
-from aenet.serving.sessions.runtime import open_network
+from aenet.serving.sessions.runtime import SessionOptions, open_network
 from aenet.serving.sessions.session import Branch
 from tests.support import world
-from tests.support.world import World
+from tests.support.world import CPU, World
 
 
 def _views(count: int, seed: int = 0) -> np.ndarray:
@@ -29,17 +29,17 @@ def _views(count: int, seed: int = 0) -> np.ndarray:
 
 def test_descriptors_do_not_depend_on_the_batch(small_world: World) -> None:
     views = _views(11)
-    whole = Branch(small_world.model, "ground", "cpu", 1, batch_size=11).embed(views)
-    parts = Branch(small_world.model, "ground", "cpu", 1, batch_size=4).embed(views)
+    whole = Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=11)).embed(views)
+    parts = Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=4)).embed(views)
     assert whole.shape == (11, 96)
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(whole, parts, atol=1e-6)
-    assert Branch(small_world.model, "ground", "cpu", 1).embed(views[:0]).shape == (0, 96)
+    assert Branch(small_world.model, "ground", CPU).embed(views[:0]).shape == (0, 96)
 
 
 def test_views_of_another_size_are_refused_with_both_sizes(small_world: World) -> None:
     with pytest.raises(AenetError, match=r"16 x 64 px, got 32 x 64"):
-        Branch(small_world.model, "ground", "cpu", 1).embed(np.zeros((1, 32, 64, 3), np.uint8))
+        Branch(small_world.model, "ground", CPU).embed(np.zeros((1, 32, 64, 3), np.uint8))
 
 
 def test_a_constant_view_has_no_direction_and_is_an_error_not_a_nan(tmp_path: Path) -> None:
@@ -50,11 +50,15 @@ def test_a_constant_view_has_no_direction_and_is_an_error_not_a_nan(tmp_path: Pa
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
     with pytest.raises(AenetError, match="length nan instead of 1, whatever the view: the model is damaged"):
-        Branch(model, "ground", "cpu", 1).embed(_views(1))
+        Branch(model, "ground", CPU).embed(_views(1))
 
 
 def test_a_view_without_direction_is_named_and_the_others_are_embedded(tmp_path: Path) -> None:
-    branch = Branch(world.make_model(tmp_path / "model", bias=0.0), "ground", "cpu", 1, batch_size=2)
+    branch = Branch(
+        world.make_model(tmp_path / "model", bias=0.0),
+        "ground",
+        SessionOptions(provider="cpu", threads=1, batch_size=2),
+    )
     views = _views(5)
     views[3] = 128
     descriptors, faults = branch.embed_each(views)
@@ -70,7 +74,7 @@ def test_a_flipped_byte_in_the_model_is_refused(small_world: World, tmp_path: Pa
     content[len(content) // 2] ^= 1
     (model / "ground.onnx").write_bytes(content)
     with pytest.raises(CorruptArtifact, match=r"ground\.onnx has SHA-256"):
-        Branch(model, "ground", "cpu", 1)
+        Branch(model, "ground", CPU)
 
 
 def test_a_graph_that_is_not_the_cards_is_refused(small_world: World, tmp_path: Path) -> None:
@@ -79,11 +83,11 @@ def test_a_graph_that_is_not_the_cards_is_refused(small_world: World, tmp_path: 
     card["view"]["aerial"]["width"] = 128
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match=r"\[16, 128, 3\] by its card"):
-        Branch(model, "aerial", "cpu", 1)
+        Branch(model, "aerial", CPU)
     card["view"]["aerial"]["width"], card["descriptor_dim"], card["map_shape"] = 64, 95, None
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match="descriptor N x 95"):
-        Branch(model, "ground", "cpu", 1)
+        Branch(model, "ground", CPU)
 
 
 def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
@@ -94,21 +98,22 @@ def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
     onnx.save(graph, model / "ground.onnx")
     world.write_card(model, 96)
     with pytest.raises(CorruptArtifact, match="weights outside its file"):
-        Branch(model, "ground", "cpu", 1)
+        Branch(model, "ground", CPU)
 
 
 def test_no_model_there(tmp_path: Path) -> None:
     with pytest.raises(AenetError, match="export_onnx"):
-        Branch(tmp_path, "ground", "cpu", 1)
+        Branch(tmp_path, "ground", CPU)
 
 
 @pytest.mark.skipif(bool(cuda_device()), reason="this machine has a CUDA device")
 def test_without_a_device_cuda_is_an_error_and_auto_says_cpu_and_prints_nothing(small_world: World) -> None:
-    with pytest.raises(AenetError, match=r"cuda was demanded but .* --provider auto or cpu"):
-        Branch(small_world.model, "ground", "cuda", 1)
+    with pytest.raises(AenetError, match=r"cuda was demanded but .* `provider` auto or cpu"):
+        Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
     code = (
         "import sys; from pathlib import Path; from aenet.serving.sessions.session import Branch;"
-        "print(Branch(Path(sys.argv[1]), 'ground', 'auto', 1).runs_on)"
+        "from aenet.serving.sessions.runtime import SessionOptions;"
+        "print(Branch(Path(sys.argv[1]), 'ground', SessionOptions(threads=1)).runs_on)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(small_world.model)], capture_output=True, text=True, check=True
@@ -120,17 +125,21 @@ def test_without_a_device_cuda_is_an_error_and_auto_says_cpu_and_prints_nothing(
 @pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
 def test_with_a_device_cuda_gives_the_same_descriptors(small_world: World) -> None:
     views = _views(5)
-    on_cuda = Branch(small_world.model, "ground", "cuda", 1)
+    on_cuda = Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
     assert on_cuda.runs_on.startswith("CUDA")
-    np.testing.assert_allclose(on_cuda.embed(views), Branch(small_world.model, "ground", "cpu").embed(views), atol=1e-3)
+    np.testing.assert_allclose(
+        on_cuda.embed(views),
+        Branch(small_world.model, "ground", SessionOptions(provider="cpu")).embed(views),
+        atol=1e-3,
+    )
 
 
 @pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
 def test_with_a_device_graphs_and_short_batches_change_nothing(small_world: World) -> None:
     views = _views(11)
-    plain = Branch(small_world.model, "ground", "cuda", 1, batch_size=4).embed(views)
+    plain = Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, batch_size=4)).embed(views)
     options = CudaOptions(graphs=True, memory_mib=512)
-    graphs = Branch(small_world.model, "ground", "cuda", 1, batch_size=4, cuda=options)
+    graphs = Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, batch_size=4, cuda=options))
     np.testing.assert_allclose(graphs.embed(views), plain, atol=1e-6)
     np.testing.assert_allclose(graphs.embed(views[::-1].copy()), plain[::-1], atol=1e-6)  # replayed on other pixels
 
@@ -138,7 +147,7 @@ def test_with_a_device_graphs_and_short_batches_change_nothing(small_world: Worl
 @pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
 def test_a_device_number_that_is_not_there_is_refused(small_world: World) -> None:
     with pytest.raises(AenetError, match="device 99 was asked for, the NVIDIA driver shows"):
-        Branch(small_world.model, "ground", "cuda", 1, cuda=CudaOptions(device=99))
+        Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, cuda=CudaOptions(device=99)))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +164,10 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_precision_asked_for_is_the_file_that_runs(both: Path) -> None:
     views = _views(3)
-    by_precision = {name: Branch(both, "ground", "cpu", 1, precision=name) for name in ("auto", "fp32", "fp16")}
+    by_precision = {
+        name: Branch(both, "ground", SessionOptions(provider="cpu", threads=1, precision=name))
+        for name in ("auto", "fp32", "fp16")
+    }
     assert by_precision["auto"].runs_on == by_precision["fp32"].runs_on == "CPU (1 thread)"
     assert by_precision["fp16"].runs_on == "CPU (1 thread, fp16)"
     answers = {name: branch.embed(views) for name, branch in by_precision.items()}
@@ -174,7 +186,7 @@ def test_half_precision_added_to_a_model_leaves_its_galleries_valid(both: Path) 
 
 def test_a_precision_that_is_not_there_is_refused(small_world: World) -> None:
     with pytest.raises(AenetError, match=r"no half-precision model \(ground\.fp16\.onnx\): export with precisions"):
-        Branch(small_world.model, "ground", "cpu", 1, precision="fp16")
+        Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, precision="fp16"))
 
 
 def test_another_input_type_is_refused(tmp_path: Path) -> None:
@@ -184,7 +196,7 @@ def test_another_input_type_is_refused(tmp_path: Path) -> None:
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
     with pytest.raises(AenetError, match=r"must be uint8 N x \[16, 64, 3\] by its card, the graph has .*float"):
-        Branch(model, "ground", "cpu", 1)
+        Branch(model, "ground", CPU)
 
 
 def test_another_output_name_is_refused(tmp_path: Path) -> None:
@@ -194,11 +206,11 @@ def test_another_output_name_is_refused(tmp_path: Path) -> None:
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
     with pytest.raises(AenetError, match=r"must be descriptor N x 96, the graph has .*logits"):
-        Branch(model, "ground", "cpu", 1)
+        Branch(model, "ground", CPU)
 
 
 def test_what_onnxruntime_raises_becomes_one_sentence(small_world: World) -> None:
-    branch = Branch(small_world.model, "ground", "cpu", 1)
+    branch = Branch(small_world.model, "ground", CPU)
     branch._input = "picture"  # as if the graph had changed under it
     with pytest.raises(AenetError, match=r"ground\.onnx on CPU \(1 thread\): onnxruntime failed \(.*picture"):
         branch.embed(_views(1))
@@ -206,8 +218,8 @@ def test_what_onnxruntime_raises_becomes_one_sentence(small_world: World) -> Non
 
 def test_bound_memory_gives_what_plain_runs_give(small_world: World) -> None:
     """The way of CUDA graphs, on the CPU's memory."""
-    branch = Branch(small_world.model, "ground", "cpu", 1)
-    network = open_network(small_world.model, "ground", branch.card, "cpu", 1, 4, "auto", CudaOptions())
+    branch = Branch(small_world.model, "ground", CPU)
+    network = open_network(small_world.model, "ground", branch.card, CPU)
     bound = Bound(network.session, "image", (4, world.HEIGHT, world.WIDTH, 3), 96, "cpu", 0)
     first, second = _views(4, seed=1), _views(4, seed=2)
     answers = [bound.run(first), bound.run(second)]

@@ -1,1 +1,0 @@
-"""The commands of `aenet gallery` and `aenet locate`."""

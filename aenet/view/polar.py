@@ -13,7 +13,6 @@ bottom row its centre. There is no half-pixel offset. Ground panoramas are north
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, Int16, UInt8
 
@@ -56,6 +55,8 @@ def gather(
     OpenCV's own bilinear sampling knows fractions of 1/32 pixel only: up to 1 grey level off on smooth tiles, 8 on a
     checkerboard, and differently in OpenCV 5. Its nearest-neighbour mode copies pixels, so that is what it does here.
     """
+    import cv2  # lazily: the command line reads cards, and they say how views are made
+
     total = np.zeros((), np.float32)
     for place, weight in taps:
         tap = cv2.remap(pixels, place, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)

@@ -10,7 +10,7 @@ import aenet
 views, out = sys.argv[1], "models/mine"
 run = aenet.train(
     views,
-    preset="city",
+    preset="town",
     out=out,
     changes={"epochs": 4, "validate_every": 1},
     on_epoch=lambda epoch: print(

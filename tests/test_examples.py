@@ -60,7 +60,7 @@ def test_train_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     project = new_project(tmp_path, monkeypatch)
     (project / "presets").mkdir()
     yaml = YAML(typ="safe", pure=True)
-    yaml.dump(yaml.load((project / "params.yaml").read_text()), project / "presets" / "city.yaml")
+    yaml.dump(yaml.load((project / "params.yaml").read_text()), project / "presets" / "town.yaml")
     said = _run("train_ten_minutes.py", project, "data/views")
     assert said.count("validation MRR") == 4 and "best.safetensors" in said
     assert (project / "models" / "mine" / "model.json").exists()

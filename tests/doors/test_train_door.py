@@ -28,14 +28,14 @@ def test_a_training_is_kept_found_and_taken_up(tmp_path: Path, monkeypatch: pyte
         raise Killed
 
     with pytest.raises(Killed):
-        aenet.train(str(views), "city", str(tmp_path / "killed"), changes=CHANGES, on_epoch=stop_after_one)
+        aenet.train(str(views), "town", str(tmp_path / "killed"), changes=CHANGES, on_epoch=stop_after_one)
     assert not (tmp_path / "killed").exists()
     told: list[int] = []
     again = aenet.train(
-        views, "city", tmp_path / "killed", changes=CHANGES, on_step=lambda step: told.append(step.epoch)
+        views, "town", tmp_path / "killed", changes=CHANGES, on_step=lambda step: told.append(step.epoch)
     )
     assert set(told) == {1}  # the first epoch was not trained again
-    run = aenet.train(views, preset="city", out=out, changes=CHANGES, on_epoch=lambda epoch: seen.append(epoch.epoch))
+    run = aenet.train(views, preset="town", out=out, changes=CHANGES, on_epoch=lambda epoch: seen.append(epoch.epoch))
     assert seen == [0, 1] and len(run.history) == 2 and run.card.epochs == 2
     assert {"best.safetensors", "last.safetensors", "model.json", "history.csv"} <= {
         file.name for file in out.iterdir()
@@ -45,17 +45,17 @@ def test_a_training_is_kept_found_and_taken_up(tmp_path: Path, monkeypatch: pyte
     for name, tensor in again.network.state_dict().items():
         assert tensor.equal(weights.state_dict()[name]), name
     assert [path.name for path in out.parent.iterdir() if "checkpoints" in path.name] == []
-    found = aenet.train(views, "city", out, changes=CHANGES, on_step=lambda step: pytest.fail("trained again"))
+    found = aenet.train(views, "town", out, changes=CHANGES, on_step=lambda step: pytest.fail("trained again"))
     assert found.history.equals(run.history)
     with pytest.raises(aenet.AenetError, match="holds a model of other inputs"):
-        aenet.train(views, "city", out, changes={**CHANGES, "seed": 1})
+        aenet.train(views, "town", out, changes={**CHANGES, "seed": 1})
 
 
 @pytest.mark.parametrize(
     ("preset", "changes", "sentence"),
     [
         ("papre", {}, r"there is no preset 'papre' \(known: .*paper"),
-        ("city-study", {"epoch": 2}, r"unknown key 'train.epoch' \(did you mean 'epochs'\?\)"),
+        ("town-study", {"epoch": 2}, r"unknown key 'train.epoch' \(did you mean 'epochs'\?\)"),
         ("paper", {"modle.head": 1}, r"no mapping 'modle' there \(did you mean 'model'\?\)"),
         ("paper", {"epochs": "two"}, r"preset paper: 'train.epochs': .*found 'two'"),
     ],

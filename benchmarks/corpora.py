@@ -201,7 +201,7 @@ def networks(work: Path) -> Use:
     import numpy as np
 
     from aenet.data.card import CARD
-    from aenet.serving.sessions.session import Branch
+    from aenet.serving.sessions.session import OnnxBranch
 
     model = work / "onnx"
     shutil.rmtree(model, ignore_errors=True)
@@ -218,7 +218,7 @@ def networks(work: Path) -> Use:
         card["sha256"]["ground.onnx"] = hashlib.sha256(kept["ground.onnx"] if name == CARD else content).hexdigest()
         (model / CARD).write_bytes(content if name == CARD else json.dumps(card).encode())
         (model / "ground.onnx").write_bytes(kept["ground.onnx"] if name == CARD else content)
-        branch = Branch(model, "ground", "cpu", threads=1, batch_size=1)
+        branch = OnnxBranch(model, "ground", "cpu", threads=1, batch_size=1)
         branch.embed(np.full((1, branch.view.height, branch.view.width, 3), 7, np.uint8))
 
     return use
@@ -232,7 +232,7 @@ def weights(work: Path) -> Use:
     from aenet.nn.backbones import BackboneConfig
     from aenet.nn.branches import ModelConfig
     from aenet.nn.heads import Gap
-    from aenet.nn.model import TrainedCard, load_model, save_model, untrained
+    from aenet.nn.model import TrainedCard, load_network, save_model, untrained
     from aenet.view.spec import ViewSpec
 
     folder = work / "trained"
@@ -249,7 +249,7 @@ def weights(work: Path) -> Use:
         name = (CARD, "best.safetensors")[number % 2]
         mutate = mutated_json if name == CARD else mutated_bytes
         with exchanged(folder / name, mutate((folder / name).read_bytes(), draw("weights", number))):
-            load_model(folder)
+            load_network(folder)
 
     return use
 

@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, default=30, help="disks for each job")
     parser.add_argument("--photos", type=int, default=24)
     parser.add_argument("--shard-size", type=int, default=4, help="photos; of a gallery's tiles ten times as many")
-    parser.add_argument("--engine", choices=("local", "dask"), default="local")
+    parser.add_argument("--executor", choices=("local", "dask"), default="local")
     parser.add_argument("--workers", type=int, default=2, help="of the Dask cluster")
     parser.add_argument("--write", type=Path, help="append what came of it to this file")
     given = parser.parse_args()

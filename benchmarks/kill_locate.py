@@ -1,4 +1,4 @@
-"""SIGKILL `aenet locate` at random moments: `python benchmarks/kill_locate.py --kills 200 --engine dask`.
+"""SIGKILL `aenet locate` at random moments: `python benchmarks/kill_locate.py --kills 200 --executor dask`.
 
 Over the small world of the tests. Jobs are started, killed and started again until they finish, over and over. Killed
 is the whole process tree; with Dask, by lot, also the client alone or a worker alone (the job then must go on by
@@ -73,7 +73,7 @@ class Killer:
         process = self._start(self.out)
         if not self._moment_comes(process):
             return self._end(process), None
-        kill = self.random.choice(["tree", "client", "worker"] if self.arguments.engine == "dask" else ["tree"])
+        kill = self.random.choice(["tree", "client", "worker"] if self.arguments.executor == "dask" else ["tree"])
         if not self._kill(process, kill):  # there was no worker (yet or any more)
             return self._end(process), None
         self.kills[kill] += 1
@@ -168,7 +168,7 @@ def main() -> None:
     """Read the arguments, kill until enough were killed, print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="how many at least")
-    parser.add_argument("--engine", choices=("local", "dask"), default="local")
+    parser.add_argument("--executor", choices=("local", "dask"), default="local")
     parser.add_argument("--photos", type=int, default=120)
     parser.add_argument("--shard-size", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2, help="of the Dask cluster")

@@ -39,7 +39,7 @@ from aenet.presets import set_values  # noqa: E402
 from aenet.serving.galleries.build import build_gallery  # noqa: E402
 from aenet.serving.jobs.summary import SUMMARY  # noqa: E402
 from flows.commandline import from_words  # noqa: E402
-from flows.demo import Placement, list_photos, placements  # noqa: E402
+from flows.demo import Placement, list_test_photos, placements  # noqa: E402
 from stages.project import Paths  # noqa: E402
 from tests.support.project import commit, copy_project  # noqa: E402
 
@@ -150,7 +150,7 @@ def _numbers(project: Path) -> dict[str, Any]:
 
 
 def _placed(paths: Paths) -> dict[str, Any]:
-    photos = list_photos(paths)
+    photos = list_test_photos(paths)
     return {name: _place(paths, photos, placement) for name, placement in placements(paths).items()}
 
 

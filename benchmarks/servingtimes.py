@@ -20,7 +20,7 @@ from aenet.serving.localize import LocateOptions, ShardResult, plan, run_shard
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.sessions.cuda import CudaOptions
 from aenet.serving.sessions.runtime import SessionOptions
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 
 
 def clock(work: Callable[[], object], times: int = 1) -> tuple[float, float]:
@@ -42,7 +42,7 @@ def sessions(
         session = SessionOptions(
             provider=options.device, threads=options.threads, batch_size=batch_size, precision=precision, cuda=cuda
         )
-        branch = Branch(model, "ground", session)
+        branch = OnnxBranch(model, "ground", session)
         alone, read, placed = [], [], []
         for turn in range(options.rounds):
             alone.append(_alone(branch, batch_size, max(1, min(options.count // batch_size, 64))))
@@ -75,14 +75,14 @@ def _median(taken: list[Taken]) -> float:
     return 1 / statistics.median(one.wall for one in taken)
 
 
-def _read(options: argparse.Namespace, photos: Path, branch: Branch, batch_size: int) -> Taken:
+def _read(options: argparse.Namespace, photos: Path, branch: OnnxBranch, batch_size: int) -> Taken:
     """Read photos as the pipeline does, with nothing behind it."""
     table = list_photos(photos)[:1024]
     wall, busy = clock(lambda: list(read_photos(table, branch.card.view, batch_size, options.decoders)))
     return Taken(wall / len(table), busy / len(table))
 
 
-def _alone(branch: Branch, batch_size: int, turns: int) -> Taken:
+def _alone(branch: OnnxBranch, batch_size: int, turns: int) -> Taken:
     view = branch.card.view
     pixels = np.random.default_rng(0).integers(
         0, 256, (batch_size, view.ground.height, view.ground.width, 3), dtype=np.uint8

@@ -23,10 +23,10 @@ class SmallWorld:
     photos: Path
 
     def locate(self, out: Path, given: argparse.Namespace, *more: str) -> list[str]:
-        """Return the command that places the photos into `out`, on the engine and in shards of the size `given`."""
+        """Return the command that places the photos into `out`, on the executor and in shards of the size `given`."""
         words = [sys.executable, "-m", "aenet", "locate", self.photos, "--gallery", self.gallery, "-m", self.model]
-        words += ["-o", out, *CPU, "--shard-size", given.shard_size, "--engine", given.engine]
-        words += ["--workers", given.workers] if given.engine != "local" else []
+        words += ["-o", out, *CPU, "--shard-size", given.shard_size, "--executor", given.executor]
+        words += ["--workers", given.workers] if given.executor != "local" else []
         return [*map(str, words), *more]
 
     def build(self, out: Path, *more: str) -> list[str]:

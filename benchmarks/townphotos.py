@@ -15,7 +15,7 @@ from aenet.io.artifacts import MANIFEST, atomic_folder, read_manifest
 from aenet.io.errors import AenetError
 from aenet.progress import progress
 from aenet.town.config import Places, TownConfig
-from aenet.town.dataset import Frame
+from aenet.town.dataset import TownFrame
 from aenet.town.materials import Scene
 from aenet.town.panorama import render_panorama
 from aenet.town.rendering import gps_exif
@@ -91,7 +91,7 @@ def _taken(
 ) -> Iterator[dict[str, Any]]:
     """Write panorama after panorama; yield their rows of the table."""
     scene = Scene.of(config, town.layers, town.houses, town.slots)
-    latlon = Frame.of(config.width_m, config.height_m).latlon(spots)
+    latlon = TownFrame.of(config.width_m, config.height_m).latlon(spots)
     draw = np.random.default_rng([config.seed, len(spots), sample])
     for number, (x, y) in enumerate(spots):
         image, _ = render_panorama(scene, float(x), float(y), config.places.total + sample * len(spots) + number)

@@ -48,7 +48,7 @@ def add_model_and_options(parser: argparse.ArgumentParser, example: str) -> None
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"any option, e.g. {example}")
 
 
-def run(flow: Callable[..., State], given: dict[str, Any], **options: Any) -> int:
+def run_flow(flow: Callable[..., State], given: dict[str, Any], **options: Any) -> int:
     """Run a flow and say what came of it: 0 completed, 1 failed, 2 a bad request, 3 a partial result.
 
     Args:

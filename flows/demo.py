@@ -39,7 +39,7 @@ def main(paths: Paths = Paths()) -> None:
     state = pipeline(list(STAGES), return_state=True)
     if not state.is_completed():
         raise AenetError(f"the pipeline stopped: {state.message}")
-    photos, asked = list_photos(paths), placements(paths)
+    photos, asked = list_test_photos(paths), placements(paths)
     for area, options in {placement.area: placement.options for placement in asked.values()}.items():
         with progress(f"gallery of the {area}") as report:
             build_gallery(paths.raw / "town.tif", FOLDER / f"gallery-{area}", paths.onnx, options, report)
@@ -103,7 +103,7 @@ def _test_places(paths: Paths) -> pd.DataFrame:
     return pairs[pairs["split"] == "test"]
 
 
-def list_photos(paths: Paths) -> Path:
+def list_test_photos(paths: Paths) -> Path:
     """Write the list of the test district's photos, all of which look north: the model has never seen their streets."""
     test = _test_places(paths)
     listed = pd.DataFrame({"path": [str((paths.raw / photo).absolute()) for photo in test["ground"]], "heading": 0.0})
@@ -142,6 +142,6 @@ def _say(paths: Paths, placed: dict[str, dict[str, Any]], seconds: float) -> Non
 
 
 if __name__ == "__main__":
-    from stages.running import run
+    from stages.running import as_program
 
-    run(main)
+    as_program(main)

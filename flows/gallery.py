@@ -27,8 +27,18 @@ from aenet.io.terminal import lacking
 from aenet.serving.galleries.build import GalleryOptions, GallerySummary, build_gallery, plan_gallery
 from aenet.serving.galleries.manifest import MANIFEST
 from aenet.serving.vocabulary import gallery_options
-from flows.commandline import add_model_and_options, run
-from flows.models import CHAMPION, Model, Record, current, find_model, remove_old, switch, version_folder, write_record
+from flows.commandline import add_model_and_options, run_flow
+from flows.models import (
+    CHAMPION,
+    FetchedModel,
+    GalleryRecord,
+    current,
+    find_model,
+    remove_old,
+    switch,
+    version_folder,
+    write_record,
+)
 from flows.shards import again, bad_input
 
 
@@ -76,7 +86,7 @@ def gallery(
         return Failed(message=str(error))
 
 
-def _refresh(source: str, link: Path, model: Model, options: GalleryOptions, keep: int, retries: int) -> State:
+def _refresh(source: str, link: Path, model: FetchedModel, options: GalleryOptions, keep: int, retries: int) -> State:
     key = plan_gallery(Path(source), read_card(model.folder), options).key
     version, before = version_folder(link, key), current(link)
     if before is not None and before.name == version.name and (version / MANIFEST).exists():
@@ -87,7 +97,7 @@ def _refresh(source: str, link: Path, model: Model, options: GalleryOptions, kee
         raise AenetError(f"{link} is as it was, a new version could not be built: {state.message}")
     built = datetime.now(UTC).isoformat(timespec="seconds")
     # Before the switch: whoever finds the gallery finds out its model, too.
-    write_record(version, Record(key=key, source=source, model=model.uri, built=built))
+    write_record(version, GalleryRecord(key=key, source=source, model=model.uri, built=built))
     switch(link, version)
     gone = [path.name for path in remove_old(link, keep)]
     lines += [f"{link} shows {version.name}, embedded by {model.uri}"] + ([f"removed {', '.join(gone)}"] * bool(gone))
@@ -115,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", default="gallery", help="the link to the present version (default %(default)s)")
     parser.add_argument("--keep", type=int, default=2, help="earlier versions kept (default %(default)s)")
     add_model_and_options(parser, "spacing=10m")
-    return run(gallery, vars(parser.parse_args(arguments)))
+    return run_flow(gallery, vars(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from aenet.tracking.events import project_root
 from aenet.tracking.journal import Run
 from aenet.tracking.run import source_tags
 from flows.drift import Drift, drift
-from flows.models import Model
+from flows.models import FetchedModel
 
 LINEAGE = "lineage.json"
 PLACES = "places.parquet"
@@ -60,7 +60,7 @@ class Lineage(Config):
         return tags | ({"aenet.model.run_id": self.model_run} if self.model_run else {})
 
 
-def trace(job: Job, model: Model) -> Lineage:
+def trace(job: Job, model: FetchedModel) -> Lineage:
     """Write down where the places of a job come from, before they are computed."""
     source = source_tags(project_root())
     lineage = Lineage(
@@ -126,7 +126,7 @@ def _same(file: Path, lineage: Lineage) -> bool:
 # isort: on
 
 
-def numbers(summary: Summary, drifts: Sequence[Drift] = ()) -> dict[str, float]:
+def result_metrics(summary: Summary, drifts: Sequence[Drift] = ()) -> dict[str, float]:
     """Return what is known of the result, as MLflow's metrics."""
     values: dict[str, Any] = {
         "photos": summary.photos, "ok": summary.ok, "abstain": summary.abstain, "errors": summary.errors,
@@ -154,7 +154,7 @@ def sentence(summary: Summary, drifts: Sequence[Drift] = ()) -> str:
 
 def publish(summary: Summary, drifts: Sequence[Drift] = ()) -> None:
     """Show the numbers and the report on the flow run's page."""
-    rows = [f"| {name} | {value:.6g} |" for name, value in numbers(summary, drifts).items()]
+    rows = [f"| {name} | {value:.6g} |" for name, value in result_metrics(summary, drifts).items()]
     said = [f"{drift.sentence()}\n" for drift in drifts]
     create_markdown_artifact(key="localize", markdown="\n".join(["| | |", "|---|---:|", *rows, "", *said]))
     report = (summary.out / "report.html").resolve()

@@ -21,12 +21,12 @@ from aenet import tracking
 from aenet.io.errors import AenetError
 from aenet.io.terminal import lacking
 from aenet.serving.jobs.plan import NothingNew
-from aenet.serving.localize import Engine, Job, Summary, finish, plan
+from aenet.serving.localize import Executor, Job, Summary, finish, plan
 from aenet.serving.vocabulary import locate_options
-from flows.commandline import add_model_and_options, run
+from flows.commandline import add_model_and_options, run_flow
 from flows.drift import Drift
-from flows.lineage import drift_of, numbers, publish, record_inputs, sentence, trace
-from flows.models import CHAMPION, Model, find_model
+from flows.lineage import drift_of, publish, record_inputs, result_metrics, sentence, trace
+from flows.models import CHAMPION, FetchedModel, find_model
 from flows.shards import Cluster, run_missing
 
 
@@ -43,12 +43,13 @@ def localize(
     options: dict[str, Any] | None = None,
     new_only: bool = False,
     history: str | None = None,
-    engine: Engine = "local",
+    executor: Executor = "local",
     address: str | None = None,
     workers: int = 0,
     shard_size: int = 256,
     overwrite: bool = False,
     retries: int = 1,
+    engine: Executor | None = None,
 ) -> State:
     """Place photos on a gallery's map.
 
@@ -65,13 +66,17 @@ def localize(
         new_only: leave out photos that a finished job below `history` has answered; with none left the run is
             completed with a sentence.
         history: the folder of all jobs; the one above `out` if none is given.
-        engine: `local`: one shard after another, each on all of this machine; `dask`, `ray`: many at a time.
+        executor: `local`: one shard after another, each on all of this machine; `dask`, `ray`: many at a time.
         address: of a running cluster; none starts one in this machine.
         workers: of a cluster started here; 0 means one a core.
         shard_size: photos a shard: what a killed run may lose.
         overwrite: replace another job's results in `out`.
         retries: further attempts of a shard that failed for another reason than bad input.
+        engine: what `executor` was called before; it goes with the next release.
     """
+    if engine is not None:
+        get_run_logger().warning("engine is called executor now: write that, the old name goes with the next release")
+        executor = engine
     given = {"shard_size": shard_size, "overwrite": overwrite, **(options or {})}
     folder = Path(_dated(out))
     try:
@@ -84,7 +89,7 @@ def localize(
                 get_run_logger().warning(found.note)
             past = Path(history or Path(out).parent) if new_only else None
             job = plan(photos, of, found.folder, folder, chosen, past)
-            cluster = Cluster(engine, address, workers)
+            cluster = Cluster(executor, address, workers)
             summary, drifts = _place(job, found, cluster, retries, {"photos": photos, **given})
     except NothingNew as nothing:
         return Completed(name="NothingNew", message=str(nothing))
@@ -95,16 +100,16 @@ def localize(
 
 
 def _place(
-    job: Job, model: Model, cluster: Cluster, retries: int, given: dict[str, Any]
+    job: Job, model: FetchedModel, cluster: Cluster, retries: int, given: dict[str, Any]
 ) -> tuple[Summary, list[Drift]]:
-    """Run the job as one tracked run."""
+    """Run the job as one tracked run_flow."""
     lineage = trace(job, model)
     with tracking.run(
         experiment="localize",
         stage="localize",
         fingerprint=job.key,
         name=job.out.name,
-        params={**given, "gallery": str(job.gallery), "model": model.uri, "engine": cluster.engine},
+        params={**given, "gallery": str(job.gallery), "model": model.uri, "executor": cluster.executor},
         tags={"prefect.flow_run": str(runtime.flow_run.id), **lineage.tags()},
     ) as run:
         record_inputs(run, job, lineage)
@@ -113,7 +118,7 @@ def _place(
         drifts = drift_of(job, lineage)
         for drift in drifts:
             get_run_logger().log(30 if drift.drifted else 20, drift.sentence())
-        run.metrics(numbers(summary, drifts))
+        run.metrics(result_metrics(summary, drifts))
         run.artifact(job.out / "report.html")
     return summary, drifts
 
@@ -131,7 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="folder of the results; {date} and {time} stand for now")
     parser.add_argument("--new-only", action="store_true", help="leave out what finished jobs have answered")
     parser.add_argument("--history", help="folder of the finished jobs; default: the one above --out")
-    parser.add_argument("--engine", choices=("local", "dask", "ray"), default="local")
+    parser.add_argument("--executor", choices=("local", "dask", "ray"), default="local")
+    parser.add_argument("--engine", choices=("local", "dask", "ray"), help=argparse.SUPPRESS)  # its name before
     parser.add_argument("--address", help="of a running Dask or Ray cluster; default: one in this machine")
     parser.add_argument("--workers", type=int, default=0, help="of a cluster in this machine; 0: one a core")
     parser.add_argument("--shard-size", type=int, default=256)
@@ -139,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results")
     add_model_and_options(parser, "top_k=10")
     given = vars(parser.parse_args(arguments))
-    return run(localize, given, provider=given.pop("provider"))
+    return run_flow(localize, given, provider=given.pop("provider"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which model a job means: a folder, a version in the model registry, or the one that embedded the gallery."""
+"""Which model a job means, and galleries that are replaced while they are in use."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from aenet.tracking.events import project_root
 _DIGITS = 12
 
 
-class Record(Config):
+class GalleryRecord(Config):
     """Where a version of a gallery comes from.
 
     Attributes:
@@ -57,12 +57,12 @@ def current(link: Path) -> Path | None:
     return None
 
 
-def write_record(version: Path, record: Record) -> None:
+def write_record(version: Path, record: GalleryRecord) -> None:
     """Write down where a version comes from."""
     write_json(_record(version), record.model_dump(mode="json"))
 
 
-def read_record(gallery: Path) -> Record:
+def read_gallery_record(gallery: Path) -> GalleryRecord:
     """Return where a gallery comes from; `gallery` is a link or a version.
 
     Raises:
@@ -70,7 +70,7 @@ def read_record(gallery: Path) -> Record:
     """
     path = _record(gallery.resolve())
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return GalleryRecord.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise AenetError(
             f"nobody wrote down which model embedded {gallery} ({path.name} is missing or damaged): name the model, "
@@ -119,7 +119,7 @@ OF_THE_GALLERY = "gallery"
 _REGISTRY = "models:/"
 
 
-class Model(NamedTuple):
+class FetchedModel(NamedTuple):
     """A model that is there, and what is known of where it comes from.
 
     Attributes:
@@ -139,7 +139,7 @@ class Model(NamedTuple):
     note: str = ""
 
 
-def find_model(given: str, gallery: Path | None = None) -> Model:
+def find_model(given: str, gallery: Path | None = None) -> FetchedModel:
     """Return the model that `given` names, fetched from the registry if that is where it is.
 
     Args:
@@ -152,17 +152,17 @@ def find_model(given: str, gallery: Path | None = None) -> Model:
         CorruptArtifact: the model's files are not what was exported or registered.
     """
     if given == OF_THE_GALLERY and gallery is not None:
-        given = read_record(gallery).model
+        given = read_gallery_record(gallery).model
     if given.startswith(_REGISTRY):
         return _from_registry(given)
     card = read_card(Path(given))
-    return Model(Path(given), given, model_digest(card), card.fingerprint)
+    return FetchedModel(Path(given), given, model_digest(card), card.fingerprint)
 
 
-def _from_registry(given: str) -> Model:
+def _from_registry(given: str) -> FetchedModel:
     # It imports MLflow, which takes seconds: only where it is needed.
     from aenet.tracking.fetch import fetch
 
     fetched = fetch(given, project_root() / ".aenet" / "models")
     card = read_card(fetched.folder)
-    return Model(fetched.folder, fetched.uri, model_digest(card), card.fingerprint, fetched.run_id, fetched.note)
+    return FetchedModel(fetched.folder, fetched.uri, model_digest(card), card.fingerprint, fetched.run_id, fetched.note)

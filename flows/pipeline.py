@@ -66,7 +66,7 @@ def reports_list() -> str:
     return "\n\n".join([*tables, "\n".join(["Reports:", "", *links])]) if links else ""
 
 
-def failure(outcomes: Mapping[str, Outcome]) -> str | None:
+def failure_sentence(outcomes: Mapping[str, Outcome]) -> str | None:
     """Return a sentence for each stage that failed, with its last lines; None if none did."""
     parts = []
     for stage, outcome in outcomes.items():
@@ -133,7 +133,7 @@ def pipeline(stages: list[str] | None = None, workers: int = 2, force: bool = Fa
         processes.stop()
     outcomes = {stage: outcomes.get(stage, Outcome("NotRun")) for stage in graph}
     _publish(outcomes)
-    if reason := failure(outcomes):
+    if reason := failure_sentence(outcomes):
         return Failed(message=reason)
     return Completed(message=", ".join(f"{stage} {outcome.state}" for stage, outcome in outcomes.items()))
 

@@ -19,7 +19,7 @@ from aenet.presets import set_values, use_preset
 from flows.commandline import from_words
 from flows.graph import dvc
 from stages.project import Paths
-from stages.running import run
+from stages.running import as_program
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -67,4 +67,4 @@ def _say(name: str, paths: Paths) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

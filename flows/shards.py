@@ -14,7 +14,7 @@ from prefect.tasks import Task
 import flows.settings  # noqa: F401  (Prefect reads its environment when it is imported)
 from aenet.io.errors import AenetError, TooSmallMachine
 from aenet.io.terminal import lacking
-from aenet.serving.localize import Engine, Job, ShardResult, run_shard, run_shards
+from aenet.serving.localize import Executor, Job, ShardResult, run_shard, run_shards
 
 # How a task of a flow fails: bad input is a sentence and no second try, all else is tried again after a pause.
 
@@ -49,7 +49,7 @@ def _not_bad_input(_task: object, _run: TaskRun, state: State) -> bool:
 class Cluster(NamedTuple):
     """Where shards are computed: see `aenet.serving.jobs.executors.run_shards`."""
 
-    engine: Engine = "local"
+    executor: Executor = "local"
     address: str | None = None
     workers: int = 0
 
@@ -65,7 +65,7 @@ def place_shard(job: Job, shard: int) -> State:
     return Completed(name="Completed" if result.computed else "Unchanged", message=_said(result))
 
 
-@task(task_run_name="shards-on-{cluster.engine}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="shards-on-{cluster.executor}", cache_policy=NO_CACHE, persist_result=False)
 def place_all(job: Job, cluster: Cluster) -> State:
     """Place the photos of all missing shards on a cluster, several shards at a time."""
     log, done = get_run_logger(), 0
@@ -89,7 +89,7 @@ def run_missing(job: Job, cluster: Cluster, retries: int) -> None:
     get_run_logger().info("%d of %d shards are to be computed", len(missing), len(job.shards))
     if not missing:
         return
-    if cluster.engine == "local":
+    if cluster.executor == "local":
         one = again(place_shard, retries)
         futures = [one.submit(job, shard) for shard in missing]
     else:

@@ -20,7 +20,7 @@ from flows.watchdog import Watchdog, end_groups
 KEPT_LINES = 20
 BAD_INPUT = 2  # exit status of a stage that was given bad input: trying again cannot help
 
-State = Literal["Completed", "Unchanged", "Restored", "Failed", "Cancelled", "NotRun"]
+StageState = Literal["Completed", "Unchanged", "Restored", "Failed", "Cancelled", "NotRun"]
 
 _EXITED = re.compile(r"exited with (-?\d+)")
 _HINTS = (
@@ -32,7 +32,7 @@ _HINTS = (
 class Outcome(NamedTuple):
     """How one stage ended, how long it took, and the last lines it said."""
 
-    state: State
+    state: StageState
     seconds: float = 0.0
     lines: tuple[str, ...] = ()
 
@@ -97,7 +97,7 @@ class StageProcesses:
             self._watchdog.watch(process.pid)
         return process
 
-    def _state(self, stage: str, code: int, lines: list[str]) -> State:
+    def _state(self, stage: str, code: int, lines: list[str]) -> StageState:
         if self.stopping:
             return "Cancelled"
         if code:

@@ -14,12 +14,12 @@ from aenet.io.atomic import atomic_file, write_json
 from aenet.io.errors import AenetError
 from aenet.io.params import read_section
 from aenet.nn.complexity import complexity
-from aenet.nn.model import load_model
+from aenet.nn.model import load_network
 from aenet.retrieval.recall import EvaluateConfig
 from aenet.training.loop import TrainConfig
-from stages.fitting import data_name, first_process, fit
+from stages.fitting import data_name, first_process, fit_tracked
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 
 def main(variant: str, paths: Paths = Paths()) -> None:
@@ -58,12 +58,12 @@ def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> di
     with tracked(
         paths, "ablate", params, variant=variant, name=f"ablate-{name}", parent="ablation", tags=tags
     ) as active:
-        fit(paths, config, f"ablate {name}", active, folder, report)
+        fit_tracked(paths, config, f"ablate {name}", active, folder, report)
         if not first_process():
             return {}
         torch.set_num_threads(settings.threads)
         views = open_views(paths.views, "test")
-        network, masks = load_model(folder)[0], open_masks(paths.views, "test")
+        network, masks = load_network(folder)[0], open_masks(paths.views, "test")
         values = measure_trial(network, config, views, masks, settings, paths.state)
         active.metrics({f"test/{key}": value for key, value in values.items()})
     return values
@@ -72,4 +72,4 @@ def _one_seed(variant: str, label: str, config: TrainConfig, paths: Paths) -> di
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", required=True, help="key below ablate.variants in params.yaml")
-    run(partial(main, parser.parse_args().variant))
+    as_program(partial(main, parser.parse_args().variant))

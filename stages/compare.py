@@ -9,7 +9,7 @@ from aenet.io.atomic import atomic_file, write_bytes
 from aenet.io.errors import AenetError
 from aenet.io.params import Config, read_section
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 
 class Labelled(Config):
@@ -56,4 +56,4 @@ def _row(paths: Paths, name: str, label: str) -> Row:
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

@@ -5,10 +5,10 @@ from typing import Annotated, assert_never
 from pydantic import Field, RootModel
 
 from aenet.data.pairs import SPLITS, read_pairs
-from aenet.ingest.archive.archiveconfig import Progress, check_source
+from aenet.ingest.archive.archiveconfig import NotedProgress, check_source
 from aenet.ingest.cvact import CvactConfig, list_cvact
 from aenet.ingest.cvusa import CvusaConfig, list_cvusa
-from aenet.ingest.fetching import open_source
+from aenet.ingest.fetching import open_dataset
 from aenet.ingest.own import OwnConfig, list_own
 from aenet.ingest.rawfolder import write_dataset
 from aenet.io.artifacts import read_manifest
@@ -16,7 +16,7 @@ from aenet.io.params import read_section
 from aenet.progress import progress
 from aenet.town.config import TownConfig
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 Elsewhere = CvusaConfig | CvactConfig | OwnConfig
 
@@ -54,13 +54,13 @@ def main(paths: Paths = Paths()) -> None:
     console.print(f"{len(pairs)} pairs ({counts}), {files} files, {megabytes:.0f} MB in {where}", soft_wrap=True)
 
 
-def ingest(config: Elsewhere, paths: Paths, report: Progress | None = None) -> list[str]:
+def ingest(config: Elsewhere, paths: Paths, report: NotedProgress | None = None) -> list[str]:
     """Find, list and verify a data set and write data/raw; return what the user should read.
 
     Raises:
-        AenetError: see `open_source`, the reader of the kind, and `write_dataset`; data/raw is then as it was.
+        AenetError: see `open_dataset`, the reader of the kind, and `write_dataset`; data/raw is then as it was.
     """
-    source, origin = open_source(config, paths.state, report)
+    source, origin = open_dataset(config, paths.state, report)
     match config:
         case CvusaConfig():
             listing = list_cvusa(config, source)
@@ -74,4 +74,4 @@ def ingest(config: Elsewhere, paths: Paths, report: Progress | None = None) -> l
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

@@ -5,17 +5,17 @@ import torch
 from aenet.data.views import open_views, unknown_metres
 from aenet.evaluation.embed import embed_pairs
 from aenet.evaluation.figures import write_curves
-from aenet.evaluation.headings import named, table
+from aenet.evaluation.headings import heading_figures, heading_table
 from aenet.heat.heatmaps import draw_examples
 from aenet.io.artifacts import folder_digest
 from aenet.io.atomic import write_json
 from aenet.io.params import read_section
-from aenet.nn.model import load_model
+from aenet.nn.model import load_network
 from aenet.retrieval.baseline import SECTORS, colour_baseline
 from aenet.retrieval.recall import EvaluateConfig, protocol, score
 from aenet.view.spec import check_view
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 FIGURES = ("recall.png", "heading.png", "strips.png", "heatmaps.png")
 
@@ -26,17 +26,17 @@ def main(paths: Paths = Paths()) -> None:
     torch.set_num_threads(config.threads)
     views, out, within_m = open_views(paths.views, "test"), paths.reports / "evaluate", config.positives_within_m
     with tracked(paths, "evaluate", config.model_dump(mode="json")) as active:
-        network, card = load_model(paths.model)
+        network, card = load_network(paths.model)
         check_view(card.view, views.spec, str(paths.views))
         painted = config.unseen or card.painted
-        last_pair = embed_pairs(load_model(paths.model, "last")[0], views, config.batch_size, paths.state)
+        last_pair = embed_pairs(load_network(paths.model, "last")[0], views, config.batch_size, paths.state)
         last = score(*last_pair, views, within_m)
         del last_pair  # GiB of it, perhaps, before as many more
         ground, aerial = embed_pairs(network, views, config.batch_size, paths.state)
         best = score(ground, aerial, views, within_m)
-        headings = table(network, views, aerial, best, config, card.painted)
+        headings = heading_table(network, views, aerial, best, config, card.painted)
         baseline, sectors = (colour_baseline(views, cuts, within_m) for cuts in (1, SECTORS))
-        values = {"aenet": best.values | named(headings), "aenet_last": last.values}
+        values = {"aenet": best.values | heading_figures(headings), "aenet_last": last.values}
         values |= {"colour_histogram": baseline.values, "colour_histogram_by_azimuth": sectors.values}
         write_json(out / "metrics.json", {**values, "positives": protocol(within_m), "unseen": painted})
         results = {"AENet": best, f"colour histogram, {SECTORS} sectors": sectors, "colour histogram": baseline}
@@ -61,4 +61,4 @@ def main(paths: Paths = Paths()) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

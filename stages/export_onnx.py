@@ -7,7 +7,7 @@ from aenet.data.card import CARD, HALF, Compression, ModelCard
 from aenet.data.views import Views, open_views
 from aenet.evaluation.embed import embed_pairs, map_shape
 from aenet.export.calibration import calibrate
-from aenet.export.compression import compress_network, plan
+from aenet.export.compression import compress_network, plan_compression
 from aenet.export.graphs import VIEWS, ExportConfig, descriptor_dim, export_branch, parity
 from aenet.export.halfprecision import half_parity, write_half
 from aenet.export.ladder import draw_sample, ladder, ladder_lines
@@ -16,18 +16,18 @@ from aenet.io.atomic import write_json
 from aenet.io.errors import AenetError
 from aenet.io.params import read_section
 from aenet.nn.branches import TwoBranch
-from aenet.nn.model import TrainedCard, load_model
+from aenet.nn.model import TrainedCard, load_network
 from aenet.retrieval.recall import EvaluateConfig, score
 from aenet.tracking.events import CHAMPION_METRIC
 from aenet.view.spec import Unseen, check_view
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 
 def main(paths: Paths = Paths()) -> None:
     """Write models/onnx, or nothing where the exported model does not agree with torch."""
     config = read_section(paths.params, "export_onnx", ExportConfig)
-    trained_network, trained = load_model(paths.model)
+    trained_network, trained = load_network(paths.model)
     views = open_views(paths.views, "test")
     check_view(trained.view, views.spec, str(paths.views))
     report_file = paths.reports / "export_onnx" / "parity.json"
@@ -63,7 +63,7 @@ def _compressed(
 ) -> tuple[TwoBranch, Compression | None, dict[str, Any]]:
     """Return the network to be exported, how its descriptors are compressed, and what every choice costs."""
     shape = map_shape(network.ground, views.spec)
-    compression = plan(config.compress, shape)
+    compression = plan_compression(config.compress, shape)
     sample = draw_sample(network, shape, open_views(paths.views, "val"), open_views(paths.views, "train"), config)
     return compress_network(network, compression, sample.matrix(compression)), compression, ladder(sample, compression)
 
@@ -155,4 +155,4 @@ def _card(
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

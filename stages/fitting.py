@@ -48,7 +48,9 @@ def stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def fit(paths: Paths, config: TrainConfig, label: str, active: tracking.Run, model: Path, report: Path) -> Trained:
+def fit_tracked(
+    paths: Paths, config: TrainConfig, label: str, active: tracking.Run, model: Path, report: Path
+) -> Trained:
     """Train, or go on from the checkpoint of the very same training; write the model folder, history and curves.
 
     Of several processes the first one locks, reports and writes, and the others wait until it has.

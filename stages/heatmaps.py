@@ -7,9 +7,9 @@ from aenet.data.views import open_views
 from aenet.heat.heatmaps import compare_figure
 from aenet.io.errors import AenetError
 from aenet.io.params import Config, read_section
-from aenet.nn.model import load_model
+from aenet.nn.model import load_network
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 
 class HeatmapsConfig(Config):
@@ -33,7 +33,7 @@ def main(paths: Paths = Paths()) -> None:
         seeds = sorted((paths.root / "models" / "ablate" / variant).glob("seed-*"))
         if not seeds:
             raise AenetError(f"there is no trained variant '{variant}': run `dvc repro ablate@{variant}` first")
-        networks[variant] = load_model(seeds[0])[0]
+        networks[variant] = load_network(seeds[0])[0]
     rows = np.linspace(0, len(views) - 1, min(config.places, len(views))).astype(int)
     with tracked(paths, "heatmaps", config.model_dump(mode="json"), parent="ablation") as active:
         compare_figure(networks, views, [int(row) for row in rows], out)
@@ -42,4 +42,4 @@ def main(paths: Paths = Paths()) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

@@ -11,7 +11,7 @@ from aenet.io.params import Config, read_section
 from aenet.progress import progress
 from aenet.view.spec import ViewSpec
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 
 class PolarConfig(Config):
@@ -44,4 +44,4 @@ def _rows(paths: Paths) -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

@@ -21,7 +21,7 @@ from stages.project import Paths, fingerprint
 console = Console(highlight=False, markup=False, emoji=False)
 
 
-def run(main: Callable[[], None]) -> NoReturn:
+def as_program(main: Callable[[], None]) -> NoReturn:
     """Run a stage as a program: 0 when done, 2 for an error of the user's, 143 or 130 when told to stop."""
     signal.signal(signal.SIGTERM, _stop)
     quiet()

@@ -4,9 +4,9 @@ from aenet.io.atomic import write_json
 from aenet.io.params import read_section
 from aenet.training.keeping import choice
 from aenet.training.loop import TrainConfig
-from stages.fitting import first_process, fit
+from stages.fitting import first_process, fit_tracked
 from stages.project import Paths
-from stages.running import console, run, tracked
+from stages.running import as_program, console, tracked
 
 
 def main(paths: Paths = Paths()) -> None:
@@ -14,7 +14,7 @@ def main(paths: Paths = Paths()) -> None:
     config = read_section(paths.params, "train", TrainConfig)
     report = paths.reports / "train"
     with tracked(paths, "train", config.model_dump(mode="json")) as active:
-        trained = fit(paths, config, "train", active, paths.model, report)
+        trained = fit_tracked(paths, config, "train", active, paths.model, report)
         if not first_process():
             return
         best, last, by = trained.history[trained.best_epoch], trained.history[-1], choice(config, trained)
@@ -28,4 +28,4 @@ def main(paths: Paths = Paths()) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    as_program(main)

@@ -8,7 +8,7 @@ from pydantic import Field
 from aenet.data.masks import Masks
 from aenet.data.views import Views
 from aenet.evaluation.embed import embed_pairs
-from aenet.heat.shares import measure
+from aenet.heat.shares import measure_shares
 from aenet.io.params import Config
 from aenet.nn.attention import AttentionConfig
 from aenet.nn.branches import TwoBranch
@@ -55,9 +55,9 @@ def measure_trial(
     pairs = embed_pairs(network, views, settings.batch_size, state)
     values = score(*pairs, views, settings.positives_within_m).values
     if masks is not None:
-        values |= measure(network, views, masks, settings.batch_size)
+        values |= measure_shares(network, views, masks, settings.batch_size)
         # Borders and padding alone make a pattern: what training adds shows only beside a network without any.
         torch.manual_seed(config.seed)
-        before = measure(untrained(config.model), views, masks, settings.batch_size)
+        before = measure_shares(untrained(config.model), views, masks, settings.batch_size)
         values |= {f"untrained_{key}": value for key, value in before.items()}
     return values

@@ -1,4 +1,4 @@
-"""The outcome of one variant of the ablation: its runs' values on the test split, by seed."""
+"""A variant of the ablation: its runs' values on the test split by seed, and the paper's figures beside them."""
 
 import json
 import statistics

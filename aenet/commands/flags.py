@@ -12,15 +12,15 @@ from aenet.io.errors import AenetError
 
 RUNS, GPU, MAP, RESULTS = "Where and how the network runs", "On an NVIDIA GPU", "The map and its tiles", "Results"
 
-Model = Annotated[Path, typer.Option("--model", "-m", help="Folder of an exported model.")]
-Provider = Annotated[
+ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Folder of an exported model.")]
+ProviderOption = Annotated[
     Literal["auto", "cuda", "cpu"],
     typer.Option(
         help="auto: on the GPU if there is one, else on the CPU; cuda: on the GPU or not at all; cpu: on the CPU.",
         rich_help_panel=RUNS,
     ),
 ]
-Precision = Annotated[
+PrecisionOption = Annotated[
     Literal["auto", "fp32", "fp16"],
     typer.Option(
         help="Number format of the network. auto: fp16 on a GPU if the model has it, else fp32.", rich_help_panel=RUNS
@@ -45,7 +45,7 @@ TensorRt = Annotated[
     bool,
     typer.Option("--tensorrt", help="Run through TensorRT, which builds an engine first.", rich_help_panel=GPU),
 ]
-WithinBox = Annotated[
+WithinBoxOption = Annotated[
     str | None,
     typer.Option(
         metavar="W,S,E,N", help="Only inside this box: west, south, east, north in degrees.", rich_help_panel=MAP
@@ -105,7 +105,9 @@ class Group(typer.core.TyperGroup):
 
 
 # Flags of earlier versions, which answer with the present one.
-_RENAMED = {"--network-precision": "--precision", "--area": "--within-box", "--box": "--within-box"}
+_RENAMED = {
+    "--network-precision": "--precision", "--area": "--within-box", "--box": "--within-box", "--engine": "--executor",
+}  # fmt: skip
 
 
 def refuse_old_flags(words: Sequence[str]) -> None:

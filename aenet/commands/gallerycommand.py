@@ -14,14 +14,14 @@ from aenet.commands.flags import (
     Device,
     GpuMemory,
     Group,
-    Model,
+    ModelOption,
     Overwrite,
-    Precision,
-    Provider,
+    PrecisionOption,
+    ProviderOption,
     TensorRt,
     Tf32,
     Threads,
-    WithinBox,
+    WithinBoxOption,
     running,
     say,
 )
@@ -100,7 +100,7 @@ gallery_app = typer.Typer(
     help="Maps cut into tiles and embedded, ready to be searched.", no_args_is_help=True, cls=Group
 )
 
-Source = Annotated[
+_Source = Annotated[
     str,
     typer.Argument(
         metavar="MAP",
@@ -137,7 +137,7 @@ Dtype = Annotated[
     Literal["float32", "float16"],
     typer.Option(help="How descriptors are stored; float16 takes half the disk.", rich_help_panel=RESULTS),
 ]
-ShardSize = Annotated[
+_ShardSize = Annotated[
     int, typer.Option(min=1, help="Tiles a file: what a killed build may have to repeat.", rich_help_panel=RESULTS)
 ]
 Finished = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder of a finished gallery.")]
@@ -145,12 +145,12 @@ Finished = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder of a f
 
 @gallery_app.command("build", cls=Command)
 def gallery_build(
-    source: Source,
+    source: _Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the new gallery.")],
-    model: Model = Path("models/onnx"),
+    model: ModelOption = Path("models/onnx"),
     tile_size: TileSize = None,
     spacing: Spacing = "20m",
-    within_box: WithinBox = None,
+    within_box: WithinBoxOption = None,
     min_valid: MinValid = 0.5,
     split: Split = "test",
     zoom: Zoom = None,
@@ -158,10 +158,10 @@ def gallery_build(
     attribution: Attribution = None,
     licence: Licence = None,
     dtype: Dtype = "float32",
-    shard_size: ShardSize = 2048,
+    shard_size: _ShardSize = 2048,
     overwrite: Overwrite = False,
-    provider: Provider = "auto",
-    precision: Precision = "auto",
+    provider: ProviderOption = "auto",
+    precision: PrecisionOption = "auto",
     threads: Threads = 0,
     batch_size: BatchSize = 32,
     device: Device = 0,
@@ -189,25 +189,25 @@ def gallery_build(
 @gallery_app.command("add", cls=Command)
 def gallery_add(
     gallery: Finished,
-    source: Source,
-    model: Model = Path("models/onnx"),
+    source: _Source,
+    model: ModelOption = Path("models/onnx"),
     tile_size: TileSize = None,
-    within_box: WithinBox = None,
+    within_box: WithinBoxOption = None,
     min_valid: MinValid = 0.5,
     split: Split = "test",
     zoom: Zoom = None,
     tms: Tms = False,
     attribution: Attribution = None,
     licence: Licence = None,
-    shard_size: ShardSize = 2048,
+    shard_size: _ShardSize = 2048,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite", help="Give up what an unfinished addition of another map left.", rich_help_panel=RESULTS
         ),
     ] = False,
-    provider: Provider = "auto",
-    precision: Precision = "auto",
+    provider: ProviderOption = "auto",
+    precision: PrecisionOption = "auto",
     threads: Threads = 0,
     batch_size: BatchSize = 32,
     device: Device = 0,

@@ -11,10 +11,10 @@ from aenet.commands.flags import (
     CudaGraphs,
     Device,
     GpuMemory,
-    Model,
+    ModelOption,
     Overwrite,
-    Precision,
-    Provider,
+    PrecisionOption,
+    ProviderOption,
     TensorRt,
     Tf32,
     Threads,
@@ -25,11 +25,11 @@ from aenet.commands.flags import (
 _PARTIAL = 3
 _PHOTOS, _SEARCH, _WHERE = "What is known of the photos", "Where to search", "On which machines"
 
-Photos = Annotated[
+_Photos = Annotated[
     str,
     typer.Argument(help="A photo, a folder, a pattern in quotes, a list of paths, or a table with a column `path`."),
 ]
-Heading = Annotated[
+_Heading = Annotated[
     Literal["auto", "north", "unknown"],
     typer.Option(
         help="Which way photos look. auto: as they say, else sought; north: as they say, else north; unknown: sought.",
@@ -50,7 +50,7 @@ VerticalFov = Annotated[
         rich_help_panel=_PHOTOS,
     ),
 ]  # fmt: skip
-Near = Annotated[
+_Near = Annotated[
     str | None,
     typer.Option(metavar="LAT,LON", help="Only around this place; see --within.", rich_help_panel=_SEARCH),
 ]
@@ -58,13 +58,13 @@ Within = Annotated[
     str | None,
     typer.Option(metavar="LENGTH", help="Radius around --near, as 500m; 5km if not said.", rich_help_panel=_SEARCH),
 ]
-WithinBox = Annotated[
+_WithinBox = Annotated[
     str | None,
     typer.Option(
         metavar="W,S,E,N", help="Only inside this box: west, south, east, north in degrees.", rich_help_panel=_SEARCH
     ),
 ]
-OwnGps = Annotated[
+_OwnGps = Annotated[
     str | None,
     typer.Option(
         metavar="LENGTH", help="Only so far, as 500m, from the position that each photo itself says.",
@@ -98,7 +98,7 @@ NewSince = Annotated[
         metavar="FOLDER", help="Leave out photos that jobs below this folder have answered.", rich_help_panel=_PHOTOS
     ),
 ]
-ShardSize = Annotated[
+_ShardSize = Annotated[
     int, typer.Option(min=1, help="Photos a file: what a killed run may have to repeat.", rich_help_panel=RESULTS)
 ]
 Phases = Annotated[
@@ -108,7 +108,7 @@ Phases = Annotated[
         rich_help_panel=_SEARCH,
     ),
 ]  # fmt: skip
-Engine = Annotated[
+_Executor = Annotated[
     Literal["local", "dask", "ray"], typer.Option(help="Here, or on a cluster of Dask or Ray.", rich_help_panel=_WHERE)
 ]
 Address = Annotated[
@@ -120,27 +120,27 @@ Workers = Annotated[
 
 
 def locate(
-    photos: Photos,
+    photos: _Photos,
     gallery: Annotated[Path, typer.Option(help="Folder of the gallery to search, from `aenet gallery build`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results: a table, a CSV, a report.")],
-    model: Model = Path("models/onnx"),
-    heading: Heading = "auto",
+    model: ModelOption = Path("models/onnx"),
+    heading: _Heading = "auto",
     fov: Fov = None,
     vertical_fov: VerticalFov = None,
     new_since: NewSince = None,
-    near: Near = None,
+    near: _Near = None,
     within: Within = None,
-    within_box: WithinBox = None,
-    own_gps: OwnGps = None,
+    within_box: _WithinBox = None,
+    own_gps: _OwnGps = None,
     phases: Phases = 4,
     min_confidence: MinConfidence = None,
     refine: Refine = False,
     top_k: TopK = 5,
     also: Also = "",
-    shard_size: ShardSize = 256,
+    shard_size: _ShardSize = 256,
     overwrite: Overwrite = False,
-    provider: Provider = "auto",
-    precision: Precision = "auto",
+    provider: ProviderOption = "auto",
+    precision: PrecisionOption = "auto",
     threads: Threads = 0,
     batch_size: BatchSize = 32,
     device: Device = 0,
@@ -148,7 +148,7 @@ def locate(
     tf32: Tf32 = False,
     cuda_graphs: CudaGraphs = False,
     tensorrt: TensorRt = False,
-    engine: Engine = "local",
+    executor: _Executor = "local",
     address: Address = None,
     workers: Workers = 0,
 ) -> None:
@@ -166,7 +166,7 @@ def locate(
     try:
         with progress("locate") as report:
             summary = locate_job(
-                photos, gallery, loaded, out, on_progress=report, engine=engine, address=address, workers=workers,
+                photos, gallery, loaded, out, on_progress=report, executor=executor, address=address, workers=workers,
                 new_since=new_since, heading=heading, fov=fov, vertical_fov=vertical_fov, near=near, within=within,
                 within_box=within_box, own_gps=own_gps, phases=phases, min_confidence=min_confidence, refine=refine,
                 top_k=top_k, also=also, shard_size=shard_size, overwrite=overwrite,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aenet.commands.flags import BatchSize, Command, Group, Precision, Provider, Threads
+from aenet.commands.flags import BatchSize, Command, Group, PrecisionOption, ProviderOption, Threads
 from aenet.io.errors import AenetError
 from aenet.io.machine import need
 
@@ -89,8 +89,8 @@ def evaluate(
             rich_help_panel=_ARRAYS,
         ),
     ] = None,
-    provider: Provider = "auto",
-    precision: Precision = "auto",
+    provider: ProviderOption = "auto",
+    precision: PrecisionOption = "auto",
     threads: Threads = 0,
     batch_size: BatchSize = 32,
 ) -> None:

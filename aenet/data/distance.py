@@ -1,4 +1,4 @@
-"""Distances on the Earth: always geodesic, always degrees in and metres out."""
+"""Distances on the Earth, always geodesic, degrees in and metres out; and who is near whom."""
 
 from functools import lru_cache
 
@@ -21,7 +21,7 @@ def distance_m(
     other_latitude: Float[np.ndarray, " n"],
     other_longitude: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, " n"]:
-    """Return the WGS84 geodesic distance in metres between positions in degrees, pair by pair."""
+    """Return the WGS84 geodesic distance in metres between earth_centred in degrees, pair by pair."""
     _, _, metres = _wgs84().inv(longitude, latitude, other_longitude, other_latitude)
     return np.asarray(metres, dtype=np.float64)
 
@@ -83,7 +83,7 @@ def ground_neighbours(
     return groups
 
 
-def positions(pairs: pd.DataFrame) -> Float[np.ndarray, "n 3"]:
+def earth_centred(pairs: pd.DataFrame) -> Float[np.ndarray, "n 3"]:
     """Return where the cameras stand: Earth-centred coordinates in metres, on the ellipsoid.
 
     Chords between them order neighbours as geodesics do, across the date line and at the poles too.
@@ -101,7 +101,7 @@ def positions(pairs: pd.DataFrame) -> Float[np.ndarray, "n 3"]:
 
 
 def geocentric(pairs: pd.DataFrame, prefix: str = "") -> Float[np.ndarray, "n 3"]:
-    """Return what `positions` does, NaN where there are no coordinates; `aerial_` asks for the tiles' centres."""
+    """Return what `earth_centred` does, NaN where there are no coordinates; `aerial_` asks for the tiles' centres."""
     names = (f"{prefix}latitude", f"{prefix}longitude")
     if not set(names) <= set(pairs.columns):
         return np.full((len(pairs), 3), np.nan)

@@ -20,16 +20,16 @@ from aenet.serving.maps.quantities import Number
 _LENGTH_TOLERANCE = 2e-2  # a hundredth in half-precision arithmetic, and as much again for what float16 rounds
 _BLOCK_BYTES = 16 << 20
 _PLACES = ("latitude", "longitude"), ("aerial_latitude", "aerial_longitude")
-Places = np.ndarray | Sequence[Sequence[Number]]
-Descriptors = np.ndarray | Sequence[Sequence[Number]]
+PlacesLike = np.ndarray | Sequence[Sequence[Number]]
+DescriptorsLike = np.ndarray | Sequence[Sequence[Number]]
 
 
 def evaluate(
-    ground: Descriptors,
-    tiles: Descriptors,
+    ground: DescriptorsLike,
+    tiles: DescriptorsLike,
     truth: pd.DataFrame | PathLike | np.ndarray | Sequence[int],
     *,
-    places: tuple[Places, Places] | None = None,
+    places: tuple[PlacesLike, PlacesLike] | None = None,
     positives_within_m: float | None = None,
 ) -> dict[str, float]:
     """Rank all tiles for every photo. Ties count against the model, so that one that collapsed scores zero.
@@ -118,7 +118,7 @@ def _of_pairs(
 
 
 def _positions(
-    places: tuple[Places, Places] | None, queries: int, references: int
+    places: tuple[PlacesLike, PlacesLike] | None, queries: int, references: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
     if places is None:
         return None

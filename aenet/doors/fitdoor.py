@@ -21,7 +21,7 @@ from aenet.io.machine import computing_versions
 from aenet.io.params import parse
 from aenet.nn.backbones import initial_weights
 from aenet.nn.branches import TwoBranch
-from aenet.nn.model import TrainedCard, load_model
+from aenet.nn.model import TrainedCard, load_network
 from aenet.presets import FOLDER, changed, read_preset
 from aenet.training.keeping import HISTORY, trained_card, write_trained
 from aenet.training.loop import Epoch, Step, TrainConfig
@@ -50,7 +50,7 @@ class Kept:
     @property
     def network(self) -> TwoBranch:
         """The best weights."""
-        return load_model(self.folder)[0]
+        return load_network(self.folder)[0]
 
 
 def fit(
@@ -123,7 +123,7 @@ def _finished(folder: Path, key: str, overwrite: bool) -> bool:
 
 def _kept(folder: Path) -> Kept:
     verify_folder(folder, needed=(HISTORY,))
-    _, card = load_model(folder)
+    _, card = load_network(folder)
     return Kept(folder, card, pd.read_csv(folder / HISTORY))
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from aenet.doors.gallerydoor import Gallery, as_gallery
 from aenet.doors.given import PathLike, Photos, one_path, photo_source
 from aenet.doors.modeldoor import Model, as_model
-from aenet.serving.jobs.executors import Engine
+from aenet.serving.jobs.executors import Executor
 from aenet.serving.jobs.job import LocateOptions
 from aenet.serving.jobs.outputs import SCHEMA, read_places, with_points
 from aenet.serving.jobs.photopipeline import place_photos
@@ -115,7 +115,7 @@ def locate_job(
     out: PathLike,
     *,
     on_progress: Callable[[int, int], None] | None = None,
-    engine: Engine = "local",
+    executor: Executor = "local",
     address: str | None = None,
     workers: int = 0,
     new_since: PathLike | None = None,
@@ -124,7 +124,7 @@ def locate_job(
     """Place photos in a job that can be resumed, and return what came of it; other arguments as `locate`.
 
     Args:
-        engine, address, workers: where shards are computed, see `aenet.serving.jobs.executors.run_shards`.
+        executor, address, workers: where shards are computed, see `aenet.serving.jobs.executors.run_shards`.
         new_since: leave out photos that finished jobs below this folder answered.
 
     Raises:
@@ -134,7 +134,7 @@ def locate_job(
     history = None if new_since is None else one_path(new_since, "new_since")
     return run_job(
         photo_source(photos), opened.folder, loaded.folder, one_path(out, "out"), _options(loaded, words), on_progress,
-        engine, address, workers, history,
+        executor, address, workers, history,
     )  # fmt: skip
 
 

@@ -16,12 +16,12 @@ from aenet.serving.jobs.photopipeline import read_photos
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.sessions.cuda import CudaOptions
 from aenet.serving.sessions.runtime import Precision, Provider, SessionOptions
-from aenet.serving.sessions.session import Branch, Side
+from aenet.serving.sessions.session import OnnxBranch, Side
 from aenet.serving.vocabulary import session_options
 from aenet.view.images import decode
 from aenet.view.spec import ViewSpec
 
-View = UInt8[np.ndarray, "h w 3"]
+ViewPixels = UInt8[np.ndarray, "h w 3"]
 
 
 def load_model(
@@ -90,20 +90,22 @@ class _Described:
         self._model, self._side = model, side
 
     @cached_property
-    def network(self) -> Branch:
+    def network(self) -> OnnxBranch:
         """The branch in onnxruntime, which takes views."""
-        return Branch(self._model.folder, self._side, self._model.session)
+        return OnnxBranch(self._model.folder, self._side, self._model.session)
 
     @property
     def runs_on(self) -> str:
         """Provider and precision in words: `CPU (2 threads)`."""
         return self.network.runs_on
 
-    def _embed(self, views: Iterator[list[View]]) -> Float32[np.ndarray, "n d"]:
+    def _embed(self, views: Iterator[list[ViewPixels]]) -> Float32[np.ndarray, "n d"]:
         parts = [self.network.embed(np.stack(batch)) for batch in views]
         return np.concatenate(parts)
 
-    def _converted(self, images: list[View], convert: Callable[[View, ViewSpec], View]) -> Iterator[list[View]]:
+    def _converted(
+        self, images: list[ViewPixels], convert: Callable[[ViewPixels, ViewSpec], ViewPixels]
+    ) -> Iterator[list[ViewPixels]]:
         """Yield views, a batch at a time; images of the view's own size are views already."""
         spec, size = self._model.card.view, self._model.session.batch_size
         own = spec.of(self._side)
@@ -129,7 +131,7 @@ class GroundBranch(_Described):
         images = as_images(photos, "photos")
         return self._embed(self._converted(images, ground_view) if images is not None else self._read(photos))
 
-    def _read(self, photos: Images) -> Iterator[list[View]]:
+    def _read(self, photos: Images) -> Iterator[list[ViewPixels]]:
         card, size = self._model.card, self._model.session.batch_size
         for batch in read_photos(
             list_photos(photo_source(photos)), card.view, size, 0, heading="north", unseen=card.completion
@@ -158,7 +160,7 @@ class AerialBranch(_Described):
         images = as_images(tiles, "tiles")
         return self._embed(self._converted(images, aerial_view) if images is not None else self._read(tiles))
 
-    def _read(self, tiles: Images) -> Iterator[list[View]]:
+    def _read(self, tiles: Images) -> Iterator[list[ViewPixels]]:
         source = photo_source(tiles, "tiles")
         names = source if isinstance(source, tuple) else (str(source),)
         for start in range(0, len(names), self._model.session.batch_size):
@@ -166,7 +168,7 @@ class AerialBranch(_Described):
             yield [_tile(path, self._model.card.view) for path in batch]
 
 
-def _tile(path: Path, spec: ViewSpec) -> View:
+def _tile(path: Path, spec: ViewSpec) -> ViewPixels:
     try:
         return aerial_view(decode(path), spec)
     except AenetError as error:

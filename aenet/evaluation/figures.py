@@ -155,7 +155,7 @@ def write_curves(results: Mapping[str, Evaluation], by_heading: pd.DataFrame, ou
 
     Args:
         results: evaluations by the name that a reader knows the method by.
-        by_heading: of the first of them (`aenet.evaluation.headings.table`).
+        by_heading: of the first of them (`aenet.evaluation.headings.heading_table`).
     """
     curves = {name: curve(result.rank) for name, result in results.items()}
     chance = next(iter(results.values())).values["chance_at_1"]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from aenet.data.views import Views
 from aenet.evaluation.horizon import known_heading, open_horizon, unknown_heading
 from aenet.nn.branches import TwoBranch
-from aenet.retrieval.recall import EvaluateConfig, Evaluation, evaluate
+from aenet.retrieval.recall import EvaluateConfig, Evaluation, evaluate_ranks
 from aenet.view.spec import Paint
 
 _WITHIN_DEG = 10.0
@@ -15,7 +15,7 @@ _COPIED = ("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_1_percent", 
 _FOUND = ("median_heading_error_deg", "heading_within_10_deg", "median_heading_error_at_first_deg")
 
 
-def table(
+def heading_table(
     network: TwoBranch,
     views: Views,
     aerial: Float[np.ndarray, "n d"],
@@ -32,11 +32,11 @@ def table(
     """
     horizon, rows = open_horizon(network, views, aerial, config, unseen), []
     for fov_deg in config.fov_deg:
-        values = whole.values if fov_deg == 360 else evaluate(known_heading(horizon, fov_deg), views).values
+        values = whole.values if fov_deg == 360 else evaluate_ranks(known_heading(horizon, fov_deg), views).values
         rows.append({"fov_deg": fov_deg, "heading": "known"} | {name: values[name] for name in _COPIED})
         if config.unknown_heading:
             tally, at_own, at_first = unknown_heading(horizon, fov_deg)
-            values = evaluate(tally, views).values
+            values = evaluate_ranks(tally, views).values
             found = {
                 "median_heading_error_deg": float(np.median(at_own)),
                 "heading_within_10_deg": 100 * float((at_own <= _WITHIN_DEG).mean()),
@@ -46,7 +46,7 @@ def table(
     return pd.DataFrame(rows)
 
 
-def named(frame: pd.DataFrame) -> dict[str, float]:
+def heading_figures(frame: pd.DataFrame) -> dict[str, float]:
     """Return the table's figures by names such as `fov_180_recall_at_1`, `unknown_heading_360_recall_at_1`.
 
     The whole circle with known heading is the plain evaluation, and stands under no second name.

@@ -47,7 +47,7 @@ _FEW = 32  # photos, in all of a spacing's grids
 _NOTHING = "no calibration for {} validation queries: similarity says nothing of their places"
 
 
-class Grid(NamedTuple):
+class TileGrid(NamedTuple):
     """Tiles of a grid: which they are, where, from which place's own tile each is made, and how far it is moved.
 
     Attributes:
@@ -77,7 +77,7 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
         return None
     generator = np.random.default_rng(_SEED)
     places = generator.permutation(len(val))
-    queries, (cameras, centres) = places[:asked], positions(val.pairs)
+    queries, (cameras, centres) = places[:asked], plane_positions(val.pairs)
     most = min(_TILES, _REFERENCE_BYTES // (4 * card.descriptor_dim))
     grid, places = _largest_grid(centres, places, card.view.tile_size_m, most, generator)
     tiles = _grid_tiles(folder, val.aerial, places, grid, card, config)
@@ -97,7 +97,7 @@ def calibrate(folder: Path, card: ModelCard, val: Views, train: Views, config: E
     return Calibration(known=known, unknown=unknown, queries=asked, references=len(references))
 
 
-def positions(pairs: pd.DataFrame) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
+def plane_positions(pairs: pd.DataFrame) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
     """Return where cameras stand and tiles are centred: metres east and north on a plane (azimuthal equidistant).
 
     Every degree of latitude and longitude has a plane of its own, because on a larger one east is not east
@@ -126,7 +126,7 @@ def _largest_grid(
     tile_m: float,
     most: int,
     generator: np.random.Generator,
-) -> tuple[Grid, Int[np.ndarray, " p"]]:
+) -> tuple[TileGrid, Int[np.ndarray, " p"]]:
     """Return a grid of at most `most` tiles, and the places it is laid over: the first of `places`, two at least."""
     origin, places = generator.uniform(0, tile_m / _FINEST, 2), places[: max(2, most // _FEWEST)]
     while len((grid := lay_grid(centres[places], tile_m, origin)).place) > most and len(places) > 2:
@@ -134,7 +134,7 @@ def _largest_grid(
     return grid, places
 
 
-def lay_grid(centres: Float[np.ndarray, "p 2"], tile_m: float, origin: Float[np.ndarray, " 2"]) -> Grid:
+def lay_grid(centres: Float[np.ndarray, "p 2"], tile_m: float, origin: Float[np.ndarray, " 2"]) -> TileGrid:
     """Return those of a grid's tiles that the places' tiles show, as told above; tile 0, 0 is centred at `origin`."""
     step = tile_m / _FINEST
     side = _FINEST // 2
@@ -149,14 +149,14 @@ def lay_grid(centres: Float[np.ndarray, "p 2"], tile_m: float, origin: Float[np.
     order = order[(away <= reach)[order]]  # a tile is made from the nearest place
     _, first = np.unique(index[order], axis=0, return_index=True)
     some = order[np.sort(first)]
-    return Grid(index[some], origin + step * index[some], place[some], moved[some], step, origin)
+    return TileGrid(index[some], origin + step * index[some], place[some], moved[some], step, origin)
 
 
 def _grid_tiles(
     folder: Path,
     aerial: UInt8[np.ndarray, "n h w 3"],
     places: Int[np.ndarray, " p"],
-    grid: Grid,
+    grid: TileGrid,
     card: ModelCard,
     config: ExportConfig,
 ) -> Float32[np.ndarray, "t d"]:
@@ -173,7 +173,7 @@ def fit_acuity(
     similarity: Float32[np.ndarray, "q r"],
     scores: Float32[np.ndarray, "q n"],
     photos: Float[np.ndarray, "q 2"],
-    grid: Grid,
+    grid: TileGrid,
     tile_m: float,
 ) -> Acuity:
     """Return what the similarities of photos and tiles tell of distances.
@@ -206,7 +206,7 @@ def fit_acuity(
 
 
 def _trial(
-    acuity: Acuity, scores: Float32[np.ndarray, "q n"], photos: Float[np.ndarray, "q 2"], grid: Grid, stride: int
+    acuity: Acuity, scores: Float32[np.ndarray, "q n"], photos: Float[np.ndarray, "q 2"], grid: TileGrid, stride: int
 ) -> Trial | None:
     """Seek photos in grids of every `stride`-th tile, or return None where too few of their own cells are there."""
     trial, sought = Trial(acuity, stride * grid.step_m), 0

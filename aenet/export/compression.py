@@ -48,16 +48,16 @@ class Pca(Config):
     whiten: bool = False
 
 
-class Gap(Config):
+class GapCompression(Config):
     """The average over rows and columns."""
 
     kind: Literal["gap"]
 
 
-CompressConfig = Annotated[Uncompressed | Pca | Gap, Field(discriminator="kind")]
+CompressConfig = Annotated[Uncompressed | Pca | GapCompression, Field(discriminator="kind")]
 
 
-def plan(config: CompressConfig, shape: Shape) -> Compression | None:
+def plan_compression(config: CompressConfig, shape: Shape) -> Compression | None:
     """Return what the card says of a compression of descriptors of `shape`, (D, 1, 1) where they are no maps.
 
     Raises:
@@ -73,7 +73,7 @@ def plan(config: CompressConfig, shape: Shape) -> Compression | None:
                     f"give {shape[0]} or fewer"
                 )
             return Compression(kind="pca", channels=channels, whiten=whiten, full_shape=shape)
-        case Gap():
+        case GapCompression():
             if shape[1:] == (1, 1):
                 raise AenetError(
                     f"export_onnx.compress.kind is gap, and the descriptor of {shape[0]} numbers is no map: there is "

@@ -36,10 +36,12 @@ from aenet.retrieval.recall import Evaluation
 Method = Literal["activation", "similarity"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Heat = Float32[np.ndarray, "n _ _"]  # views may have grids of their own
-Pixels = UInt8[np.ndarray, "n h w 3"]
+Pictures = UInt8[np.ndarray, "n h w 3"]
 
 
-def attribute(network: TwoBranch, ground: Pixels, aerial: Pixels, batch_size: int) -> dict[Method, tuple[Heat, Heat]]:
+def attribute(
+    network: TwoBranch, ground: Pictures, aerial: Pictures, batch_size: int
+) -> dict[Method, tuple[Heat, Heat]]:
     """Return by each method the heat of both views of N pairs, at least 0, on their feature maps' grids (N x h x w).
 
     The network is used in evaluation mode and left in the mode it was in; its parameters get no gradients.
@@ -79,7 +81,7 @@ def _joined(parts: list[Tensor]) -> Heat:
     return torch.cat(parts).float().cpu().numpy()
 
 
-def _features(branch: Branch, pixels: Pixels, device: torch.device) -> Tensor:
+def _features(branch: Branch, pixels: Pictures, device: torch.device) -> Tensor:
     with torch.no_grad():  # not inference mode: the similarity's gradient starts from these maps
         return branch.features(torch.from_numpy(np.array(pixels)).to(device))
 

@@ -34,7 +34,7 @@ GROUND_REGIONS: Mapping[str, str] = {"sky": "sky", "cars": "car", "pedestrians":
 RESAMPLES = 2000
 
 
-def measure(
+def measure_shares(
     network: TwoBranch, views: Views, masks: Masks, batch_size: int, seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, float]:
     """Return shares and ratios of a network's heat on a split, by `summarize`."""

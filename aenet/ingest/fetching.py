@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from aenet.ingest.archive.archiveconfig import Progress, SourceConfig
+from aenet.ingest.archive.archiveconfig import NotedProgress, SourceConfig
 from aenet.ingest.archive.request import Part
-from aenet.ingest.archive.transfer import download
+from aenet.ingest.archive.transfer import complete_part
 from aenet.ingest.archive.unpack import unpack
 from aenet.io.artifacts import sha256_file
 from aenet.io.errors import AenetError
 from aenet.io.locks import wait_for
 
-__all__ = ["Progress", "SourceConfig", "fetch", "local_path"]
+__all__ = ["NotedProgress", "SourceConfig", "fetch_archive", "local_path"]
 
 # The archive of a data set, verified: the local file itself, or one fetched over HTTP and kept.
 
 
-def fetch(config: SourceConfig, cache: Path, progress: Progress | None = None) -> Path:
+def fetch_archive(config: SourceConfig, cache: Path, progress: NotedProgress | None = None) -> Path:
     """Return the verified archive (the local file itself, or `cache/<sha256>` after downloading).
 
     An archive already in the cache is verified and costs no request.
@@ -38,7 +38,7 @@ def fetch(config: SourceConfig, cache: Path, progress: Progress | None = None) -
     with wait_for(cache / ".lock"):  # a second run then finds the file
         if final.exists() and sha256_file(final) == digest:
             return final
-        download(config, part, progress)
+        complete_part(config, part, progress)
         if (found := sha256_file(part.path)) != digest:
             page = _is_page(part.path)
             part.delete()
@@ -84,26 +84,28 @@ def _mismatch(name: str, found: str, expected: str) -> str:
 _KEY = 16  # hexadecimal digits of the archive's digest that name its folder
 
 
-def open_source(config: SourceConfig, state: Path, progress: Progress | None = None) -> tuple[Path, dict[str, Any]]:
+def open_dataset(
+    config: SourceConfig, state: Path, progress: NotedProgress | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Return the absolute directory that holds the data set, and what the manifest says of where it came from.
 
     A directory is used where it lies, nothing is copied. An archive is verified and unpacked once into
     `state/datasets/<key>`; a download stays in `state/downloads`.
 
     Raises:
-        AenetError: what `fetch` and `unpack` refuse; a digest given for a directory.
+        AenetError: what `fetch_archive` and `unpack` refuse; a digest given for a directory.
     """
     if not config.is_remote and (path := local_path(config)).is_dir():
         if config.sha256 is not None:
             raise AenetError(f"{path} is a directory, download.sha256 is the digest of an archive: remove it")
         return path.resolve(), {"directory": str(path.resolve())}
-    archive = fetch(config, state / "downloads", progress)
+    archive = fetch_archive(config, state / "downloads", progress)
     digest = sha256_file(archive) if config.sha256 is None else config.sha256.lower()
     folder = _unpacked(archive, digest, state / "datasets", config, progress)
     return folder.resolve(), {"archive": config.shown.rsplit("/", 1)[-1], "sha256": digest}
 
 
-def _unpacked(archive: Path, digest: str, folder: Path, config: SourceConfig, progress: Progress | None) -> Path:
+def _unpacked(archive: Path, digest: str, folder: Path, config: SourceConfig, progress: NotedProgress | None) -> Path:
     final = folder / digest[:_KEY]
     with wait_for(folder / ".lock"):  # a second run then finds the folder
         if final.is_dir():

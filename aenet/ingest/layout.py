@@ -47,7 +47,7 @@ def find_root(source: Path, layout: Layout) -> Path:
         if sum((parent / marker).exists() for marker in layout.markers) > 1:
             raise AenetError(f"{source} lies inside the {layout.name} data set: set download.source to {parent}")
     raise AenetError(
-        f"{source} is not the {layout.name} data set: it holds {listed(source)}, expected "
+        f"{source} is not the {layout.name} data set: it holds {names_in(source)}, expected "
         f"{', '.join(layout.required)}; {layout.ask}"
     )
 
@@ -61,7 +61,7 @@ def check_required(root: Path, layout: Layout) -> None:
     if missing := [path for path in layout.required if not (root / path).exists()]:
         said = "; ".join(f"{path} ({layout.required[path]})" for path in missing)
         around = {str(Path(path).parent) for path in missing}
-        there = "; ".join(f"{folder}/ holds {listed(root / folder)}" for folder in sorted(around))
+        there = "; ".join(f"{folder}/ holds {names_in(root / folder)}" for folder in sorted(around))
         raise AenetError(f"{root} lacks {said}; {there}; {layout.ask}")
     for path in layout.required:
         if not (root / path).is_dir():
@@ -83,7 +83,7 @@ def is_pointer(path: Path) -> bool:
         return file.read(len(_LFS_POINTER)) == _LFS_POINTER
 
 
-def listed(folder: Path) -> str:
+def names_in(folder: Path) -> str:
     """The first few names in a folder, in words."""
     if not folder.is_dir():
         return "nothing (there is no such folder)"

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from aenet.data.pairs import SPLITS
 from aenet.ingest import usertables
 from aenet.ingest.division import SplitConfig, divide
-from aenet.ingest.layout import check_table, listed
+from aenet.ingest.layout import check_table, names_in
 from aenet.ingest.usertables import HEADING, LATITUDE, LONGITUDE, SUFFIXES, UserTable, check_together, read_table
 from aenet.ingest.usertext import found_name
 from aenet.ingest.verification import SKIPPED_COLUMNS, VIEWS, DatasetConfig, Listing
@@ -33,7 +33,7 @@ _NEEDED = ("ground", "aerial")
 TOGETHER = (("latitude", "longitude"), ("aerial_latitude", "aerial_longitude"))
 
 
-def named(table: UserTable) -> tuple[UserTable, list[str]]:
+def own_columns(table: UserTable) -> tuple[UserTable, list[str]]:
     """Return the table under our own column names, and what the user should read.
 
     Raises:
@@ -89,7 +89,7 @@ def list_own(config: OwnConfig, source: Path) -> Listing:
         AenetError: no table, one that is damaged, lacks a column or names one twice, or pairs that cannot be divided.
     """
     root, path = _find_table(config, source)
-    table, notices = named(read_table(path))
+    table, notices = own_columns(read_table(path))
     pairs = pd.DataFrame({view: _paths(table, view, root) for view in VIEWS})
     known = set(table.rows)
     pairs["pair_id"] = table.texts("pair_id", "a name") if "pair_id" in known else _ids(pairs)
@@ -127,7 +127,7 @@ def _find_table(config: OwnConfig, source: Path) -> tuple[Path, Path]:
                 check_table(root / name, root)
                 return root, root / name
     raise AenetError(
-        f"{source} has no {config.table or ' or '.join(TABLES)} (found: {listed(source)}): "
+        f"{source} has no {config.table or ' or '.join(TABLES)} (found: {names_in(source)}): "
         "name the table of the pairs in download.table"
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from aenet.data.pairs import IDS, check_pairs, sharing, write_pairs
-from aenet.ingest.archive.archiveconfig import Progress
+from aenet.ingest.archive.archiveconfig import NotedProgress
 from aenet.ingest.usertext import safe_cell
 from aenet.ingest.verification import (
     POINTER,
@@ -21,7 +21,7 @@ from aenet.ingest.verification import (
     DatasetConfig,
     Listing,
     Seen,
-    inspect,
+    inspect_images,
     listing_digest,
     same_contents,
 )
@@ -43,7 +43,7 @@ def write_dataset(
     listing: Listing,
     origin: Mapping[str, Any],
     out: Path,
-    progress: Progress | None = None,
+    progress: NotedProgress | None = None,
 ) -> list[str]:
     """Look at every image and write the finished folder `out`; return what the user should read.
 
@@ -52,7 +52,7 @@ def write_dataset(
             left, or anything at all under `strict`; `out` is then left as it was.
     """
     pairs = check_pairs(listing.pairs, str(listing.root))
-    seen = inspect(listing.root, [*pairs["ground"], *pairs["aerial"]], config.verify, config.threads, progress)
+    seen = inspect_images(listing.root, [*pairs["ground"], *pairs["aerial"]], config.verify, config.threads, progress)
     skipped = _unusable(pairs, seen, listing)
     kept = pairs[~pairs["pair_id"].isin(skipped["pair_id"])].reset_index(drop=True)
     departures = [*listing.departures, *_resized(kept, seen, listing)]

@@ -13,7 +13,7 @@ from typing import Any, Literal, assert_never
 import pandas as pd
 from pydantic import Field
 
-from aenet.ingest.archive.archiveconfig import Progress, SourceConfig
+from aenet.ingest.archive.archiveconfig import NotedProgress, SourceConfig
 from aenet.ingest.layout import is_pointer
 from aenet.io.errors import AenetError, UnreadableImage
 from aenet.view import images
@@ -36,8 +36,8 @@ class Seen:
     problem: str | None = None
 
 
-def inspect(
-    root: Path, names: Sequence[str], verify: Verify, threads: int, progress: Progress | None = None
+def inspect_images(
+    root: Path, names: Sequence[str], verify: Verify, threads: int, progress: NotedProgress | None = None
 ) -> dict[str, Seen]:
     """Look at the files `names` below `root`, in threads.
 

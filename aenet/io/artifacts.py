@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aenet.io.atomic import sweep, sync, temporary_sibling, write_json
+from aenet.io.atomic import sweep, sync_to_disk, temporary_sibling, write_json
 from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.nolinks import listed_path, read_listed
 from aenet.io.params import Config
@@ -58,7 +58,7 @@ def atomic_folder(path: Path, meta: Mapping[str, Any] | None = None) -> Iterator
             shutil.rmtree(retired)
         else:
             temporary.replace(path)
-        sync(path.parent)
+        sync_to_disk(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -70,14 +70,14 @@ def write_manifest(folder: Path, meta: Mapping[str, Any]) -> None:
     with ThreadPoolExecutor(WRITERS) as pool:
         entries = list(pool.map(_seal, files))
     for inner in (path for path in below if path.is_dir()):
-        sync(inner)
+        sync_to_disk(inner)
     names = (path.relative_to(folder).as_posix() for path in files)
     manifest = Manifest(files=dict(zip(names, entries, strict=True)), meta=dict(meta))
     write_json(folder / MANIFEST, manifest.model_dump())
 
 
 def _seal(file: Path) -> FileEntry:
-    sync(file)
+    sync_to_disk(file)
     return FileEntry(sha256=sha256_file(file), bytes=file.stat().st_size)
 
 

@@ -27,9 +27,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary.touch(exist_ok=False)  # with the rights that the umask leaves; nobody's link is followed
     try:
         yield temporary
-        sync(temporary)
+        sync_to_disk(temporary)
         temporary.replace(path)
-        sync(path.parent)
+        sync_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -69,7 +69,7 @@ def sweep(path: Path) -> None:
             orphan.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Wait until a file's bytes, or a folder's names, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

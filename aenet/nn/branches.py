@@ -12,7 +12,7 @@ from aenet.io.params import Config
 from aenet.nn.attention import AttentionConfig, build_attention
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.heads import HeadConfig, build_head
-from aenet.nn.stages import Stages, check_size, refused_size
+from aenet.nn.stages import Stages, check_input_size, refused_size
 
 View = Literal["ground", "aerial"]
 
@@ -67,7 +67,7 @@ class Branch(nn.Module):
     def _map(self, x_BCHW: Tensor) -> Tensor:
         high, wide = x_BCHW.shape[2:]
         network = self.backbone.network if isinstance(self.backbone, Stages) else self.backbone
-        check_size(network, self.name, high, wide)
+        check_input_size(network, self.name, high, wide)
         try:
             return torch.as_tensor(self.backbone(x_BCHW))
         except (AssertionError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Ranking losses: every anchor's positive must be nearer than its negatives.
+"""The formulae of the losses: every anchor's positive must be nearer than its negatives.
 
 Each function takes the distance matrix d[i, j] (anchor i, reference j; the diagonal holds the positives) and returns
 one value per anchor. In the formulae d_ap is the anchor's positive, d_an one of its n - 1 negatives, or of fewer where

@@ -46,7 +46,7 @@ __all__ = [
 # The configurations of the losses, one a kind; `losses.build_loss` makes them work.
 
 Anchors = Literal["both", "ground"]
-Heading = Literal["known", "unknown"]
+SearchHeading = Literal["known", "unknown"]
 
 
 class _Loss(Config):
@@ -59,7 +59,7 @@ class _Loss(Config):
             that keeps the map. Twice the loss's work, which is little beside the network's.
     """
 
-    heading: Heading = "known"
+    heading: SearchHeading = "known"
 
 
 class _Ranking(_Loss):

@@ -71,7 +71,7 @@ def save_model(folder: Path, card: TrainedCard, best: dict[str, Tensor], last: d
     write_json(folder / CARD, card.model_dump(mode="json"))
 
 
-def load_model(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedCard]:
+def load_network(folder: Path, which: Which = "best") -> tuple[TwoBranch, TrainedCard]:
     """Rebuild a trained network in evaluation mode.
 
     Raises:

@@ -92,7 +92,7 @@ def _listed(known: list[tuple[int, int]]) -> str:
     return f"{each} (-1 is the last)"
 
 
-def check_size(network: nn.Module, name: str, height: int, width: int) -> None:
+def check_input_size(network: nn.Module, name: str, height: int, width: int) -> None:
     """Refuse images of a size that a transformer's positions were not laid out for.
 
     Raises:

@@ -12,6 +12,7 @@ from aenet.data.views import Views
 from aenet.retrieval.recall import Evaluation, score
 
 BINS = 8
+SECTORS = 16  # slices of azimuth: a colour histogram that knows which way it looks
 
 
 def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> Float32[np.ndarray, "n d"]:
@@ -26,11 +27,6 @@ def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> 
         counts = np.bincount(code.ravel(), minlength=sectors * size)
         out[index] = np.sqrt(counts / counts.sum())
     return out
-
-
-# What a learned descriptor has to beat: colour histograms, ranked and scored like any descriptor.
-
-SECTORS = 16  # slices of azimuth: a colour histogram that knows which way it looks
 
 
 def colour_baseline(views: Views, sectors: int = 1, positives_within_m: float | None = None) -> Evaluation:

@@ -22,7 +22,7 @@ from aenet.retrieval.products import (
     slices,
     take,
 )
-from aenet.retrieval.tally import Best, Tally
+from aenet.retrieval.tally import BestReferences, Tally
 
 # One tile of similarities. The arrays that pick its best take three times as much, for a moment.
 _BLOCK_BYTES = 16 * 2**20
@@ -105,7 +105,7 @@ def ranks(
 def best_match(query: Float[np.ndarray, "q d"], reference: Float[np.ndarray, "r d"], k: int) -> Int[np.ndarray, "q k"]:
     """Return the rows of the `k` most similar references (all, if fewer), best first, in blocks like `rank`."""
     _check(query, reference)
-    best = Best(len(query), min(k, len(reference)))
+    best = BestReferences(len(query), min(k, len(reference)))
     for queries, block, longest in _query_blocks(query):
         for tile in _tiles(block, queries.start, reference, longest):
             best.add(*tile[:3])

@@ -103,7 +103,7 @@ def score(
 
     `chance_at_1` is what guessing gives; distances are from the photo to the centre of the tile ranked first.
     """
-    return evaluate(rank(ground, aerial, right_answers(views, positives_within_m), _TOP), views)
+    return evaluate_ranks(rank(ground, aerial, right_answers(views, positives_within_m), _TOP), views)
 
 
 def right_answers(views: Views, within_m: float | None) -> Positives:
@@ -116,7 +116,7 @@ def protocol(within_m: float | None) -> str:
     return "identity" if within_m is None else f"any reference within {within_m:g} m"
 
 
-def evaluate(tally: Tally, views: Views) -> Evaluation:
+def evaluate_ranks(tally: Tally, views: Views) -> Evaluation:
     """Turn counted ranks into metrics, metres among them."""
     pairs, first = views.pairs, tally.best.top[:, 0]
     error_m = distance_m(

@@ -41,7 +41,7 @@ class Exact(Protocol):
         """Return the similarities of some queries with all references of the tile."""
 
 
-class Best:
+class BestReferences:
     """The `k` best references of all queries, while tiles of similarities go by in any order.
 
     `top` (rows, best first, among equals the lowest row first) and `similarity` (theirs) are right once every query
@@ -68,7 +68,7 @@ class Tally:
 
     def __init__(self, positives: Positives, k: int = 0) -> None:
         self.rank = np.zeros(len(positives), np.int64)
-        self.best = Best(len(positives), k)
+        self.best = BestReferences(len(positives), k)
         self._k = k
         self.positives = positives
         self._own = np.full(len(positives), np.nan, np.float64)

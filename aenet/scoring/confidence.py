@@ -135,7 +135,9 @@ def fit_sharpness(similarity: Float[np.ndarray, "q r"], truth: Int[np.ndarray, "
     return high
 
 
-def within(probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, " n"], metres: float = NEAR_M) -> float:
+def probability_within(
+    probability: Float[np.ndarray, " n"], distance_m: Float[np.ndarray, " n"], metres: float = NEAR_M
+) -> float:
     """Return the probability that the photo was taken within `metres` of the answer.
 
     Args:

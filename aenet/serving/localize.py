@@ -5,7 +5,7 @@
         run_shard(job, shard)
     summary = finish(job)
 
-`locate` does that, on the engine it is told. An orchestrator calls the three itself.
+`locate` does that, on the executor it is told. An orchestrator calls the three itself.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.locks import hold
 from aenet.retrieval.azimuth import angle_between
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.jobs.executors import Engine, run_shards
+from aenet.serving.jobs.executors import Executor, run_shards
 from aenet.serving.jobs.job import SUCCESS, Job, LocateOptions, read_record
 from aenet.serving.jobs.outputs import SCHEMA, read_places, write_csv, write_format, write_geoparquet
 from aenet.serving.jobs.plan import NothingNew, came_since, plan
-from aenet.serving.jobs.shard import ShardResult, read_photos, read_shard, run_shard
+from aenet.serving.jobs.shard import ShardResult, photos_of, read_shard, run_shard
 from aenet.serving.jobs.summary import (
     NEAR_M,
     SUMMARY,
@@ -43,7 +43,7 @@ from aenet.serving.photos.listing import Source
 from aenet.serving.report.page import write_report
 
 __all__ = [
-    "Engine",
+    "Executor",
     "Job",
     "LocateOptions",
     "NothingNew",
@@ -83,7 +83,7 @@ def finish(job: Job) -> Summary:
         card = read_card(job.model)
         gallery = Gallery.open(job.gallery, card, full=False)
         job.check_unchanged(card, gallery)
-        photos = read_photos(job)
+        photos = photos_of(job)
         summary = _summarize(job, places.to_pandas(), photos, [result for _, result in parts], gallery)
         with writing(job.out):
             write_geoparquet(job.out / "places.parquet", places)
@@ -176,12 +176,12 @@ def locate(
     out: Path,
     options: LocateOptions | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-    engine: Engine = "local",
+    executor: Executor = "local",
     address: str | None = None,
     workers: int = 0,
     history: Path | None = None,
 ) -> Summary:
-    """Place photos; resumes what a killed run left. Arguments and errors as `plan` and `engines.run_shards`.
+    """Place photos; resumes what a killed run left. Arguments and errors as `plan` and `executors.run_shards`.
 
     Args:
         on_progress: called with (photos done, photos in all).
@@ -194,7 +194,7 @@ def locate(
             on_progress(done + of_this_shard, job.photos)
 
     report(0)
-    for result in run_shards(job, engine, address, workers, report):
+    for result in run_shards(job, executor, address, workers, report):
         done += result.photos
         report(0)
     return finish(job)

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64, UInt8
 from aenet.town import noise
 from aenet.town.config import TownConfig
 from aenet.town.houses import rectangle
-from aenet.town.layers import Kind, Layers, Rasters, in_bands
+from aenet.town.layers import Layers, Rasters, Surface, in_bands
 from aenet.town.noise import smooth_noise, wrapped_noise
 from aenet.town.plants import Species
 
@@ -170,7 +170,7 @@ def _develop(
 
 def _light(layers: Layers, cell: float, part: slice) -> Float32[np.ndarray, "h w"]:
     """Brightness of a band: direct light by slope and shadow, plus the open sky."""
-    height = layers.surface[part] + np.float32(0.1) * layers.canopy[0, part] * (layers.kind[part] != Kind.BUILDING)
+    height = layers.surface[part] + np.float32(0.1) * layers.canopy[0, part] * (layers.kind[part] != Surface.BUILDING)
     slope = hillshade(cv2.GaussianBlur(height, (3, 3), 0.8), cell, SUNS[0])
     half = np.asarray(layers.shadow[0, part.start // 2 : (part.stop + 1) // 2])
     shadow = cv2.resize(half, (height.shape[1], (part.stop + 1) // 2 * 2 - part.start // 2 * 2))

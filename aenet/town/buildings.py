@@ -1,4 +1,4 @@
-"""Houses along the streets: frontages, set-backs, wings, gardens."""
+"""Houses along the streets and landmarks: frontages, set-backs, wings, gardens, and the ground they compete for."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64
 
 from aenet.town.houses import BUILDING, STYLES, Roof, Style, fresh_house, rectangle
 from aenet.town.noise import Rng
-from aenet.town.roads import Network, Road, RoadKind
+from aenet.town.roads import Road, RoadKind, RoadNetwork
 from aenet.town.zones import Use, Zones, polygon_mask
 
 # The ground that buildings compete for: what is taken, what is free.
@@ -138,7 +138,7 @@ class Built(NamedTuple):
     taken: Bool[np.ndarray, "h w"]
 
 
-def build(rng: Rng, network: Network, zones: Zones) -> Built:
+def build_houses(rng: Rng, network: RoadNetwork, zones: Zones) -> Built:
     """Houses along every street, car parks and landmarks."""
     site = Site(rng, zones)
     raise_landmarks(site)
@@ -152,7 +152,7 @@ def build(rng: Rng, network: Network, zones: Zones) -> Built:
 
 
 def _frontage(site: Site, road: Road, side: int) -> None:
-    """Walk along one side of a road and build wherever a house fits."""
+    """Walk along one side of a road and build_houses wherever a house fits."""
     if road.kind > RoadKind.LANE:
         return
     rng, headings, along = site.rng, road.headings(), rng_start(site.rng)

@@ -1,7 +1,6 @@
 """Writing the town's data set: pairs of views, labels, what is visible from above, the pair table, the map."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +11,11 @@ from jaxtyping import Float64, UInt8
 from pyproj import Transformer
 
 from aenet.data.pairs import SPLITS, write_pairs
+from aenet.data.views import Progress
 from aenet.io.artifacts import atomic_folder
 from aenet.town.config import TownConfig
 from aenet.town.panorama import Label
-from aenet.town.rendering import prepare, render_places
+from aenet.town.rendering import prepare_rendering, render_places
 from aenet.town.town import Chosen, raise_town
 
 # Where the imaginary town lies: UTM zone 31N, on the Dogger Bank, where there is nothing but sea.
@@ -24,14 +24,14 @@ EPSG = 32631
 CENTRE_EASTING, CENTRE_NORTHING = 500_000.0, 6_094_800.0  # 3 E is the zone's central meridian: grid North is true North
 
 
-class Frame(NamedTuple):
+class TownFrame(NamedTuple):
     """Town metres (x East, y South of the top-left corner) against UTM metres and degrees."""
 
     west: float
     north: float
 
     @classmethod
-    def of(cls, width_m: float, height_m: float) -> "Frame":
+    def of(cls, width_m: float, height_m: float) -> "TownFrame":
         """The frame that puts the town's middle at the anchor point."""
         return cls(CENTRE_EASTING - round(width_m / 2), CENTRE_NORTHING + round(height_m / 2))
 
@@ -48,7 +48,7 @@ OVERVIEW_PX = 1600
 BLOCK_PX = 512  # side of the GeoTIFF's own tiles; it is written in rows of them
 
 
-def write_geotiff(path: Path, image: UInt8[np.ndarray, "h w 3"], frame: Frame, resolution_m: float) -> None:
+def write_geotiff(path: Path, image: UInt8[np.ndarray, "h w 3"], frame: TownFrame, resolution_m: float) -> None:
     """Write RGB with its UTM coordinates, in 512-pixel tiles of JPEG at quality 90, with overviews."""
     import rasterio  # lazily: the renderer itself needs numpy and OpenCV only
     from rasterio.enums import Resampling
@@ -79,9 +79,6 @@ def write_overview(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     cv2.imwrite(str(path), small[..., ::-1])
 
 
-Progress = Callable[[int, int], None]
-
-
 def generate(config: TownConfig, out: Path, progress: Progress | None = None) -> None:
     """Write the data set of a town to the folder `out`, whole or not at all.
 
@@ -91,7 +88,7 @@ def generate(config: TownConfig, out: Path, progress: Progress | None = None) ->
     Raises:
         AenetError: the town is too small for the places asked for, or the disk for the town.
     """
-    frame = Frame.of(config.width_m, config.height_m)
+    frame = TownFrame.of(config.width_m, config.height_m)
     meta = {
         "kind": config.kind,
         "config": config.model_dump(),
@@ -108,7 +105,7 @@ def generate(config: TownConfig, out: Path, progress: Progress | None = None) ->
         _write_table(folder, town.places, camera, frame.latlon(town.places.aerial))
         write_geotiff(folder / "town.tif", town.orthophoto, frame, config.resolution_m)
         write_overview(folder / "town.png", town.orthophoto)
-        job = prepare(config, town, camera, maps, folder)
+        job = prepare_rendering(config, town, camera, maps, folder)
         del town  # the workers map what they need from the files
         for done in render_places(job):
             if progress is not None:

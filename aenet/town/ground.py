@@ -8,7 +8,7 @@ from aenet.town import noise
 from aenet.town.buildings import CarPark
 from aenet.town.config import TownConfig
 from aenet.town.houses import rectangle
-from aenet.town.layers import Canvas, Kind, Rasters, in_bands
+from aenet.town.layers import Painting, Rasters, Surface, in_bands
 from aenet.town.noise import Rng, fractal_noise, wrapped_noise
 from aenet.town.roads import Road, RoadKind
 from aenet.town.townplan import Amenities, Plan, Square
@@ -17,22 +17,22 @@ from aenet.town.zones import Use
 # Land cover: the colours of parcels, crops in rows, patches and grain.
 
 COVER = {
-    Use.CENTRE: (noise.SETTS, Kind.PAVED),
-    Use.URBAN: (noise.LAWN, Kind.GRASS),
-    Use.SUBURB: (noise.LAWN, Kind.GRASS),
-    Use.INDUSTRY: (noise.GRAVEL, Kind.PAVED),
-    Use.PLAZA: (noise.SETTS, Kind.PAVED),
-    Use.PARK: (noise.GRASS, Kind.GRASS),
-    Use.MEADOW: (noise.MEADOW, Kind.GRASS),
-    Use.FIELD: (noise.CROPS[0], Kind.CROP),
-    Use.WOOD: (noise.SOIL * 0.8, Kind.BARE),
-    Use.ORCHARD: (noise.GRASS, Kind.GRASS),
+    Use.CENTRE: (noise.SETTS, Surface.PAVED),
+    Use.URBAN: (noise.LAWN, Surface.GRASS),
+    Use.SUBURB: (noise.LAWN, Surface.GRASS),
+    Use.INDUSTRY: (noise.GRAVEL, Surface.PAVED),
+    Use.PLAZA: (noise.SETTS, Surface.PAVED),
+    Use.PARK: (noise.GRASS, Surface.GRASS),
+    Use.MEADOW: (noise.MEADOW, Surface.GRASS),
+    Use.FIELD: (noise.CROPS[0], Surface.CROP),
+    Use.WOOD: (noise.SOIL * 0.8, Surface.BARE),
+    Use.ORCHARD: (noise.GRASS, Surface.GRASS),
 }
 BAND = 256  # rows mottled at a time
 
 
 def parcel_colours(rng: Rng, plan: Plan) -> tuple[UInt8[np.ndarray, "p 3"], UInt8[np.ndarray, " p"]]:
-    """A colour and a `Kind` for each parcel, by its land use."""
+    """A colour and a `Surface` for each parcel, by its land use."""
     uses = plan.zones.parcel_use
     base = np.stack([COVER[Use(u)][0] for u in range(len(Use))])
     kind = np.array([COVER[Use(u)][1] for u in range(len(Use))], np.uint8)
@@ -42,11 +42,11 @@ def parcel_colours(rng: Rng, plan: Plan) -> tuple[UInt8[np.ndarray, "p 3"], UInt
     centre = (uses == Use.CENTRE) & (rng.random(len(uses)) < 0.4)
     colour[centre] = noise.GRASS + rng.normal(0, 8, (int(centre.sum()), 3))
     kinds = kind[uses]
-    kinds[centre] = Kind.GRASS
+    kinds[centre] = Surface.GRASS
     return np.clip(colour, 0, 255).astype(np.uint8), kinds
 
 
-def plough(rng: Rng, config: TownConfig, plan: Plan, canvas: Canvas) -> None:
+def plough(rng: Rng, config: TownConfig, plan: Plan, canvas: Painting) -> None:
     """Stripes of the second crop colour along each field's direction."""
     zones, res = plan.zones, config.resolution_m
     for block in np.flatnonzero((zones.block_use == Use.FIELD) & (zones.block_area > 400)):
@@ -96,9 +96,9 @@ def mottle(rng: Rng, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray,
 NEAR_M = 22.0  # crossings of a road this near to it shape its paint, others do not
 
 
-def draw_car_park(canvas: Canvas, park: CarPark) -> None:
+def draw_car_park(canvas: Painting, park: CarPark) -> None:
     """Asphalt and the lines between the bays."""
-    canvas.polygon(rectangle(park.x, park.y, park.angle, park.half_u, park.half_v), noise.ASPHALT * 1.08, Kind.ROAD)
+    canvas.polygon(rectangle(park.x, park.y, park.angle, park.half_u, park.half_v), noise.ASPHALT * 1.08, Surface.ROAD)
     u, v = np.array([np.cos(park.angle), np.sin(park.angle)]), np.array([-np.sin(park.angle), np.cos(park.angle)])
     middle = np.array([park.x, park.y])
     for k in np.arange(-park.half_u + 1, park.half_u - 0.9, 2.6):
@@ -109,27 +109,27 @@ def draw_car_park(canvas: Canvas, park: CarPark) -> None:
             canvas.line(ends, 0.3, noise.PAINT * 0.95)
 
 
-def draw_streets(rng: Rng, canvas: Canvas, plan: Plan) -> None:
+def draw_streets(rng: Rng, canvas: Painting, plan: Plan) -> None:
     """Pavements of all roads first, then kerbs, carriageways and paint, so that crossings stay open."""
     roads = plan.network.roads
     for road in roads:
-        canvas.line(road.points, 2 * road.reach, noise.PAVEMENT, Kind.PAVED)
+        canvas.line(road.points, 2 * road.reach, noise.PAVEMENT, Surface.PAVED)
     for x, y in plan.network.roundabouts:
-        canvas.disk(x, y, 19.0, noise.PAVEMENT, Kind.PAVED)
+        canvas.disk(x, y, 19.0, noise.PAVEMENT, Surface.PAVED)
     for road in roads:
-        canvas.line(road.points, road.width + 0.7, noise.KERB, Kind.PAVED)
+        canvas.line(road.points, road.width + 0.7, noise.KERB, Surface.PAVED)
     for road in roads:
         shade = noise.ASPHALT * rng.uniform(0.86, 1.2) + rng.normal(0, 3, 3)
-        canvas.line(road.points, road.width, np.clip(shade, 0, 255), Kind.ROAD)
+        canvas.line(road.points, road.width, np.clip(shade, 0, 255), Surface.ROAD)
     for road in roads:
         _paint(canvas, plan, road)
     for x, y in plan.network.roundabouts:
-        canvas.disk(x, y, 16.0, noise.ASPHALT, Kind.ROAD)
-        canvas.disk(x, y, 8.4, noise.KERB, Kind.PAVED)
-        canvas.disk(x, y, 7.8, noise.GRASS, Kind.GRASS)
+        canvas.disk(x, y, 16.0, noise.ASPHALT, Surface.ROAD)
+        canvas.disk(x, y, 8.4, noise.KERB, Surface.PAVED)
+        canvas.disk(x, y, 7.8, noise.GRASS, Surface.GRASS)
 
 
-def _paint(canvas: Canvas, plan: Plan, road: Road) -> None:
+def _paint(canvas: Painting, plan: Plan, road: Road) -> None:
     """Centre dashes, edge lines on avenues, and zebra crossings before junctions."""
     if road.kind > RoadKind.STREET:
         return
@@ -162,7 +162,7 @@ def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 2]
 
 
-def _zebra(canvas: Canvas, road: Road, k: int, heading: float) -> None:
+def _zebra(canvas: Painting, road: Road, k: int, heading: float) -> None:
     along, across = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
     for offset in np.arange(-road.width / 2 + 0.7, road.width / 2 - 0.3, 1.1):
         middle = road.points[k] + across * offset
@@ -172,28 +172,28 @@ def _zebra(canvas: Canvas, road: Road, k: int, heading: float) -> None:
 # The river, squares, ponds, pitches and paths, drawn flat.
 
 
-def draw_river(canvas: Canvas, plan: Plan) -> None:
+def draw_river(canvas: Painting, plan: Plan) -> None:
     """Banks, water, and deeper water in the middle."""
     network = plan.network
-    canvas.line(network.river, network.river_width + 7, noise.BANK, Kind.GRASS)
-    canvas.line(network.river, network.river_width, noise.WATER, Kind.WATER)
-    canvas.line(network.river, network.river_width * 0.6, noise.WATER * 0.9, Kind.WATER)
+    canvas.line(network.river, network.river_width + 7, noise.BANK, Surface.GRASS)
+    canvas.line(network.river, network.river_width, noise.WATER, Surface.WATER)
+    canvas.line(network.river, network.river_width * 0.6, noise.WATER * 0.9, Surface.WATER)
 
 
-def draw_amenities(canvas: Canvas, found: Amenities) -> None:
+def draw_amenities(canvas: Painting, found: Amenities) -> None:
     """Squares with bands and a fountain, ponds, pitches, paths."""
     for square in found.squares:
         _square(canvas, square)
     for line, sandy in found.paths:
-        canvas.line(line, 2.2, noise.SAND if sandy else noise.SOIL * 1.1, Kind.BARE)
+        canvas.line(line, 2.2, noise.SAND if sandy else noise.SOIL * 1.1, Surface.BARE)
     for shore, water in found.ponds:
-        canvas.polygon(shore, noise.SAND * 0.9, Kind.BARE)
-        canvas.polygon(water, noise.WATER, Kind.WATER)
+        canvas.polygon(shore, noise.SAND * 0.9, Surface.BARE)
+        canvas.polygon(water, noise.WATER, Surface.WATER)
     for pitch in found.pitches:
         _pitch(canvas, *pitch)
 
 
-def _square(canvas: Canvas, square: Square) -> None:
+def _square(canvas: Painting, square: Square) -> None:
     middle = np.array([square.x, square.y])
     along, across = (
         np.array([np.cos(square.angle), np.sin(square.angle)]),
@@ -206,15 +206,15 @@ def _square(canvas: Canvas, square: Square) -> None:
                 0.6,
                 noise.SETTS * 0.84,
             )
-    canvas.disk(square.x, square.y, 4.0, noise.KERB, Kind.PAVED)
-    canvas.disk(square.x, square.y, 3.2, noise.WATER * 1.15, Kind.WATER)
+    canvas.disk(square.x, square.y, 4.0, noise.KERB, Surface.PAVED)
+    canvas.disk(square.x, square.y, 3.2, noise.WATER * 1.15, Surface.WATER)
 
 
-def _pitch(canvas: Canvas, x: float, y: float, angle: float) -> None:
+def _pitch(canvas: Painting, x: float, y: float, angle: float) -> None:
     """A football pitch with its lines."""
     for k in range(8):
         stripe = rectangle(x + (k - 3.5) * 7.5 * np.cos(angle), y + (k - 3.5) * 7.5 * np.sin(angle), angle, 3.8, 20.0)
-        canvas.polygon(stripe, noise.LAWN * (1.0 if k % 2 else 1.1), Kind.GRASS)
+        canvas.polygon(stripe, noise.LAWN * (1.0 if k % 2 else 1.1), Surface.GRASS)
     for half_u, half_v in ((29.0, 19.0), (0.01, 19.0)):
         ring = rectangle(x, y, angle, half_u, half_v)
         canvas.line(np.concatenate([ring, ring[:1]]), 0.4, noise.PAINT)
@@ -235,7 +235,7 @@ def draw_ground(
     cv2.resize(colours[parcel], (cols, rows), albedo, interpolation=cv2.INTER_LINEAR)
     kind = rasters.new("kind", (rows, cols), np.uint8)
     cv2.resize(kinds[parcel], (cols, rows), kind, interpolation=cv2.INTER_NEAREST)
-    canvas = Canvas(albedo, kind, config.resolution_m)
+    canvas = Painting(albedo, kind, config.resolution_m)
     plough(rng, config, plan, canvas)
     for lot in plan.built.lots:
         _garden(rng, canvas, plan, lot.corners, lot.building)
@@ -248,27 +248,27 @@ def draw_ground(
     return canvas.albedo, canvas.kind
 
 
-def _garden(rng: Rng, canvas: Canvas, plan: Plan, corners: Float64[np.ndarray, "4 2"], building: int) -> None:
+def _garden(rng: Rng, canvas: Painting, plan: Plan, corners: Float64[np.ndarray, "4 2"], building: int) -> None:
     """A lawn of its own green, a terrace, perhaps beds, a drive or a pool."""
-    kind, colour = Kind.GRASS, noise.LAWN + rng.normal(0, 4, 3) + rng.normal(0, 9)
+    kind, colour = Surface.GRASS, noise.LAWN + rng.normal(0, 4, 3) + rng.normal(0, 9)
     if rng.random() < 0.14:
-        kind, colour = Kind.PAVED, noise.GRAVEL + rng.normal(0, 3, 3) + rng.normal(0, 10)
+        kind, colour = Surface.PAVED, noise.GRAVEL + rng.normal(0, 3, 3) + rng.normal(0, 10)
     canvas.polygon(corners, np.clip(colour, 0, 255), kind)
     house = plan.built.houses[building]
     x, y, angle = float(house["x"]), float(house["y"]), float(house["angle"])
     paving = np.clip(noise.PAVEMENT + rng.normal(0, 4, 3) + rng.normal(0, 14), 0, 255)
     terrace = rectangle(x, y, angle, float(house["half_u"]) * 0.8, float(house["half_v"]) + 2.6)
-    canvas.polygon(terrace, paving, Kind.PAVED)
+    canvas.polygon(terrace, paving, Surface.PAVED)
     middle, along = corners.mean(axis=0), corners[1] - corners[0]
     if rng.random() < 0.6:  # a drive from the street along one side
         at = rng.choice([0.1, 0.9])
         start, end = corners[0] + along * at, corners[3] + along * at
-        canvas.line(np.stack([start, end])[:: 1 if rng.random() < 0.5 else -1] * [1, 1], 2.8, paving, Kind.PAVED)
+        canvas.line(np.stack([start, end])[:: 1 if rng.random() < 0.5 else -1] * [1, 1], 2.8, paving, Surface.PAVED)
     back = middle * 2 - np.array([x, y])
     if rng.random() < 0.08:
-        canvas.polygon(rectangle(back[0], back[1], angle, 3.8, 2.0), [210, 208, 200], Kind.PAVED)
-        canvas.polygon(rectangle(back[0], back[1], angle, 3.2, 1.5), [84, 176, 190], Kind.WATER)
+        canvas.polygon(rectangle(back[0], back[1], angle, 3.8, 2.0), [210, 208, 200], Surface.PAVED)
+        canvas.polygon(rectangle(back[0], back[1], angle, 3.2, 1.5), [84, 176, 190], Surface.WATER)
     elif rng.random() < 0.35:
         canvas.polygon(
-            rectangle(back[0], back[1], angle, rng.uniform(2, 4), rng.uniform(1, 2.5)), noise.SOIL, Kind.BARE
+            rectangle(back[0], back[1], angle, rng.uniform(2, 4), rng.uniform(1, 2.5)), noise.SOIL, Surface.BARE
         )

@@ -1,4 +1,4 @@
-"""The height map and its companions: the one source both views are rendered from."""
+"""The height map and its companions, the one source both views are rendered from: in bands, in memory or files."""
 
 import os
 import shutil
@@ -89,7 +89,7 @@ def mapped_zeros(path: Path, shape: tuple[int, ...], dtype: Any) -> Shaped[np.nd
 TERRAIN_STEP = 8  # the bare terrain is this many times coarser than the map
 
 
-class Kind(IntEnum):
+class Surface(IntEnum):
     """What the solid surface is made of."""
 
     BARE = 0
@@ -109,7 +109,7 @@ class Layers(NamedTuple):
     """Rasters of the whole town, row 0 in the North.
 
     surface: top of everything solid, metres above the datum.
-    kind: what it is made of, a `Kind`.
+    kind: what it is made of, a `Surface`.
     ident: index + 1 of the building, 0 elsewhere; 16 bits, or 32 where there are more than 65,535 buildings.
     albedo: colour in flat light.
     canopy: tree crown top and base above the terrain in decimetres, and species * 32 + tone, a plane each.
@@ -147,7 +147,7 @@ def window(config: TownConfig, x: float, y: float, reach: float) -> tuple[slice,
 _SHIFT = 4
 
 
-class Canvas:
+class Painting:
     """A colour raster and a kind raster that are always painted together."""
 
     def __init__(self, albedo: UInt8[np.ndarray, "h w 3"], kind: UInt8[np.ndarray, "h w"], resolution_m: float) -> None:

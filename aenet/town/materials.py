@@ -1,4 +1,4 @@
-"""What the surfaces of a panorama look like: ground, water, hedges, leaves."""
+"""What the surfaces of a panorama look like: ground, water, hedges, leaves, walls."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from aenet.town.config import TownConfig
-from aenet.town.layers import Kind, Layers
+from aenet.town.layers import Layers, Surface
 from aenet.town.moment import Moment
 from aenet.town.noise import wrapped_noise
-from aenet.town.rays import Rays, Seen, entry, wall_top
+from aenet.town.rays import RayHits, Rays, entry, wall_top
 
 
 class Scene(NamedTuple):
@@ -36,7 +36,7 @@ class Scene(NamedTuple):
 
 def paint_land(
     scene: Scene,
-    seen: Seen,
+    seen: RayHits,
     moment: Moment,
     camera: tuple[float, float, float],
     row: np.ndarray,
@@ -54,7 +54,7 @@ def paint_land(
     px = (np.float32(camera[0]) + depth * rays.east.take(col)) / res
     py = (np.float32(camera[1]) + depth * rays.south.take(col)) / res
     rgb = layers.albedo.reshape(-1, 3).take(spot, axis=0).astype(np.float32)
-    close = np.flatnonzero((depth < 30) & (kind < Kind.TRUNK))
+    close = np.flatnonzero((depth < 30) & (kind < Surface.TRUNK))
     rgb[close] = _close_up(layers, px[close], py[close], camera, res)
     turn = moment.share.take(kind)[:, None]
     rgb += turn * (moment.turned.take(kind, axis=0) * ((rgb[:, :1] + rgb[:, 1:2] + rgb[:, 2:]) / np.float32(354)) - rgb)
@@ -62,7 +62,7 @@ def paint_land(
     fade = np.clip(np.float32(1.1) - depth / 40, 0.15, 1)
     rough = np.array([0.10, 0.13, 0.15, 0.05, 0.045, 0.02, 0, 0.12, 0.2, 0.05, 0.05], np.float32).take(kind)
     rgb *= (1 + rough * fade * speck)[:, None]
-    water = kind == Kind.WATER
+    water = kind == Surface.WATER
     rgb[water] = rgb[water] * 0.5 + (moment.horizon * 0.35 + moment.zenith * 0.15) * (1 + 0.12 * speck[water, None])
     lit = np.ones(len(row), np.float32)
     if moment.shadow > 0:
@@ -70,7 +70,7 @@ def paint_land(
         sx = np.clip((px / 2).astype(np.int32), 0, half.shape[1] - 1)
         sy = np.clip((py / 2).astype(np.int32), 0, half.shape[0] - 1)
         lit = half.reshape(-1).take(sy * half.shape[1] + sx).astype(np.float32) / 255
-    upright = np.where(kind >= Kind.TRUNK, np.float32(0.75), np.float32(1))
+    upright = np.where(kind >= Surface.TRUNK, np.float32(0.75), np.float32(1))
     return rgb * (moment.ambient * upright[:, None] + moment.direct * (lit * upright)[:, None]), depth
 
 
@@ -90,7 +90,7 @@ def _close_up(
 
 
 def paint_leaves(
-    scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float], row: np.ndarray, col: np.ndarray
+    scene: Scene, seen: RayHits, moment: Moment, camera: tuple[float, float, float], row: np.ndarray, col: np.ndarray
 ) -> Float32[np.ndarray, "n 3"]:
     """Crowns: darker below and inside, brighter where they face the sun, speckled with leaves."""
     layers, rays = scene.layers, scene.rays

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from aenet.town.aerial import CROWNS, SUNS, Sun, crown_palette
-from aenet.town.layers import Kind
+from aenet.town.layers import Surface
 from aenet.town.noise import Rng
 from aenet.town.plants import Species
 
@@ -61,12 +61,12 @@ def draw_moment(rng: Rng) -> Moment:
     warm = np.array([1.0, 0.95 - 0.08 * low, 0.88 - 0.26 * low])
     ambient = np.array([0.60, 0.63, 0.68]) if not overcast else np.array([0.92, 0.94, 0.97])
     direct = np.zeros(3) if overcast else warm * rng.uniform(0.50, 0.66)
-    share = np.zeros(len(Kind))
-    turned = np.zeros((len(Kind), 3))
+    share = np.zeros(len(Surface))
+    turned = np.zeros((len(Surface), 3))
     wild = float(np.clip(rng.normal(1, 0.25), 0.3, 1.5))
-    share[[Kind.GRASS, Kind.HEDGE]] = min(0.9, _GREEN_SHARE[season] * wild), 0.5 * _GREEN_SHARE[season]
-    share[Kind.CROP] = min(0.92, 0.7 * wild)
-    turned[[Kind.GRASS, Kind.HEDGE]], turned[Kind.CROP] = _GREEN[season], _FIELD[season] + rng.normal(0, 10, 3)
+    share[[Surface.GRASS, Surface.HEDGE]] = min(0.9, _GREEN_SHARE[season] * wild), 0.5 * _GREEN_SHARE[season]
+    share[Surface.CROP] = min(0.92, 0.7 * wild)
+    turned[[Surface.GRASS, Surface.HEDGE]], turned[Surface.CROP] = _GREEN[season], _FIELD[season] + rng.normal(0, 10, 3)
     gain = np.exp(rng.normal(-0.03, 0.1)) * np.exp(rng.normal(0, 0.045, 3))
     haze_m = float(np.exp(rng.uniform(np.log(250), np.log(1600))))
     return Moment(

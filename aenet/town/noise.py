@@ -1,4 +1,4 @@
-"""Smooth random fields, the raw material of terrain, colour and curved streets."""
+"""The town's raw material: smooth random fields, colours, and curves through points."""
 
 import cv2
 import numpy as np

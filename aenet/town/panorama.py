@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from aenet.town.layers import Kind
+from aenet.town.layers import Surface
 from aenet.town.materials import Scene, paint_land, paint_leaves, paint_walls
 from aenet.town.moment import Moment, draw_moment
 from aenet.town.noise import Rng
-from aenet.town.rays import Screen, Seen, march
+from aenet.town.rays import RayHits, Screen, march
 from aenet.town.transients import paint_transients
 
 # Skies: a gradient, a sun's glow, and clouds on a plane overhead.
@@ -60,7 +60,7 @@ class Label(IntEnum):
 
 
 _LABEL_OF_KIND = np.zeros(256, np.uint8)
-_LABEL_OF_KIND[[Kind.BUILDING, Kind.TRUNK, Kind.HEDGE, Kind.ROAD, Kind.WATER]] = (
+_LABEL_OF_KIND[[Surface.BUILDING, Surface.TRUNK, Surface.HEDGE, Surface.ROAD, Surface.WATER]] = (
     Label.BUILDING, Label.TREE, Label.TREE, Label.ROAD, Label.WATER,
 )  # fmt: skip
 
@@ -84,14 +84,14 @@ def stand(scene: Scene, x: float, y: float, index: int) -> tuple[Rng, Moment, tu
     return rng, moment, (x, y, ground + float(rng.uniform(1.8, 2.5))), ground
 
 
-def _shade(rng: Rng, scene: Scene, seen: Seen, moment: Moment, camera: tuple[float, float, float]) -> Screen:
+def _shade(rng: Rng, scene: Scene, seen: RayHits, moment: Moment, camera: tuple[float, float, float]) -> Screen:
     layers, rays = scene.layers, scene.rays
     shape = seen.hit.shape
     rgb = np.zeros((*shape, 3), np.float32)
     sky = np.isinf(seen.depth)
     kind = layers.kind.reshape(-1).take(seen.cell)
     solid = ~(sky | seen.crown)
-    house = solid & (kind == Kind.BUILDING)
+    house = solid & (kind == Surface.BUILDING)
     label = np.where(seen.crown, np.uint8(Label.TREE), _LABEL_OF_KIND.take(kind))
     depth = seen.depth.copy()
     flat_rgb, flat_depth, width = rgb.reshape(-1, 3), depth.reshape(-1), np.int32(shape[1])

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from aenet.town.buildings import Built
-from aenet.town.layers import Kind
+from aenet.town.layers import Surface
 from aenet.town.noise import Rng
-from aenet.town.roads import Network, RoadKind
+from aenet.town.roads import RoadKind, RoadNetwork
 from aenet.town.zones import Use, Zones
 
 # What a tree is: its row in the table of trees, by species.
@@ -70,7 +70,7 @@ class Hedge(NamedTuple):
     b: Float64[np.ndarray, "2"]
     height: float
     width: float
-    kind: Kind
+    kind: Surface
 
 
 def garden_hedges(rng: Rng, built: Built) -> list[Hedge]:
@@ -88,13 +88,13 @@ def garden_hedges(rng: Rng, built: Built) -> list[Hedge]:
                         lot.corners[order[b]],
                         height,
                         1.1 if green else 0.35,
-                        Kind.HEDGE if green else Kind.FENCE,
+                        Surface.HEDGE if green else Surface.FENCE,
                     )
                 )
     return hedges
 
 
-def parapets(network: Network, zones: Zones) -> list[Hedge]:
+def parapets(network: RoadNetwork, zones: Zones) -> list[Hedge]:
     """Walls along both sides of every bridge."""
     walls = []
     for road in network.roads:
@@ -105,7 +105,7 @@ def parapets(network: Network, zones: Zones) -> list[Hedge]:
             normal = np.array([-np.sin(headings[k]), np.cos(headings[k])]) * (road.reach - 0.3)
             for side in (-1, 1):
                 walls.append(
-                    Hedge(road.points[k] + side * normal, road.points[k + 1] + side * normal, 1.0, 0.4, Kind.PARAPET)
+                    Hedge(road.points[k] + side * normal, road.points[k + 1] + side * normal, 1.0, 0.4, Surface.PARAPET)
                 )
     return walls
 
@@ -117,7 +117,7 @@ class Plants(NamedTuple):
     hedges: list[Hedge]
 
 
-def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
+def plant(rng: Rng, network: RoadNetwork, zones: Zones, built: Built) -> Plants:
     """Trees and hedges wherever the land use asks for them and nothing is built."""
     planter = Planter(rng, zones, built)
     _avenues(planter, network)
@@ -129,7 +129,7 @@ def plant(rng: Rng, network: Network, zones: Zones, built: Built) -> Plants:
     return Plants(trees, hedges)
 
 
-def _avenues(planter: Planter, network: Network) -> None:
+def _avenues(planter: Planter, network: RoadNetwork) -> None:
     rng = planter.rng
     for road in network.roads:
         if (
@@ -204,7 +204,7 @@ def _orchard(planter: Planter, block: int) -> None:
     planter.plant(xy[rng.random(len(xy)) < 0.93], Species.ROUND, 1.5, 0.1)
 
 
-def _banks(planter: Planter, network: Network) -> None:
+def _banks(planter: Planter, network: RoadNetwork) -> None:
     rng = planter.rng
     step = np.gradient(network.river, axis=0)
     normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.hypot(*step.T)[:, None]

@@ -1,4 +1,4 @@
-"""Directions a panorama looks in, and where they meet walls.
+"""The rays of a panorama: where they look, the walls they meet, and what they see on the height map.
 
 Convention: column j looks at azimuth 180 + 360 j / width degrees, clockwise from North, so the centre
 column looks North, width / 4 West, 3 width / 4 East and column 0 South: the polar view's own order.
@@ -118,7 +118,7 @@ def spans(
 # Walking rays over the height map: what every pixel of a panorama sees, and how far away it is.
 
 
-class Seen(NamedTuple):
+class RayHits(NamedTuple):
     """Per pixel: index of the hit along the ray, flat map cell, distance (inf: sky); crowns override solids."""
 
     hit: Int32[np.ndarray, "h w"]
@@ -127,7 +127,7 @@ class Seen(NamedTuple):
     crown: Bool[np.ndarray, "h w"]
 
 
-def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, eye: float, res: float) -> Seen:
+def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, eye: float, res: float) -> RayHits:
     """Look around from (x, y) metres at height `eye` above the datum."""
     cell, slope = profile(layers, rays, x, y, eye, res)
     k, j, wall = walls(layers, houses, rays, cell, (x, y, eye))
@@ -143,7 +143,7 @@ def march(layers: Layers, houses: np.ndarray, rays: Rays, x: float, y: float, ey
     at = cell.reshape(-1).take(hit * np.int32(width) + np.arange(width, dtype=np.int32))
     far = np.where(seen, rays.distance.take(hit), np.float32(np.inf))
     crown = _crowns(layers, rays, cell, hit, seen, far, at, eye)
-    return Seen(hit, at, far, crown)
+    return RayHits(hit, at, far, crown)
 
 
 def profile(

@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt, UInt8
 from aenet.town import noise
 from aenet.town.config import TownConfig
 from aenet.town.houses import Roof
-from aenet.town.layers import TERRAIN_STEP, Kind, Rasters, in_bands, window
+from aenet.town.layers import TERRAIN_STEP, Rasters, Surface, in_bands, window
 from aenet.town.noise import Rng, fractal_noise, sample, smooth_noise
 from aenet.town.plants import Hedge, Species
 from aenet.town.townplan import Plan
@@ -126,15 +126,15 @@ def raise_trees(
         base, height = float(tree["base"]), float(tree["height"])
         top = ((base + (height - base) * (0.15 + 0.85 * crown)) * 10).astype(np.uint8)
         on = (crown > 0) & (top > part[0])
-        on &= kind[ys.start : ys.start + rows, xs.start : xs.start + cols] != Kind.BUILDING
+        on &= kind[ys.start : ys.start + rows, xs.start : xs.start + cols] != Surface.BUILDING
         part[0, on] = top[on]
         part[1, on] = int(base * 10)
         part[2, on] = int(tree["species"]) * 32 + int(float(tree["tone"]) * 31)
         row, col = int(y / res), int(x / res)
-        if base > 0 and kind[row, col] < Kind.ROAD:
+        if base > 0 and kind[row, col] < Surface.ROAD:
             thick = slice(row, row + (2 if radius > 2.5 else 1)), slice(col, col + (2 if radius > 2.5 else 1))
             surface[thick] += np.float32(base + 0.4)
-            kind[thick] = Kind.TRUNK
+            kind[thick] = Surface.TRUNK
             albedo[thick] = noise.SOIL * 0.7
 
 
@@ -179,7 +179,7 @@ def raise_relief(
 
 
 def _sink(surface: Float32[np.ndarray, "h w"], kind: UInt8[np.ndarray, "h w"]) -> None:
-    surface[kind == Kind.WATER] -= np.float32(1.3)
+    surface[kind == Surface.WATER] -= np.float32(1.3)
 
 
 def ident_type(houses: int) -> np.dtype:
@@ -197,11 +197,11 @@ def _hedge(config: TownConfig, hedge: Hedge, surface: np.ndarray, albedo: np.nda
     ends = (np.stack([a, b]) / config.resolution_m - [xs.start, ys.start]) * 16
     px = max(1, round(width / config.resolution_m))
     cv2.polylines(mask, [np.round(ends).astype(np.int32)], False, 1, px, shift=4)
-    over = (Kind.PAVED, Kind.WATER) if what is Kind.PARAPET else (Kind.GRASS, Kind.BARE, Kind.CROP)
+    over = (Surface.PAVED, Surface.WATER) if what is Surface.PARAPET else (Surface.GRASS, Surface.BARE, Surface.CROP)
     on = (mask > 0) & np.isin(kind[ys, xs], over)
     surface[ys, xs][on] += np.float32(height)
     kind[ys, xs][on] = what
-    albedo[ys, xs][on] = {Kind.HEDGE: (74, 98, 52), Kind.FENCE: (150, 128, 104)}.get(what, (176, 170, 160))
+    albedo[ys, xs][on] = {Surface.HEDGE: (74, 98, 52), Surface.FENCE: (150, 128, 104)}.get(what, (176, 170, 160))
 
 
 def _house(
@@ -225,5 +225,5 @@ def _house(
     height, colour = roof(house, u[inside], v[inside])
     surface[ys, xs][inside] = np.float32(house["base"]) + height
     ident[ys, xs][inside] = index + 1
-    kind[ys, xs][inside] = Kind.BUILDING
+    kind[ys, xs][inside] = Surface.BUILDING
     albedo[ys, xs][inside] = np.clip(colour, 0, 255).astype(np.uint8)

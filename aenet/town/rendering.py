@@ -1,4 +1,4 @@
-"""Rendering every place's views, in as many processes as there are cores, from maps that all of them share."""
+"""Rendering every place's views, EXIF included, in as many processes as there are cores, from maps they share."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ CHUNK = 20
 FEW = 200  # below this many places, starting worker processes costs more than it saves
 
 
-class Job(NamedTuple):
+class RenderJob(NamedTuple):
     """What a worker process needs to know; the town itself it maps from the files in `maps`."""
 
     config: TownConfig
@@ -58,7 +58,7 @@ class Job(NamedTuple):
 class _Desk(NamedTuple):
     """What a worker process works with; `labels` and `visible` are files that all of them write, each its own rows."""
 
-    job: Job
+    job: RenderJob
     scene: Scene
     orthophoto: UInt8[np.ndarray, "h w 3"]
     labels: UInt8[np.ndarray, "n h w"]
@@ -66,7 +66,9 @@ class _Desk(NamedTuple):
     visible: UInt8[np.ndarray, "m s b"]
 
 
-def prepare(config: TownConfig, town: Town, latlon: Float64[np.ndarray, "n 2"], maps: Path, out: Path) -> Job:
+def prepare_rendering(
+    config: TownConfig, town: Town, latlon: Float64[np.ndarray, "n 2"], maps: Path, out: Path
+) -> RenderJob:
     """Write what the workers map besides the town's rasters, which lie in `maps`, and make room for what they write.
 
     Raises:
@@ -79,10 +81,10 @@ def prepare(config: TownConfig, town: Town, latlon: Float64[np.ndarray, "n 2"], 
     places, view = config.places, config.panorama
     mapped_zeros(out / "labels.npy", (places.total, view.height, view.width), np.uint8)
     mapped_zeros(out / "visible.npy", (places.test, config.tile_px, -(-config.tile_px // 8)), np.uint8)
-    return Job(config, maps, out, town.places.camera, town.places.aerial, latlon)
+    return RenderJob(config, maps, out, town.places.camera, town.places.aerial, latlon)
 
 
-def render_places(job: Job) -> Iterator[int]:
+def render_places(job: RenderJob) -> Iterator[int]:
     """Write every place's tile, panorama, labels and what is visible; yields how many are done."""
     total = job.config.places.total
     chunks = [range(first, min(first + CHUNK, total)) for first in range(0, total, CHUNK)]
@@ -107,7 +109,7 @@ def render_places(job: Job) -> Iterator[int]:
 _state: dict[str, _Desk] = {}  # one job per process, set by its initialiser
 
 
-def _start(job: Job, threads: int | None) -> None:
+def _start(job: RenderJob, threads: int | None) -> None:
     if threads is not None:
         cv2.setNumThreads(threads)
     houses, slots, orthophoto = (

@@ -73,7 +73,7 @@ class Road(NamedTuple):
         return np.asarray(np.arctan2(step[:, 1], step[:, 0]))
 
 
-class Network(NamedTuple):
+class RoadNetwork(NamedTuple):
     """All roads, the crossings between streets, the roundabouts, and the river's centre line and width."""
 
     roads: list[Road]
@@ -83,7 +83,7 @@ class Network(NamedTuple):
     river_width: float
 
 
-def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
+def lay_roads(rng: Rng, width_m: float, height_m: float) -> RoadNetwork:
     """A network for a town of the given size in metres."""
     nodes = grid_nodes(rng, width_m, height_m)
     river_width = float(rng.uniform(16, 26))
@@ -106,7 +106,7 @@ def lay_roads(rng: Rng, width_m: float, height_m: float) -> Network:
     both = np.logical_and.outer(np.array(kinds[0]) == 0, np.array(kinds[1]) == 0).ravel()
     inside = np.all((flat > 40) & (flat < [width_m - 40, height_m - 40]), axis=1)
     circles = flat[both & inside & (rng.random(len(flat)) < 0.6)]
-    return Network(roads, np.concatenate([flat[inside], *crossings]), circles, river, river_width)
+    return RoadNetwork(roads, np.concatenate([flat[inside], *crossings]), circles, river, river_width)
 
 
 def _crossings(line: Points, other: Points) -> Points:

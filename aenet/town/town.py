@@ -1,4 +1,4 @@
-"""From a configuration to the finished rasters of a town."""
+"""From a configuration to the finished rasters of a town, and the places its photos are taken from."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from aenet.io.errors import AenetError
 from aenet.town.aerial import all_shadows, render_orthophoto
 from aenet.town.config import TownConfig
 from aenet.town.ground import draw_ground
-from aenet.town.layers import Kind, Layers, Rasters
+from aenet.town.layers import Layers, Rasters, Surface
 from aenet.town.noise import Rng
 from aenet.town.relief import raise_relief
 from aenet.town.roads import RoadKind
@@ -104,7 +104,7 @@ def _candidates(rng: Rng, config: TownConfig, plan: Plan, kind: np.ndarray) -> F
     for dy in range(-5, 6, 1):  # nothing solid within about two metres
         for dx in range(-5, 6, 1):
             at = kind[cells[:, 1] + dy, cells[:, 0] + dx]
-            clear &= (at < Kind.WATER) | ((at == Kind.WATER) & (max(abs(dx), abs(dy)) > 2))
+            clear &= (at < Surface.WATER) | ((at == Surface.WATER) & (max(abs(dx), abs(dy)) > 2))
     return every[clear]
 
 

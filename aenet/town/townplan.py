@@ -5,17 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from aenet.town.buildings import Built, build
+from aenet.town.buildings import Built, build_houses
 from aenet.town.config import TownConfig
 from aenet.town.houses import rectangle
-from aenet.town.noise import Rng, spline
+from aenet.town.noise import Points, Rng, spline
 from aenet.town.plants import Plants, plant
-from aenet.town.roads import Network, lay_roads
+from aenet.town.roads import RoadNetwork, lay_roads
 from aenet.town.zones import Use, Zones, lay_zones, polygon_mask
 
 # Ponds, pitches, fountains and paths: decided before trees are planted, so that none grows in them.
-
-Points = Float64[np.ndarray, "_ 2"]
 
 
 class Pitch(NamedTuple):
@@ -98,7 +96,7 @@ def _blob(x: float, y: float, radius: float, shape: Float64[np.ndarray, " k"]) -
 class Plan(NamedTuple):
     """Roads, blocks, buildings and plants in town metres (x East, y South)."""
 
-    network: Network
+    network: RoadNetwork
     zones: Zones
     built: Built
     amenities: Amenities
@@ -110,6 +108,6 @@ def draw_plan(config: TownConfig) -> Plan:
     rng = np.random.default_rng([config.seed, 1])
     network = lay_roads(rng, config.width_m, config.height_m)
     zones = lay_zones(rng, network, config.width_m, config.height_m)
-    built = build(rng, network, zones)
+    built = build_houses(rng, network, zones)
     amenities = lay_amenities(rng, zones, built)
     return Plan(network, zones, built, amenities, plant(rng, network, zones, built))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
 from aenet.town.noise import Rng, polyline_mask
-from aenet.town.roads import Network
+from aenet.town.roads import RoadNetwork
 
 
 class Use(IntEnum):
@@ -58,7 +58,7 @@ class Zones(NamedTuple):
         return int(self.block_use[self.block[row, col]])
 
 
-def lay_zones(rng: Rng, network: Network, width_m: float, height_m: float) -> Zones:
+def lay_zones(rng: Rng, network: RoadNetwork, width_m: float, height_m: float) -> Zones:
     """Blocks from the road network; every pixel of the one-metre raster belongs to exactly one."""
     paved = polyline_mask([(r.points, 2 * r.reach) for r in network.roads], width_m, height_m)
     for x, y in network.roundabouts:

@@ -15,7 +15,7 @@ import filelock
 
 from aenet.io.atomic import write_json
 from aenet.io.redaction import MASK, without_secrets
-from aenet.tracking.events import read_events, read_record
+from aenet.tracking.events import read_events, read_small_json
 
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks one call for four minutes
@@ -53,7 +53,7 @@ def is_remote(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def answers(uri: str) -> bool:
+def store_answers(uri: str) -> bool:
     """Return whether the store can be reached (within 2 s): any HTTP answer will do; files always can."""
     if not is_remote(uri):
         return True
@@ -98,7 +98,7 @@ class Cursor(NamedTuple):
 
 def read_cursor(folder: Path, uri: str) -> Cursor:
     """Return how far `folder` has been sent to the store at `uri`; from the start if nobody knows."""
-    record = read_record(folder / CURSOR)
+    record = read_small_json(folder / CURSOR)
     # Earlier releases wrote the address itself.
     found = [record.get(name) for name in (store_name(project_of(folder), uri), uri)]
     entry = next((one for one in found if isinstance(one, dict)), {})
@@ -111,7 +111,7 @@ def read_cursor(folder: Path, uri: str) -> Cursor:
 
 def write_cursor(folder: Path, uri: str, cursor: Cursor) -> None:
     """Remember how far `folder` has been sent to the store at `uri`; no password of it is written down."""
-    record = read_record(folder / CURSOR)
+    record = read_small_json(folder / CURSOR)
     record.pop(uri, None)
     write_json(folder / CURSOR, {**record, store_name(project_of(folder), uri): cursor._asdict()})
 
@@ -127,7 +127,7 @@ def other_stores(folder: Path, uri: str) -> dict[str, str]:
 
     Stores whose address holds a password are left out: it is nowhere written down.
     """
-    root, record = project_of(folder), read_record(folder / CURSOR)
+    root, record = project_of(folder), read_small_json(folder / CURSOR)
     found = {}
     for name, entry in record.items():
         run_id = entry.get("run_id") if isinstance(entry, dict) else None

@@ -111,7 +111,7 @@ def has_ended(folder: Path, session: str) -> bool:
     return any(event.get("session") == session and event["event"] == "end" for event, _ in read_events(folder))
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_small_json(path: Path) -> dict[str, Any]:
     """Return a small JSON object, or an empty one where there is none (or it is not one)."""
     try:
         record = json.loads(path.read_bytes())

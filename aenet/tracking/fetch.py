@@ -16,8 +16,8 @@ from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.locks import wait_for
 from aenet.io.nolinks import listed_path, read_listed
 from aenet.io.redaction import without_secrets
-from aenet.tracking.address import answers, store_uri
-from aenet.tracking.events import project_root, read_record
+from aenet.tracking.address import store_answers, store_uri
+from aenet.tracking.events import project_root, read_small_json
 from aenet.tracking.registry import CHAMPION, DIGEST
 from aenet.tracking.store import Store, connect
 
@@ -54,7 +54,7 @@ def fetch(uri: str, dest: Path) -> Fetched:
     _parse(uri)
     address = store_uri(project_root())
     try:
-        if not answers(address):
+        if not store_answers(address):
             raise _Silent(f"{address} does not answer")
         return _remembered(uri, dest, _fetch(connect(project_root()), uri, dest))
     except (_Silent, MlflowException, OSError) as error:
@@ -68,13 +68,13 @@ class _Silent(Exception):
 def _remembered(uri: str, dest: Path, fetched: Fetched) -> Fetched:
     record = {"folder": fetched.folder.name, "uri": fetched.uri, "run_id": fetched.run_id}
     with wait_for(dest / ".last.lock"):  # or of two fetches at a time one would forget the other's
-        write_json(dest / LAST, {**read_record(dest / LAST), uri: record})
+        write_json(dest / LAST, {**read_small_json(dest / LAST), uri: record})
     return fetched
 
 
 def _last(uri: str, dest: Path, reason: str, address: str) -> Fetched:
     """Return what was fetched last under that name, verified again."""
-    record = read_record(dest / LAST).get(uri)
+    record = read_small_json(dest / LAST).get(uri)
     name = record.get("folder") if isinstance(record, dict) else None
     if not isinstance(record, dict) or not isinstance(name, str) or Path(name).name != name:
         raise AenetError(

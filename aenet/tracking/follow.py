@@ -17,7 +17,7 @@ import filelock
 from aenet.io.atomic import write_json
 from aenet.io.redaction import Redacted, without_secrets
 from aenet.tracking import events
-from aenet.tracking.address import answers, is_remote, store_uri
+from aenet.tracking.address import is_remote, store_answers, store_uri
 
 # CPU, memory, disk, network and (where there is one) GPU of the machine, as MLflow's system metrics.
 
@@ -81,7 +81,7 @@ class _Following:
         threading.Thread(target=self._watch, daemon=True).start()
         with filelock.FileLock(self._folder / events.SENDER_LOCK, timeout=60):
             while True:
-                if not answers(uri):
+                if not store_answers(uri):
                     self._say("lost", f"{uri} does not answer")
                 else:
                     self._say("alive")

@@ -11,8 +11,8 @@ from pathlib import Path
 from aenet.io.errors import AenetError
 from aenet.io.nolinks import open_unlinked
 from aenet.io.redaction import without_secrets
-from aenet.tracking.address import answers, is_remote, store_uri
-from aenet.tracking.events import STATUS, project_root, read_record
+from aenet.tracking.address import is_remote, store_answers, store_uri
+from aenet.tracking.events import STATUS, project_root, read_small_json
 
 SETTING = "AENET_TRACKING"  # live (default): follow the journal; journal: only write it
 FINISH_SECONDS = 60.0  # the longest a stage waits at its end for a server that answers
@@ -60,7 +60,7 @@ class Follower:
         """`unknown`, `alive` (the store answers), `connected`, `lost`, `done` or `ended`."""
         if self._process.poll() is not None:
             return "done" if self._process.returncode == 0 else "ended"
-        record = read_record(self._folder / STATUS)
+        record = read_small_json(self._folder / STATUS)
         return str(record.get("state", "unknown")) if record.get("session") == self._session else "unknown"
 
     @property
@@ -68,7 +68,7 @@ class Follower:
         """What the follower last said about the store, in words."""
         if not self._reached:
             return f"{without_secrets(self._uri)} does not answer"
-        record = read_record(self._folder / STATUS)
+        record = read_small_json(self._folder / STATUS)
         spoke = record.get("session") == self._session and record.get("state") in {"lost", "failed"}
         return str(record.get("detail")) if spoke else f"see {self._folder / 'sync.log'}"
 
@@ -99,7 +99,7 @@ class Follower:
         """Return the state; of a follower that has not spoken yet, ask the server itself: imports take their time."""
         state = self.state
         if state == "unknown" and is_remote(self._uri) and not self._asked:
-            self._asked, self._reached = True, answers(self._uri)
+            self._asked, self._reached = True, store_answers(self._uri)
         return state if self._reached else "lost"
 
     def stop(self) -> None:

@@ -119,7 +119,7 @@ class Run:
         )  # fmt: skip
         answer = self._folder / "answers" / f"{number}.json"
         if self._follower is not None and self._follower.wait_for(answer):
-            record = events.read_record(answer)
+            record = events.read_small_json(answer)
             return Registration(record.get("version"), record.get("champion"), str(record.get("reason", "")))
         return Registration(None, None, "the model registry has not answered yet: `aenet sync` sends the model")
 

@@ -18,7 +18,7 @@ from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.nolinks import check_tree, listed_tree
 from aenet.io.plainfiles import check_plain
 from aenet.tracking import fetch
-from aenet.tracking.address import answers, other_stores, project_of
+from aenet.tracking.address import other_stores, project_of, store_answers
 from aenet.tracking.events import EVENTS, Event, content_digest
 from aenet.tracking.registry import DIGEST
 
@@ -51,7 +51,7 @@ def _located(folder: Path, uri: str, event: Event, digest: Callable[[Path], str]
             return
     with tempfile.TemporaryDirectory() as temporary:
         for number, (store, run_id) in enumerate(other_stores(folder, uri).items()):
-            if _exists(store) and answers(store):
+            if _exists(store) and store_answers(store):
                 dest = Path(temporary) / str(number)
                 dest.mkdir()
                 came = _if_same(partial(_from_store, store, fetched, run_id, event, dest), digest, event)

@@ -1,4 +1,4 @@
-"""The MLflow store itself: its first creation (which races unless locked) and its experiments."""
+"""The MLflow store itself: its creation (which races unless locked), its moves, its experiments and runs."""
 
 import os
 import sqlite3

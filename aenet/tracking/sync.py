@@ -9,10 +9,10 @@ import filelock
 
 from aenet.io.redaction import without_secrets
 from aenet.tracking import events
-from aenet.tracking.address import answers, is_sent, store_uri
+from aenet.tracking.address import is_sent, store_answers, store_uri
 
 
-class Summary(NamedTuple):
+class SyncSummary(NamedTuple):
     """What `sync_all` did: journals sent now, sent before, and those that failed with their reasons."""
 
     sent: int
@@ -25,7 +25,7 @@ class Summary(NamedTuple):
         return "\n".join([*said, *(f"{name}: {reason}" for name, reason in self.failed.items())])
 
 
-def sync_all(root: Path) -> Summary:
+def sync_all(root: Path) -> SyncSummary:
     """Send what every journal of the project holds and the store has not got, in whole or in part.
 
     Models are registered in the order in which they were exported, whichever journals they are in: so every store
@@ -41,7 +41,7 @@ def sync_all(root: Path) -> Summary:
     for time, folder in [*sorted(exports), *((math.inf, folder) for folder in waiting)]:
         if folder in stopped:
             continue
-        if not answers(uri):
+        if not store_answers(uri):
             failed |= {left.name: f"MLflow at {without_secrets(uri)} does not answer" for left in waiting
                        if left.name not in failed and not is_sent(left, uri)}  # fmt: skip
             break
@@ -51,7 +51,7 @@ def sync_all(root: Path) -> Summary:
         if said := "; ".join([*refused, *filter(None, [fault])]):
             failed[folder.name] = without_secrets(said)
     sent = sum(folder.name not in failed for folder in waiting)
-    return Summary(sent, found - len(waiting), failed)
+    return SyncSummary(sent, found - len(waiting), failed)
 
 
 def _survey(folders: list[Path], uri: str, failed: dict[str, str]) -> tuple[list[Path], list[tuple[float, Path]]]:

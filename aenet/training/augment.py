@@ -152,7 +152,7 @@ def _in_cache(view: np.ndarray, rows: np.ndarray, drawn: _Drawn, number: int, de
         return _gather(view, rows, device)
     mirrored, turn = (values.numpy() for values in drawn.moved(len(rows)))
     if drawn.colour is None:
-        return augmentcpu.turn(view, rows, mirrored, turn)
+        return augmentcpu.turn_rows(view, rows, mirrored, turn)
     contrast, gain = (values.flatten(1).numpy() for values in drawn.colour[number])
     return augmentcpu.turn_and_colour(view, rows, mirrored, turn, contrast, gain)
 
@@ -161,7 +161,7 @@ def _on_device(view: np.ndarray, rows: np.ndarray, drawn: _Drawn, number: int, d
     """Read, copy to the device, and turn and colour there."""
     pixels = _gather(view, rows, device)
     if drawn.mirrored is not None or drawn.turn is not None:
-        pixels = augmentdevice.turn(pixels, *drawn.moved(len(rows)))
+        pixels = augmentdevice.turn_batch(pixels, *drawn.moved(len(rows)))
     return pixels if drawn.colour is None else augmentdevice.colour(pixels, *drawn.colour[number])
 
 

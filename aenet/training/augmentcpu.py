@@ -17,7 +17,7 @@ from torch import Tensor
 _BLACK, _WHITE = np.float32(0), np.float32(255)
 
 
-def turn(
+def turn_rows(
     view: UInt8[np.ndarray, "n h w 3"],
     rows: Int[np.ndarray, " p"],
     mirrored: Bool[np.ndarray, " p"],
@@ -48,7 +48,7 @@ def turn_and_colour(
     A pixel becomes gain * (mean + contrast * (pixel - mean)), with the mean of the image's pixels and channels.
 
     Args:
-        mirrored, first: as `turn` takes them.
+        mirrored, first: as `turn_rows` takes them.
     """
     height, width, channels = view.shape[1:]
     # NumPy asks for huge pages, PyTorch does not: a third of the time that writing to memory takes.

@@ -9,7 +9,7 @@ from torch import Tensor
 from aenet.view.spec import Unseen
 
 
-def turn(
+def turn_batch(
     view: UInt8[Tensor, "n h w 3"], mirrored: Bool[Tensor, " n"], first: Int64[Tensor, " n"]
 ) -> UInt8[Tensor, "n h w 3"]:
     """Mirror and turn each image.

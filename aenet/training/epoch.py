@@ -34,7 +34,7 @@ from aenet.training.validation import Validation, validate
 # The paper's descriptor has 81,920 dimensions: for CVUSA's 35,532 pairs that is 23 GB, and 1e14 multiplications to
 # compare. A sketch of 4,096 dimensions takes 1.2 GB and a twentieth of the work.
 
-Described = Float[np.ndarray, "n d"]
+Sketches = Float[np.ndarray, "n d"]
 SKETCH = 4096  # descriptors of as many dimensions, or fewer, are compared as they are
 _ROWS = 256  # described before they are sketched: 84 MB of the paper's descriptors
 
@@ -43,7 +43,7 @@ def describe_pairs(
     network: TwoBranch,
     views: Views,
     batch_size: int,
-    each: Callable[[Callable[[View], Described]], tuple[Described, Described]] = one_after_the_other,
+    each: Callable[[Callable[[View], Sketches]], tuple[Sketches, Sketches]] = one_after_the_other,
 ) -> Descriptors:
     """Return the ground and aerial descriptors of all pairs, of at most `SKETCH` dimensions.
 
@@ -53,7 +53,7 @@ def describe_pairs(
     rows = -(-_ROWS // batch_size) * batch_size
     packed: dict[View, np.ndarray] = {"ground": views.ground, "aerial": views.aerial}
 
-    def describe(view: View) -> Described:
+    def describe(view: View) -> Sketches:
         branch, pixels = network.branch(view), packed[view]
         device = next(branch.parameters()).device
         starts = range(0, len(pixels), rows)

@@ -1,4 +1,4 @@
-"""Optimiser and learning-rate schedule."""
+"""Optimiser, learning-rate schedule, and a moving average of the weights."""
 
 import math
 from collections.abc import Callable, Iterable

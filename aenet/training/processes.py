@@ -1,4 +1,4 @@
-"""One process or many: who this one is, and what the processes tell each other.
+"""One process or many: who this one is, what they tell each other, and batch normalisation over all of them.
 
 A batch's loss compares every pair with every other, so each process needs the descriptors of all. Every process
 computes the whole loss from the gathered descriptors, and its backward pass fills in the gradient of its own rows.

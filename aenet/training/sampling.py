@@ -20,7 +20,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
-from aenet.data.distance import ground_neighbours, group_neighbours, joined, positions
+from aenet.data.distance import earth_centred, ground_neighbours, group_neighbours, joined
 from aenet.io.errors import AenetError
 from aenet.io.params import Config
 from aenet.retrieval.recall import best_match
@@ -121,11 +121,11 @@ def epoch_order(
         case RandomBatches():
             return order
         case GeographicBatches():
-            groups = ground_neighbours(positions(pairs), config.group, generator)
+            groups = ground_neighbours(earth_centred(pairs), config.group, generator)
         case SimilarBatches() if epoch < config.first_epoch:
             if config.before == "random":
                 return order
-            groups = ground_neighbours(positions(pairs), config.group, generator)
+            groups = ground_neighbours(earth_centred(pairs), config.group, generator)
         case SimilarBatches():
             groups = group_neighbours(
                 order, _look_alikes(config, epoch, describe, mined or Mined(), ignored), config.group

@@ -1,4 +1,4 @@
-"""Where a training run stands: what a checkpoint holds beside the weights."""
+"""Where a training run stands, what it reports, and the weights it keeps."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -18,7 +18,7 @@ Paint = Literal["edge", "view_mean", "network_mean"]
 """What stands where a photo shows nothing: its nearest column (and in a column its nearest row), the mean of what it
 shows, or the colour that the network's normalisation makes zero."""
 
-Side = Annotated[int, Field(ge=1, le=1 << 14)]
+SidePx = Annotated[int, Field(ge=1, le=1 << 14)]
 Metres = Annotated[float, Field(gt=0, le=1e6)]
 Samples = tuple[Float64[np.ndarray, "h w"], Float64[np.ndarray, "h w"]]
 
@@ -33,8 +33,8 @@ class GroundView(Config):
             same shape keeps the same part.
     """
 
-    height: Side
-    width: Side
+    height: SidePx
+    width: SidePx
     # Not strict: what JSON has comes here as Python's lists, by way of `ViewSpec`.
     rows: tuple[int, int] | None = Field(default=None, strict=False)
     panorama_size: tuple[int, int] | None = Field(default=None, strict=False)
@@ -59,8 +59,8 @@ class PolarView(Config):
     """
 
     transform: Literal["polar"] = "polar"
-    height: Side
-    width: Side
+    height: SidePx
+    width: SidePx
     tile_size_m: Metres
 
     @property
@@ -88,8 +88,8 @@ class TileView(Config):
     """
 
     transform: Literal["tile"]
-    height: Side
-    width: Side
+    height: SidePx
+    width: SidePx
     tile_size_m: Metres
 
     @model_validator(mode="after")
@@ -154,7 +154,7 @@ class ViewSpec(Config):
 
     @property
     def tile_size_m(self) -> float:
-        """Side of the tile on the ground, in metres."""
+        """SidePx of the tile on the ground, in metres."""
         return self.aerial.tile_size_m
 
     def identity(self) -> dict[str, Any]:

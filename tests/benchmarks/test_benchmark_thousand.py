@@ -14,7 +14,7 @@ from pyproj import Transformer
 from aenet.io.errors import AenetError
 from aenet.serving.jobs.outputs import read_places
 from aenet.town.config import Panorama, Places, TownConfig
-from aenet.town.dataset import EPSG, Frame, generate
+from aenet.town.dataset import EPSG, TownFrame, generate
 from aenet.town.materials import Scene
 from aenet.town.panorama import render_panorama
 from aenet.town.town import districts, raise_town
@@ -50,7 +50,7 @@ def test_photos_are_of_the_test_district_and_look_where_the_table_says(folder: P
     easting, northing = Transformer.from_crs(4326, EPSG, always_xy=True).transform(
         photos["longitude"].to_numpy(), photos["latitude"].to_numpy()
     )
-    frame = Frame.of(TOWN.width_m, TOWN.height_m)
+    frame = TownFrame.of(TOWN.width_m, TOWN.height_m)
     x, y = easting - frame.west, frame.north - northing
     (strip,) = [strip for strip in districts(TOWN) if strip.split == 2]
     assert len(photos) == COUNT and ((x > strip.west) & (x < strip.east)).all()

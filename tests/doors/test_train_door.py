@@ -6,7 +6,7 @@ import pytest
 
 import aenet
 from aenet.io.params import read_yaml
-from aenet.nn.model import load_model
+from aenet.nn.model import load_network
 from tests.support.training_project import new_project
 
 CHANGES = {
@@ -40,7 +40,7 @@ def test_a_training_is_kept_found_and_taken_up(tmp_path: Path, monkeypatch: pyte
     assert {"best.safetensors", "last.safetensors", "model.json", "history.csv"} <= {
         file.name for file in out.iterdir()
     }
-    weights, card = load_model(out)
+    weights, card = load_network(out)
     assert card == run.card == again.card and card.trained_on == "unnamed data (48 pairs)"
     for name, tensor in again.network.state_dict().items():
         assert tensor.equal(weights.state_dict()[name]), name

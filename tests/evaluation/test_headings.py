@@ -57,7 +57,7 @@ def config(**changes: Any) -> EvaluateConfig:
 def test_headings_and_places_are_found(views: Views) -> None:
     model = network()
     ground, aerial = embed_pairs(model, views, 4)
-    frame = headings.table(model, views, aerial, score(ground, aerial, views), config(), "edge")
+    frame = headings.heading_table(model, views, aerial, score(ground, aerial, views), config(), "edge")
     assert frame["fov_deg"].tolist() == [360, 360, 180, 180]
     assert frame["heading"].tolist() == ["known", "unknown"] * 2
     known, unknown = frame["heading"] == "known", frame["heading"] == "unknown"
@@ -172,7 +172,7 @@ def test_names_are_plain(tmp_path: Path) -> None:
             "median_heading_error_deg": [np.nan, 3.5, np.nan],
         }
     )
-    assert headings.named(frame) == {
+    assert headings.heading_figures(frame) == {
         "unknown_heading_360_recall_at_1": 50.0,
         "unknown_heading_360_median_heading_error_deg": 3.5,
         "fov_67.5_recall_at_1": 20.0,

@@ -11,7 +11,7 @@ from aenet.data.card import Acuity, read_card
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.export import calibration
-from aenet.export.calibration import calibrate, displace, fit_acuity, lay_grid, positions
+from aenet.export.calibration import calibrate, displace, fit_acuity, lay_grid, plane_positions
 from aenet.export.graphs import ExportConfig
 from aenet.export.trial import Trial
 from aenet.io.errors import AenetError
@@ -99,7 +99,7 @@ def test_positions_are_metres_east_and_north() -> None:
         {"latitude": [60.0, 60.0, np.nan, np.nan], "longitude": [10.0, 10.0, np.nan, np.nan],
          "aerial_latitude": [60.0001, np.nan, np.nan, np.nan], "aerial_longitude": [9.9999, np.nan, np.nan, np.nan]}
     )  # fmt: skip
-    cameras, centres = positions(pairs)
+    cameras, centres = plane_positions(pairs)
     assert (centres - cameras)[:2] == pytest.approx(np.array([[-5.58, 11.14], [0.0, 0.0]]), abs=0.01)
     assert np.array_equal(cameras[2:], centres[2:])
     assert np.hypot(*(cameras[2] - cameras[3])) > 1e5 and np.hypot(*(cameras[2] - cameras[0])) > 1e5
@@ -110,7 +110,7 @@ def test_offsets_are_true_east_and_north_wherever_a_data_set_lies() -> None:
     latitude = np.array([47.6, 40.7, -17.8, -17.8, 25.8])
     longitude = np.array([-122.3, -74.0, 179.9995, -179.9996, -80.2])
     frame = pd.DataFrame({"latitude": latitude, "longitude": longitude, "aerial_longitude": longitude})
-    cameras, centres = positions(frame.assign(aerial_latitude=latitude + 12 / 111_000))
+    cameras, centres = plane_positions(frame.assign(aerial_latitude=latitude + 12 / 111_000))
     assert (centres - cameras) == pytest.approx(np.tile([0.0, 12.0], (5, 1)), abs=0.15)
     assert np.hypot(*(cameras[2] - cameras[3])) == pytest.approx(95.4, abs=1.0)
     assert np.hypot(*(cameras[0] - cameras[1])) > 1e5

@@ -14,13 +14,13 @@ from aenet.data.views import Views
 from aenet.evaluation.embed import embed, map_shape
 from aenet.export.compression import (
     CompressConfig,
-    Gap,
+    GapCompression,
     Pca,
     Uncompressed,
     compress,
     compress_network,
     directions,
-    plan,
+    plan_compression,
     second_moment,
 )
 from aenet.export.graphs import VIEWS, ExportConfig, descriptor_dim, export_branch, parity, run_onnx
@@ -144,12 +144,12 @@ def test_a_shifted_map_is_shifted_once_compressed() -> None:
 
 def test_more_channels_than_there_are() -> None:
     with pytest.raises(AenetError, match=r"channels is 300, and the descriptor has 256 channels: give 256 or fewer"):
-        plan(Pca(kind="pca", channels=300), SHAPE)
+        plan_compression(Pca(kind="pca", channels=300), SHAPE)
 
 
 def test_no_map_to_average() -> None:
     with pytest.raises(AenetError, match="descriptor of 512 numbers is no map"):
-        plan(Gap(kind="gap"), (512, 1, 1))
+        plan_compression(GapCompression(kind="gap"), (512, 1, 1))
 
 
 def test_directions_without_energy_are_not_whitened() -> None:
@@ -171,11 +171,13 @@ def test_settings_that_are_none(wrong: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [Pca(kind="pca", channels=12), Pca(kind="pca", channels=12, whiten=True), Gap(kind="gap")], ids=str
+    "config",
+    [Pca(kind="pca", channels=12), Pca(kind="pca", channels=12, whiten=True), GapCompression(kind="gap")],
+    ids=str,
 )
 def test_torch_numpy_and_onnx_agree(network: TwoBranch, sample: Sample, config: CompressConfig, tmp_path: Path) -> None:
     views = _views("test", 7, 3)
-    card = plan(config, map_shape(network.ground, views.spec))
+    card = plan_compression(config, map_shape(network.ground, views.spec))
     assert card is not None and card.full_shape == SHAPE
     smaller = compress_network(network, card, sample.matrix(card))
     full = embed(network.ground, views.ground, 8)
@@ -195,7 +197,7 @@ def test_a_vector_is_projected_as_a_whole(model: ModelConfig) -> None:
     head = Projection(kind="projection", of="gap", dim=24)
     network = TwoBranch(model.model_copy(update={"head": head, "shared": True})).eval()
     sample = draw_sample(network, (24, 1, 1), _views("val", 8, 1), _views("train", 40, 2), CONFIG)
-    card = plan(Pca(kind="pca", channels=6), (24, 1, 1))
+    card = plan_compression(Pca(kind="pca", channels=6), (24, 1, 1))
     smaller, views = compress_network(network, card, sample.matrix(card)), _views("test", 5, 3)
     assert smaller.aerial is smaller.ground and card is not None
     full, less = embed(network.aerial, views.aerial, 8), embed(smaller.aerial, views.aerial, 8)
@@ -204,7 +206,7 @@ def test_a_vector_is_projected_as_a_whole(model: ModelConfig) -> None:
 
 
 def test_half_precision_networks_take_compression(network: TwoBranch, sample: Sample, tmp_path: Path) -> None:
-    card = plan(Pca(kind="pca", channels=32), SHAPE)
+    card = plan_compression(Pca(kind="pca", channels=32), SHAPE)
     smaller = compress_network(network, card, sample.matrix(card))
     for view in VIEWS:
         export_branch(smaller.branch(view), SPEC, tmp_path / f"{view}.onnx")
@@ -216,7 +218,7 @@ def test_half_precision_networks_take_compression(network: TwoBranch, sample: Sa
 
 
 def test_no_compression_is_the_network_itself(network: TwoBranch) -> None:
-    assert plan(Uncompressed(), SHAPE) is None and compress_network(network, None) is network
+    assert plan_compression(Uncompressed(), SHAPE) is None and compress_network(network, None) is network
 
 
 # --- What it costs

@@ -21,7 +21,7 @@ from aenet.io.errors import AenetError
 from aenet.io.params import read_section
 from aenet.nn.branches import ModelConfig, TwoBranch
 from aenet.nn.heads import Gem, HeadConfig, Projection
-from aenet.nn.model import TrainedCard, load_model, save_model
+from aenet.nn.model import TrainedCard, load_network, save_model
 from aenet.serving.sessions.cuda import BATCH_DIMENSION, CPU, CudaOptions, cuda_device, open_cuda
 from aenet.training.loop import TrainConfig
 from aenet.view.spec import ViewSpec
@@ -111,7 +111,7 @@ def test_shared_branches_survive_saving(config: ModelConfig, tmp_path: Path) -> 
     weights = network.state_dict()
     with atomic_folder(tmp_path / "model") as folder:
         save_model(folder, card, weights, weights)
-    loaded, again = load_model(tmp_path / "model")
+    loaded, again = load_network(tmp_path / "model")
     pixels = torch.from_numpy(_views(2).ground)
     assert again == card and loaded.aerial is loaded.ground
     assert torch.equal(loaded.ground(pixels), network.ground(pixels))

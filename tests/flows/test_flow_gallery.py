@@ -16,7 +16,7 @@ from aenet.serving.galleries.manifest import MANIFEST, read_gallery
 from aenet.tracking.sync import sync_all
 from flows.gallery import gallery, main
 from flows.localize import localize
-from flows.models import read_record, remove_old, switch, version_folder
+from flows.models import read_gallery_record, remove_old, switch, version_folder
 from tests.support import world
 from tests.support.prefect_server import server_url
 from tests.support.tracking_store import new_project
@@ -95,7 +95,7 @@ def test_another_champion_makes_another_gallery_and_jobs_find_its_model(project:
             assert state.is_completed(), state.message
         state = gallery("town.tif", options=OPTIONS, return_state=True)
         assert state.name == "Completed", state.message
-        assert read_record(project / "gallery").model == f"models:/aenet/{version}"
+        assert read_gallery_record(project / "gallery").model == f"models:/aenet/{version}"
     assert len(versions(project)) == 2
 
 

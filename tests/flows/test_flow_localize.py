@@ -148,7 +148,19 @@ def test_two_jobs_at_once_never_compute_the_same_shard_and_a_killed_one_holds_no
 
 def test_nobody_is_told_by_a_flow_and_its_workers(project: Path) -> None:
     """The flow's process, a Dask cluster of its own, and the sending of its run to MLflow."""
-    words = ["photos", "--gallery", "gallery", "--model", "model", "--out", "out", "--engine", "dask", "--workers", "1"]
+    words = [
+        "photos",
+        "--gallery",
+        "gallery",
+        "--model",
+        "model",
+        "--out",
+        "out",
+        "--executor",
+        "dask",
+        "--workers",
+        "1",
+    ]
     environment = {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": server_url()}
     seen = traced(project, "-m", "flows.localize", *words, "--provider", "cpu", **environment)
     assert "6 of 6 photos placed" in seen.said
@@ -179,7 +191,7 @@ def test_a_cluster_gives_the_places_of_this_machine(project: Path) -> None:
     """All shards in one task on a real Dask cluster; and scores like those before are no drift, others are."""
     given = {"photos": "photos", "gallery": "gallery", "model": "model", "shard_size": 2, "options": CPU}
     assert localize(**given, out="jobs/here", return_state=True).is_completed()
-    state = localize(**given, out="jobs/there", engine="dask", workers=2, return_state=True)
+    state = localize(**given, out="jobs/there", executor="dask", workers=2, return_state=True)
     assert state.is_completed(), state.message
     here, there = (pd.read_csv(project / "jobs" / name / "places.csv") for name in ("here", "there"))
     pd.testing.assert_frame_equal(here, there)
@@ -192,7 +204,7 @@ def test_a_cluster_gives_the_places_of_this_machine(project: Path) -> None:
     state = localize(**given, out="jobs/noise", return_state=True)
     assert "more than chance" in str(state.message)
     sync_all(project)
-    # The same photos, gallery and model on another engine are the same run.
+    # The same photos, gallery and model on another executor are the same run.
     drifts = [run.data.metrics.get("drift/score", -1.0) for run in runs_of(project, "localize")]
     assert sorted(drifts) == [-1.0, 0.0, 1.0]
 

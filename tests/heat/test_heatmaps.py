@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aenet.data.masks import Masks
 from aenet.data.views import Views
 from aenet.heat.heatmaps import attribute, compare_figure, similarity_heat, stretched
-from aenet.heat.shares import enlargement, heat_shares, measure, summarize
+from aenet.heat.shares import enlargement, heat_shares, measure_shares, summarize
 from aenet.io.errors import AenetError
 from aenet.nn.attention import NoAttention, Triplet
 from aenet.nn.backbones import BackboneConfig
@@ -148,7 +148,7 @@ def test_shares_of_heat_by_hand() -> None:
     labels[0, 24:, :4] = CLASSES["car"]
     visible = np.full((1, 32, 64), 255, np.uint8)
     visible[0, :, 32:] = 0
-    values = measure(network(), views, Masks(labels, visible, CLASSES), 4, resamples=10)
+    values = measure_shares(network(), views, Masks(labels, visible, CLASSES), 4, resamples=10)
     # Bilinear: the top row's heat is 1 in the first 4 pixels, then falls from 15/16 by 1/8: within the sky
     # 4 + (15 + 13 + 11 + 9)/16 = 7 of 8 pixels' worth; in all 12 - 4 = 8.
     assert values["heat_activation_sky_share"] == pytest.approx((4 + (15 + 13 + 11 + 9) / 16) / 8)
@@ -171,7 +171,7 @@ def test_a_floor_under_the_heat_is_heat() -> None:
     labels = np.zeros((1, 32, 64), np.uint8)
     labels[0, :8] = CLASSES["sky"]
     masks = Masks(labels, np.zeros((1, 32, 64), np.uint8), CLASSES)
-    values = measure(network(), views_of(ground, np.full((1, 32, 64, 3), 9, np.uint8)), masks, 4, resamples=5)
+    values = measure_shares(network(), views_of(ground, np.full((1, 32, 64, 3), 9, np.uint8)), masks, 4, resamples=5)
     assert values["heat_activation_sky_ratio"] == pytest.approx(1, abs=0.02)
     assert values["heat_activation_unseen_ratio"] == pytest.approx(1)
 

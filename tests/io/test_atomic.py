@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from aenet.io import atomic
-from aenet.io.atomic import atomic_file, sweep, sync, temporary_sibling, write_bytes, write_json, write_parquet
+from aenet.io.atomic import atomic_file, sweep, sync_to_disk, temporary_sibling, write_bytes, write_json, write_parquet
 
 NOBODY = 2**22 + 1  # above Linux's largest process id
 
@@ -28,7 +28,7 @@ class Disk:
         def noted_fsync(handle: int) -> None:
             path = Path(f"/proc/self/fd/{handle}").resolve()
             kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
-            self.asked.append((f"sync {kind}", path.name))
+            self.asked.append((f"sync_to_disk {kind}", path.name))
             fsync(handle)
 
         def noted_rename(old: Any, new: Any, **options: Any) -> None:
@@ -46,7 +46,11 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_return
     disk = Disk(monkeypatch)
     with atomic_file(tmp_path / "places.csv") as temporary:
         temporary.write_bytes(b"x")
-    assert disk.asked == [("sync file", temporary.name), ("rename", "places.csv"), ("sync folder", tmp_path.name)]
+    assert disk.asked == [
+        ("sync_to_disk file", temporary.name),
+        ("rename", "places.csv"),
+        ("sync_to_disk folder", tmp_path.name),
+    ]
 
 
 def test_a_link_under_the_temporary_name_is_never_written_through(
@@ -70,7 +74,7 @@ def test_no_handle_is_left_open(tmp_path: Path) -> None:
     before = handles()
     for number in range(3):
         write_bytes(tmp_path / "x", bytes([number]))
-        sync(tmp_path / "x")
+        sync_to_disk(tmp_path / "x")
     assert handles() == before
 
 

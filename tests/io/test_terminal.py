@@ -18,7 +18,7 @@ from aenet.io.terminal import lacking, need_room, shortage
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.jobs import executors
 from aenet.serving.localize import Job, plan
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from tests.support.world import make_pixels, write_map
 
 
@@ -105,7 +105,7 @@ def cramped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 _DOORS: dict[str, Callable[[Path], object]] = {
     "job": lambda nowhere: plan(nowhere, nowhere, nowhere, nowhere),
     "gallery": lambda nowhere: build_gallery(nowhere, nowhere, nowhere, GalleryOptions()),
-    "model": lambda nowhere: Branch(nowhere, "ground"),
+    "model": lambda nowhere: OnnxBranch(nowhere, "ground"),
 }
 
 

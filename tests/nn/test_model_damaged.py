@@ -12,7 +12,7 @@ from aenet.nn.attention import NoAttention
 from aenet.nn.backbones import BackboneConfig
 from aenet.nn.branches import ModelConfig
 from aenet.nn.heads import Gap
-from aenet.nn.model import TrainedCard, load_model, save_model, untrained
+from aenet.nn.model import TrainedCard, load_network, save_model, untrained
 from aenet.view.spec import ViewSpec
 from tests.support import watch
 from tests.support.mutations import exchanged, mutated_bytes, mutated_json, outcomes
@@ -53,7 +53,7 @@ def test_damaged_weights_are_a_sentence(model: Path, damage: Callable[[bytes], b
         exchanged(file, damage(file.read_bytes())),
         pytest.raises(CorruptArtifact, match=r"best\.safetensors does not fit its card, or is damaged"),
     ):
-        load_model(model)
+        load_network(model)
 
 
 @pytest.mark.timeout(120)
@@ -61,5 +61,5 @@ def test_damaged_weights_are_a_sentence(model: Path, damage: Callable[[bytes], b
 def test_mutations_of_a_trained_model_are_sentences(model: Path, name: str, count: int) -> None:
     mutate = mutated_json if name == CARD else mutated_bytes
     with watch.watching() as seen:
-        said = outcomes(model / name, mutate, lambda: load_model(model), 1, count)
+        said = outcomes(model / name, mutate, lambda: load_network(model), 1, count)
     assert seen == [] and sum(map(bool, said)) >= 5

@@ -20,7 +20,7 @@ from aenet.io.params import parse
 from aenet.nn.backbones import BackboneConfig, build_backbone
 from aenet.nn.branches import Branch, ModelConfig, TwoBranch
 from aenet.nn.complexity import complexity
-from aenet.nn.model import TrainedCard, load_model, save_model
+from aenet.nn.model import TrainedCard, load_network, save_model
 from aenet.nn.stages import Stages, on_grid
 from aenet.view.spec import ViewSpec
 
@@ -239,7 +239,7 @@ def test_a_model_with_stages_comes_back_from_its_folder(tmp_path: Path) -> None:
     )
     with atomic_folder(tmp_path / "model", {}) as folder:
         save_model(folder, card, network.state_dict(), network.state_dict())
-    again, read = load_model(tmp_path / "model")
+    again, read = load_network(tmp_path / "model")
     assert read.model == config
     with torch.inference_mode():
         assert torch.equal(again.aerial(pixels(32, 64)), network.aerial(pixels(32, 64)))

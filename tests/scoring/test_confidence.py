@@ -13,9 +13,9 @@ from aenet.scoring.confidence import (
     error_radius_m,
     fit_sharpness,
     probabilities,
+    probability_within,
     resemblance,
     spread_m,
-    within,
 )
 from aenet.serving.search.unlisted import count, counted, extrapolate, some_rows
 
@@ -111,7 +111,9 @@ class _Town:
             p = probabilities(mine, NONE, NONE, cell, self.acuity, sharpness).ravel()
             answer = tiles[mine.argmax()]
             distance = cell.distance_m(np.hypot(*(tiles - answer).T)).ravel()
-            rows.append((within(p, distance), np.hypot(*(place - answer)), error_radius_m(p, distance, circle)))
+            rows.append(
+                (probability_within(p, distance), np.hypot(*(place - answer)), error_radius_m(p, distance, circle))
+            )
         return np.array(rows)
 
 
@@ -142,19 +144,19 @@ def test_a_denser_grid_over_the_same_scores_changes_nothing() -> None:
         cell = cell_of(spacing)
         p = probabilities(scores, NONE, NONE, cell, acuity, 30.0).ravel()
         distance = cell.distance_m(np.hypot(east, north)).ravel()
-        said.append((within(p, distance), error_radius_m(p, distance)))
+        said.append((probability_within(p, distance), error_radius_m(p, distance)))
     assert said[0][0] == pytest.approx(said[1][0], abs=0.01)
     assert said[0][1] == pytest.approx(said[1][1], rel=0.02)
 
 
 def test_radius_confidence_and_spread_of_three_tiles() -> None:
     p, d = np.array([0.6, 0.1, 0.3]), np.array([0.0, 100.0, 20.0])
-    assert within(p, d) == pytest.approx(0.9)
+    assert probability_within(p, d) == pytest.approx(0.9)
     assert error_radius_m(np.array([0.6, 0.11, 0.29]), d) == 100.0
     assert error_radius_m(np.array([0.6, 0.09, 0.31]), d) == 20.0
     assert spread_m(p, d) == pytest.approx(math.sqrt(0.1 * 1e4 + 0.3 * 400))
     assert spread_m(p / 2, d) == spread_m(p, d), "half of the probability lies elsewhere"
-    assert within(p, np.array([25.0, 25.1, 24.9])) == pytest.approx(0.9), "25 m are within 25 m"
+    assert probability_within(p, np.array([25.0, 25.1, 24.9])) == pytest.approx(0.9), "25 m are probability_within 25 m"
     assert error_radius_m(p, d, 1.0) == 100.0
     assert error_radius_m(np.array([0.1, 0.1, 0.1]), d, 1.0) == 100.0, "sums that round to less than all of it"
 

@@ -28,7 +28,7 @@ from aenet.serving.localize import finish, locate, plan, run_shard
 from aenet.serving.search.galleryindex import open_index
 from aenet.serving.search.indexbuild import IndexOptions, build_gallery_index
 from aenet.serving.sessions.runtime import SessionOptions
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from tests.support import watch
 from tests.support.mutations import ODD, mutated_bytes, mutated_json, outcomes
 from tests.support.world import World
@@ -138,7 +138,7 @@ def test_plans_of_additions(place: World) -> None:
 def test_cards(place: World) -> None:
     def embed() -> None:
         for side in ("ground", "aerial"):
-            branch = Branch(place.model, side, SessionOptions(provider="cpu", threads=1, batch_size=1))
+            branch = OnnxBranch(place.model, side, SessionOptions(provider="cpu", threads=1, batch_size=1))
             view = branch.card.view
             branch.embed(np.zeros((1, view.ground.height, view.ground.width, 3), np.uint8))
 
@@ -152,7 +152,7 @@ def test_networks(place: World) -> None:
     def embed() -> None:
         content = (place.model / "ground.onnx").read_bytes()
         write_digest(place.model, card, content)
-        branch = Branch(place.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=1))
+        branch = OnnxBranch(place.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=1))
         branch.embed(np.full((1, branch.view.height, branch.view.width, 3), 7, np.uint8))
 
     said = outcomes(place.model / "ground.onnx", mutated_bytes, embed, 8, 120)

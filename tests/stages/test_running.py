@@ -8,7 +8,7 @@ import pytest
 from aenet import progress as module
 from aenet.io.errors import AenetError
 from aenet.progress import progress
-from stages.running import console, run
+from stages.running import as_program, console
 
 ODD = "/data/[old]/photos[/x] :key: [bold]"  # to rich, unescaped: a tag, an error, a picture, a tag
 
@@ -18,7 +18,7 @@ def test_an_error_is_said_word_for_word_and_is_bad_input(capsys: pytest.CaptureF
         raise AenetError(f"{ODD} does not exist")
 
     with pytest.raises(SystemExit) as ended:
-        run(stage)
+        as_program(stage)
     assert ended.value.code == 2, "1 would be tried again"
     assert capsys.readouterr().err == f"error: {ODD} does not exist\n"
 

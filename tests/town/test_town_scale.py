@@ -97,7 +97,7 @@ def test_the_tiny_towns_bytes_on_an_older_processor(tmp_path: Path) -> None:
 
 
 def test_a_geotiffs_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
-    from aenet.town.dataset import Frame
+    from aenet.town.dataset import TownFrame
 
     image = np.random.default_rng(0).integers(0, 256, (90, 140, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     digests = set()
@@ -105,7 +105,7 @@ def test_a_geotiffs_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path)
         before = os.sched_getaffinity(0)
         try:
             os.sched_setaffinity(0, cores)
-            write_geotiff(tmp_path / "a.tif", image, Frame.of(490.0, 315.0), 0.35)
+            write_geotiff(tmp_path / "a.tif", image, TownFrame.of(490.0, 315.0), 0.35)
         finally:
             os.sched_setaffinity(0, before)
         digests.add(hashlib.sha256((tmp_path / "a.tif").read_bytes()).hexdigest())

@@ -6,7 +6,7 @@ import pytest
 from aenet.town.aerial import SUNS, Sun, cast_shadow, render_orthophoto
 from aenet.town.config import TownConfig
 from aenet.town.houses import BUILDING
-from aenet.town.layers import TERRAIN_STEP, Kind, Layers, Rasters
+from aenet.town.layers import TERRAIN_STEP, Layers, Rasters, Surface
 from aenet.town.materials import Scene
 from aenet.town.panorama import Label, render_panorama
 from aenet.town.rays import march
@@ -22,12 +22,12 @@ def scene(*houses: tuple[float, float, float, float], slots: int = 0) -> Scene:
     """A flat meadow with square red houses: metres East and North of the camera, half side, height."""
     rows, cols = CONFIG.shape
     table = np.zeros(len(houses), BUILDING)
-    surface, kind = np.zeros((rows, cols), np.float32), np.full((rows, cols), Kind.GRASS, np.uint8)
+    surface, kind = np.zeros((rows, cols), np.float32), np.full((rows, cols), Surface.GRASS, np.uint8)
     ident, albedo = np.zeros((rows, cols), np.uint16), np.full((rows, cols, 3), 120, np.uint8)
     for index, (east, north, half, height) in enumerate(houses):
         x, y = HERE + east, HERE - north
         box = (slice(int((y - half) * 2), int((y + half) * 2)), slice(int((x - half) * 2), int((x + half) * 2)))
-        surface[box], kind[box], ident[box], albedo[box] = height, Kind.BUILDING, index + 1, (220, 20, 20)
+        surface[box], kind[box], ident[box], albedo[box] = height, Surface.BUILDING, index + 1, (220, 20, 20)
         for name, value in {"x": x, "y": y, "half_u": half, "half_v": half, "eaves": height, "ridge": height}.items():
             table[name][index] = value
         table["storey"][index], table["pitch"][index] = 3.0, 2.0

@@ -8,7 +8,7 @@ import pytest
 from aenet.io.artifacts import read_manifest
 from aenet.town.config import Panorama, Places, TownConfig
 from aenet.town.dataset import generate
-from aenet.town.layers import TERRAIN_STEP, Kind, Layers
+from aenet.town.layers import TERRAIN_STEP, Layers, Surface
 from aenet.town.materials import Scene
 from aenet.town.panorama import render_panorama, stand
 from aenet.town.relief import ident_type
@@ -133,8 +133,8 @@ def test_the_data_set_holds_the_test_places_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.unpackbits(packed[2], axis=1, count=config.tile_px), seen)
 
 
-@pytest.mark.parametrize("kind", [Kind.HEDGE, Kind.TRUNK])
-def test_rays_pass_over_no_cell(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [Surface.HEDGE, Surface.TRUNK])
+def test_rays_pass_over_no_cell(kind: Surface) -> None:
     """A ring of single cells around the camera hides everything outside, in every direction."""
     place = scene()
     rows, cols = np.indices(place.layers.kind.shape)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aenet.tracking.address import answers
+from aenet.tracking.address import store_answers
 from aenet.tracking.store import mend_locations
 
 
@@ -17,9 +17,9 @@ def test_a_server_answers_whatever_its_address_holds(user: str) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # it answers 501
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        assert answers(f"http://{user}127.0.0.1:{server.server_port}/mlflow")
+        assert store_answers(f"http://{user}127.0.0.1:{server.server_port}/mlflow")
         thread.join()
-    assert not answers(f"http://{user}127.0.0.1:9") and not answers(f"http://{user}127.0.0.1:port")
+    assert not store_answers(f"http://{user}127.0.0.1:9") and not store_answers(f"http://{user}127.0.0.1:port")
 
 
 @pytest.mark.parametrize("before", ["aenet-demo", "Aenet_demo", "aenet_demo"])

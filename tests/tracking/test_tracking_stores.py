@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from aenet import tracking
 from aenet.io.artifacts import atomic_folder, verify_folder
-from aenet.tracking.address import answers
+from aenet.tracking.address import store_answers
 from aenet.tracking.fetch import fetch
 from aenet.tracking.sync import sync_all
 from tests.support.tracking_store import new_project, runs_of
@@ -48,7 +48,7 @@ def server(tmp_path: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     end = time.monotonic() + STARTED
-    while not answers(f"http://127.0.0.1:{port}"):
+    while not store_answers(f"http://127.0.0.1:{port}"):
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.2)
     yield f"http://127.0.0.1:{port}"

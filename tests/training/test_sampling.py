@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from aenet.data.distance import distance_m, ground_neighbours, group_neighbours, joined, positions
+from aenet.data.distance import distance_m, earth_centred, ground_neighbours, group_neighbours, joined
 from aenet.data.pairs import COLUMNS
 from aenet.data.views import Views
 from aenet.evaluation.embed import embed_pairs
@@ -181,12 +181,12 @@ def test_positions_are_as_far_apart_as_the_geodesic_says() -> None:
     latitude, longitude = np.array([48.1, 0.0, -33.9, 89.99, 52.0]), np.array([11.5, 179.9999, 18.4, 40.0, -0.0001])
     other_latitude, other_longitude = latitude + 3e-4, np.array([11.5005, -179.9999, 18.4, 44.0, 0.0003])
     here, there = (
-        positions(pd.DataFrame({"latitude": a, "longitude": b}))
+        earth_centred(pd.DataFrame({"latitude": a, "longitude": b}))
         for a, b in ((latitude, longitude), (other_latitude, other_longitude))
     )
     chords = np.linalg.norm(here - there, axis=1)
     assert np.allclose(chords, distance_m(latitude, longitude, other_latitude, other_longitude), atol=1e-3)
-    poles = positions(pd.DataFrame({"latitude": [0.0, 90.0], "longitude": [0.0, 0.0]}))
+    poles = earth_centred(pd.DataFrame({"latitude": [0.0, 90.0], "longitude": [0.0, 0.0]}))
     assert np.allclose(poles, [[6378137.0, 0, 0], [0, 0, 6356752.3142]], atol=1e-3)
 
 

@@ -25,7 +25,7 @@ from aenet.serving.jobs.job import LocateOptions
 from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import locate
 from aenet.serving.maps.polarcut import cut_view
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from aenet.training.augment import AugmentConfig, augment
 from aenet.training.loop import TrainConfig, train
 from aenet.view.polar import polar_transform
@@ -138,7 +138,7 @@ def test_tiles_are_trained_on_and_a_heading_is_sought_by_turning_the_panorama(tm
     network, views = _network(), _views(8, 3)
     ground, aerial = embed_pairs(network, views, 4)
     asked = EvaluateConfig(batch_size=4, threads=1, fov_deg=(360.0,), unknown_heading=True)
-    table = headings.table(network, views, aerial, score(ground, aerial, views), asked, "edge")
+    table = headings.heading_table(network, views, aerial, score(ground, aerial, views), asked, "edge")
     assert table["heading"].tolist() == ["known", "unknown"]
     assert table["median_heading_error_deg"].notna().tolist() == [False, True]
 
@@ -158,7 +158,7 @@ def test_a_model_of_tiles_serves(tmp_path: Path) -> None:
     write_json(folder / "model.json", card.model_dump(mode="json"))
     assert read_card(folder).view == SPEC
     with pytest.raises(AenetError, match="takes views of 32 x 32 px, got 16 x 64"):
-        Branch(folder, "aerial", "cpu", 1).embed(np.zeros((1, 16, 64, 3), np.uint8))
+        OnnxBranch(folder, "aerial", "cpu", 1).embed(np.zeros((1, 16, 64, 3), np.uint8))
     pixels = world.make_pixels(400, 400)
     town = world.write_map(tmp_path / "town.tif", pixels)
     options = GalleryOptions(spacing_m=40.0, provider="cpu", threads=1)

@@ -87,7 +87,7 @@ _PUBLIC = re.compile("(?i)(?:file|file_?name|files|path|dir|name|id|file_?id|per
 _FILE = re.compile(r"(?i)\.(?:zip|tar|tgz|tbz2?|txz|gz|bz2|xz)$")
 
 # (done, total, what): bytes for "download" and "unpack", files for "check"; total is 0 where nobody knows it.
-Progress = Callable[[int, int, str], None]
+NotedProgress = Callable[[int, int, str], None]
 
 
 class SourceConfig(Config):

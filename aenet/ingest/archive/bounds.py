@@ -1,4 +1,4 @@
-"""How long a zip's directory is, found out before Python's reader takes all of it into memory.
+"""Bounds on archives before they are read: how long a zip's directory is, how far a compressed tar may inflate.
 
 Layout of the end record, of its 64-bit form and of an entry: APPNOTE.TXT 6.3.10, sections 4.3.12 to 4.3.16.
 """

@@ -1,4 +1,4 @@
-"""One HTTP request for the rest of a file: http and https only, credentials to one host only, and an end to waiting."""
+"""A download: the part that is there, and one HTTP request for the rest, with credentials to one host only."""
 
 import http.client
 import os

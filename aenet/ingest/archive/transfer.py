@@ -18,7 +18,7 @@ import urllib.error
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from aenet.ingest.archive.archiveconfig import HINT, Progress, SourceConfig
+from aenet.ingest.archive.archiveconfig import HINT, NotedProgress, SourceConfig
 from aenet.ingest.archive.request import Part, Watch, is_validator, open_request, printable
 from aenet.io.errors import AenetError
 from aenet.io.plainfiles import SHORT
@@ -39,7 +39,7 @@ class _Dropped(Exception):
         self.wait_s = wait_s
 
 
-def download(config: SourceConfig, part: Part, progress: Progress | None = None) -> None:
+def complete_part(config: SourceConfig, part: Part, progress: NotedProgress | None = None) -> None:
     """Complete `part` from `config.source`.
 
     Raises:
@@ -78,9 +78,9 @@ _A_MOMENT_S = 0.01  # an attempt takes at least: one byte a request is no progre
 
 
 class _Transfer:
-    """The attempts of one download, and what they have cost."""
+    """The attempts of one complete_part, and what they have cost."""
 
-    def __init__(self, config: SourceConfig, part: Part, progress: Progress | None) -> None:
+    def __init__(self, config: SourceConfig, part: Part, progress: NotedProgress | None) -> None:
         self.config, self.part, self.progress = config, part, progress
         self.received = 0
         self._until = time.monotonic() + config.deadline_s
@@ -121,7 +121,7 @@ class _Transfer:
                     file.write(chunk)
                     file.flush()  # so that a kill loses this chunk at most
                     if self.progress is not None:
-                        self.progress(size, total or 0, "download")
+                        self.progress(size, total or 0, "complete_part")
         if total is not None and size < total:
             raise _Dropped(f"the connection ended at {size} of {total} bytes")
 

@@ -19,7 +19,7 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Protocol, cast, runtime_checkable
 
-from aenet.ingest.archive.archiveconfig import Progress, SourceConfig
+from aenet.ingest.archive.archiveconfig import NotedProgress, SourceConfig
 from aenet.ingest.archive.bounds import Inflated, check_directory, decoder_of, too_many
 from aenet.io.errors import AenetError
 from aenet.io.plainfiles import SHORT, open_plain
@@ -209,7 +209,7 @@ _DAMAGED = (
 _LONGEST_NAME, _DEEPEST = 1024, 32
 
 
-def unpack(archive: Path, folder: Path, config: SourceConfig, progress: Progress | None = None) -> None:
+def unpack(archive: Path, folder: Path, config: SourceConfig, progress: NotedProgress | None = None) -> None:
     """Unpack a zip or tar (plain, gzip, bzip2, xz) into the existing, empty `folder`.
 
     Raises:
@@ -244,7 +244,7 @@ def unpack(archive: Path, folder: Path, config: SourceConfig, progress: Progress
 class _Writer:
     """Writes members below a folder and keeps the count of what came."""
 
-    def __init__(self, archive: str, folder: Path, config: SourceConfig, progress: Progress | None) -> None:
+    def __init__(self, archive: str, folder: Path, config: SourceConfig, progress: NotedProgress | None) -> None:
         self._archive, self._folder, self._config, self._progress = archive, folder, config, progress
         self._bytes = self._members = 0
         self._spelling: dict[str, str] = {}  # every path so far, folded -> as written

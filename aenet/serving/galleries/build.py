@@ -15,7 +15,7 @@ from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.locks import hold
 from aenet.io.terminal import need_room
 from aenet.serving.galleries.backdrop import MAX_PX, write_backdrop
-from aenet.serving.galleries.describe import Made, describe, record_source
+from aenet.serving.galleries.describe import Made, describe_gallery, record_source
 from aenet.serving.galleries.galleryoptions import (
     AddOptions,
     GalleryOptions,
@@ -25,8 +25,8 @@ from aenet.serving.galleries.galleryoptions import (
     open_source,
 )
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, read_gallery
-from aenet.serving.galleries.tileshards import build_shards, sweep
-from aenet.serving.sessions.session import Branch
+from aenet.serving.galleries.tileshards import build_shards, sweep_shards
+from aenet.serving.sessions.session import OnnxBranch
 
 __all__ = ["GalleryOptions", "GalleryPlan", "GallerySummary", "build_gallery", "plan_gallery"]
 
@@ -88,7 +88,7 @@ def build_gallery(
     card = read_card(model)
     key, tiles, tile_size, spacing = plan_gallery(source, card, options)
     with writing(out), hold(out / ".lock", f"gallery {out}"):
-        sweep(out)
+        sweep_shards(out)
         if finished := _prepare(out, key, options.overwrite):
             return GallerySummary(out, finished, 0, len(finished.shards), finished.embedded_on, card.view.tile_size_m)
         branch = open_aerial(model, options)
@@ -100,7 +100,7 @@ def build_gallery(
         record = record_source(tiles, key, shards, card, options, picture)
         backdrop = write_backdrop(picture, out)
         made = Made(key, card, tile_size, spacing, options.dtype, branch.runs_on)
-        manifest = describe(out, made, [record], backdrop)
+        manifest = describe_gallery(out, made, [record], backdrop)
         write_json(out / MANIFEST, manifest.model_dump(mode="json"))
     return GallerySummary(out, manifest, computed, len(shards), branch.runs_on, card.view.tile_size_m)
 
@@ -121,9 +121,9 @@ def source_key(
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def open_aerial(model: Path, options: AddOptions) -> Branch:
-    """Open the branch that embeds tiles; errors as `session.Branch`."""
-    return Branch(model, "aerial", options.session)
+def open_aerial(model: Path, options: AddOptions) -> OnnxBranch:
+    """Open the branch that embeds tiles; errors as `session.OnnxBranch`."""
+    return OnnxBranch(model, "aerial", options.session)
 
 
 def shard_paths(out: Path, first: int, candidates: int, size: int) -> list[Path]:

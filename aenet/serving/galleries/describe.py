@@ -13,7 +13,7 @@ from aenet.scoring.storage import storage_of
 from aenet.serving.galleries.gallery import read_tiles
 from aenet.serving.galleries.galleryoptions import SourceOptions, TileSource
 from aenet.serving.galleries.manifest import Backdrop, GalleryManifest, Numbers, SourceRecord, grid_floor
-from aenet.serving.maps.coordinates import coverage
+from aenet.serving.maps.coordinates import extent
 from aenet.serving.maps.mosaic import Overview
 
 
@@ -76,7 +76,9 @@ def _collars(tiles: TileSource, picture: Overview) -> list[str]:
     ]
 
 
-def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: Backdrop | None) -> GalleryManifest:
+def describe_gallery(
+    out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: Backdrop | None
+) -> GalleryManifest:
     """Return the manifest of a gallery in `out`, whose shards all stand."""
     shards = [out / name for source in sources for name in source.shards]
     kept = pd.concat([read_tiles(shard)[["latitude", "longitude"]] for shard in shards], ignore_index=True)
@@ -96,7 +98,7 @@ def describe(out: Path, made: Made, sources: Sequence[SourceRecord], backdrop: B
         dtype=made.dtype,
         storage=storage_of(made.card, made.dtype, spacing),
         area_km2=len(kept) * spacing**2 / 1e6 if spacing else None,
-        coverage=coverage(latitude.to_numpy(), longitude.to_numpy()),
+        coverage=extent(latitude.to_numpy(), longitude.to_numpy()),
         backdrop=backdrop,
         embedded_on=made.runs_on,
         sources=tuple(sources),

@@ -17,11 +17,11 @@ from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.io.locks import hold
 from aenet.serving.galleries.backdrop import MAX_PX, extend_backdrop
 from aenet.serving.galleries.build import ADD_PLAN, open_aerial, shard_paths, source_key
-from aenet.serving.galleries.describe import Made, describe, record_source
+from aenet.serving.galleries.describe import Made, describe_gallery, record_source
 from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.galleries.galleryoptions import AddOptions, GallerySummary, TileSource, open_source
 from aenet.serving.galleries.manifest import MANIFEST, GalleryManifest, check_model, read_gallery
-from aenet.serving.galleries.tileshards import build_shards, sweep
+from aenet.serving.galleries.tileshards import build_shards, sweep_shards
 
 __all__ = ["AddOptions", "add_to_gallery"]
 
@@ -64,7 +64,7 @@ def add_to_gallery(
     card = read_card(model)
     read_gallery(folder)  # before a lock would make the folder
     with writing(folder), hold(folder / ".lock", f"gallery {folder}"):
-        sweep(folder)
+        sweep_shards(folder)
         gallery = _open(folder, card, options)
         before = gallery.manifest
         tiles = open_source(source, before.tile_size_m, before.spacing_m or 1.0, options)
@@ -156,7 +156,7 @@ def _publish(gallery: Gallery, new: _Addition, card: ModelCard, options: AddOpti
     picture = new.tiles.overview(MAX_PX)
     record = record_source(new.tiles, new.key, new.shards, card, options, picture, new.duplicates)
     made = Made(before.key, card, before.tile_size_m, before.spacing_m, before.dtype, before.embedded_on)
-    plain = describe(folder, made, [*before.sources, record], None)
+    plain = describe_gallery(folder, made, [*before.sources, record], None)
     number = new.shards[0].name.rpartition("-")[2]
     backdrop = extend_backdrop(folder, before.backdrop, plain.coverage, picture, f"backdrop-{number}.jpg")
     after = plain.model_copy(update={"backdrop": backdrop})

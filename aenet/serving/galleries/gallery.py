@@ -28,7 +28,7 @@ from aenet.io.plainfiles import open_array
 from aenet.retrieval.products import rows_within, slices, take
 from aenet.serving.galleries.backdrop import backdrop_bytes
 from aenet.serving.galleries.manifest import MANIFEST, Backdrop, GalleryManifest, check_model, read_gallery
-from aenet.serving.maps.coordinates import coverage, onto, system_of, turn_of
+from aenet.serving.maps.coordinates import extent, onto, system_of, turn_of
 
 __all__ = ["Gallery", "GalleryManifest", "MANIFEST", "open_shard", "read_gallery"]
 
@@ -86,7 +86,7 @@ def check_thumbnails(shard: Path, tiles: pd.DataFrame) -> None:
         )
 
 
-def check_descriptors(path: Path, descriptors: np.ndarray, tiles: pd.DataFrame) -> None:
+def check_unit_length(path: Path, descriptors: np.ndarray, tiles: pd.DataFrame) -> None:
     """Refuse descriptors that are not of unit length.
 
     Args:
@@ -125,7 +125,7 @@ def check_all(folder: Path, tiles: pd.DataFrame, count: int, said: tuple[float, 
     if (twice := tiles["tile_id"].duplicated()).any():
         name = tiles["tile_id"][twice].iloc[0]
         raise CorruptArtifact(f"{folder} has two tiles {name!r}: which is meant nobody could say; build it again")
-    found = coverage(tiles["latitude"].to_numpy(), tiles["longitude"].to_numpy())
+    found = extent(tiles["latitude"].to_numpy(), tiles["longitude"].to_numpy())
     if not np.allclose(found, said, rtol=0, atol=_DEGREES):
         raise CorruptArtifact(f"{path} says tiles within {said}, they lie within {found}: build the gallery again")
 
@@ -221,5 +221,5 @@ def open_shard(
     shape = len(tiles), manifest.descriptor_dim
     descriptors = open_array(folder / "descriptors.npy", (manifest.dtype,), shape)
     if full:
-        check_descriptors(folder / "descriptors.npy", descriptors, tiles)
+        check_unit_length(folder / "descriptors.npy", descriptors, tiles)
     return tiles, descriptors

@@ -12,7 +12,7 @@ from aenet.ingest.usertables import SUFFIXES as TABLES
 from aenet.io.errors import AenetError
 from aenet.io.params import Config
 from aenet.serving.galleries.manifest import GalleryManifest
-from aenet.serving.maps.coordinates import coverage, in_box
+from aenet.serving.maps.coordinates import extent, in_box
 from aenet.serving.maps.mosaic import SUFFIXES as RASTERS
 from aenet.serving.maps.mosaic import Mosaic, find_files
 from aenet.serving.maps.pairtiles import PairSource
@@ -201,7 +201,7 @@ def _within(source: TileSource, box: tuple[float, float, float, float]) -> pd.Da
     latitude, longitude = tiles["latitude"].to_numpy(), tiles["longitude"].to_numpy()
     inside = in_box(box, latitude, longitude)
     if not inside.any():
-        west, south, east, north = (f"{edge:.5f}" for edge in coverage(latitude, longitude))
+        west, south, east, north = (f"{edge:.5f}" for edge in extent(latitude, longitude))
         raise AenetError(
             f"{source.path} has no tile in the box {','.join(f'{edge:g}' for edge in box)}: its tiles reach from "
             f"{west},{south} to {east},{north} (west,south,east,north in degrees)"

@@ -1,4 +1,4 @@
-"""What a gallery's manifest holds, and reading it."""
+"""What a gallery's manifest holds, reading it, and what its grid's spacing alone costs."""
 
 import math
 from pathlib import Path
@@ -55,7 +55,7 @@ def _quantile(share: float) -> float:
 MANIFEST = "manifest.json"
 Numbers = Literal["float32", "float16"]
 Count = Annotated[int, Field(ge=0, le=1 << 40)]
-Pixels = Annotated[int, Field(ge=1, le=1 << 16)]
+PixelCount = Annotated[int, Field(ge=1, le=1 << 16)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 ShardName = Annotated[str, Field(pattern=r"^shard-\d{5,9}$")]
@@ -75,8 +75,8 @@ class Backdrop(Config):
     bottom: float
     right: float
     top: float
-    width_px: Pixels
-    height_px: Pixels
+    width_px: PixelCount
+    height_px: PixelCount
 
     @model_validator(mode="after")
     def _has_an_area(self) -> "Backdrop":

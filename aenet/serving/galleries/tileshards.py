@@ -18,7 +18,7 @@ from aenet.io.atomic import atomic_file
 from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.galleries.galleryoptions import TileSource
 from aenet.serving.maps.polarcut import Cut
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from aenet.view.images import encode_jpeg
 
 # A table of places as GeoParquet 1.1 (https://geoparquet.org): points in WGS84, without loading geopandas for it.
@@ -60,7 +60,7 @@ def is_whole(shard: Path) -> bool:
 
 def build_shards(
     tiles: TileSource,
-    branch: Branch,
+    branch: OnnxBranch,
     shards: list[Path],
     size: int,
     dtype: str,
@@ -84,7 +84,7 @@ def build_shards(
 
 
 def build_shard(
-    tiles: TileSource, branch: Branch, shard: Path, start: int, stop: int, batch_size: int, dtype: str
+    tiles: TileSource, branch: OnnxBranch, shard: Path, start: int, stop: int, batch_size: int, dtype: str
 ) -> None:
     """Embed the candidates `start` to `stop` into the folder `shard`: wholly or not at all.
 
@@ -131,7 +131,7 @@ def _ahead(cuts: Iterator[Cut], depth: int) -> Iterator[Cut]:
             yield cut
 
 
-def sweep(folder: Path) -> None:
+def sweep_shards(folder: Path) -> None:
     """Remove what killed runs left half-written. For who holds the gallery's lock: nobody else can be writing there."""
     for orphan in folder.glob(".*.tmp"):
         if orphan.is_dir():

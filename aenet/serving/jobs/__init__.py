@@ -1,1 +1,1 @@
-"""Localization jobs: shards of photos, computed once each by any engine, then finished."""
+"""Localization jobs: shards of photos, computed once each by any executor, then finished."""

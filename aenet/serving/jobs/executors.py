@@ -1,8 +1,8 @@
 """Where the shards of a job are computed: here, on a Dask cluster, or on Ray.
 
-All three call `run_shard`, and the finished shard files are the truth: whatever an engine believes, a shard whose file
-stands is not computed again, and two workers never compute the same one (`locks.hold` around each). Workers must see
-the job's folders under the same paths.
+All three call `run_shard`, and the finished shard files are the truth: whatever an executor believes, a shard whose
+file stands is not computed again, and two workers never compute the same one (`locks.hold` around each). Workers must
+see the job's folders under the same paths.
 """
 
 import logging
@@ -17,14 +17,14 @@ from aenet.io.terminal import lacking, quiet
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.shard import ShardResult, run_shard
 
-Engine = Literal["local", "dask", "ray"]
+Executor = Literal["local", "dask", "ray"]
 ANSWER_SECONDS = 30  # a scheduler that is there answers in one
 _LOST_WORKERS = 3  # a shard that takes so many workers with it is at fault itself
 
 
 def run_shards(
     job: Job,
-    engine: Engine = "local",
+    executor: Executor = "local",
     address: str | None = None,
     workers: int = 0,
     on_photos: Callable[[int], None] | None = None,
@@ -33,19 +33,19 @@ def run_shards(
 
     Args:
         job: from `plan`.
-        engine: `local` computes one shard after another, each with all the threads the job allows; `dask` and `ray`
+        executor: `local` computes one shard after another, each with all the threads the job allows; `dask` and `ray`
             compute several at a time.
         address: of a running cluster; None starts one in this machine and stops it afterwards.
         workers: of a cluster started here; 0 means one per usable core, each with one thread.
         on_photos: called with the photos of the present shard placed so far; only `local` has one present shard.
 
     Raises:
-        AenetError: an engine that is not installed or does not answer, or a shard that cannot be computed.
+        AenetError: an executor that is not installed or does not answer, or a shard that cannot be computed.
     """
     missing = job.missing
     if not missing:
         return
-    match engine:
+    match executor:
         case "local":
             for shard in missing:
                 yield run_shard(job, shard, on_photos)
@@ -56,7 +56,7 @@ def run_shards(
             with _ray(address, workers) as remote:
                 yield from _on_ray(remote, _for_workers(job, address), missing)
         case _:
-            assert_never(engine)
+            assert_never(executor)
 
 
 def _for_workers(job: Job, address: str | None) -> Job:
@@ -71,7 +71,7 @@ def _for_workers(job: Job, address: str | None) -> Job:
 
 @contextmanager
 def _dask(address: str | None, workers: int) -> Iterator[Any]:
-    need("engine dask", "distributed", extra="dask")
+    need("executor dask", "distributed", extra="dask")
     import distributed
 
     cluster = None
@@ -110,7 +110,7 @@ def _on_dask(client: Any, job: Job, shards: tuple[int, ...]) -> Iterator[ShardRe
         except distributed.KilledWorker as error:
             raise AenetError(
                 f"shard {future.key}: {_LOST_WORKERS + 1} Dask workers died with it; too little memory for a worker, "
-                "or a photo that crashes a decoder: run the job again with `engine` local to see which"
+                "or a photo that crashes a decoder: run the job again with `executor` local to see which"
             ) from error
         yield _checked(result)
 
@@ -140,7 +140,7 @@ def _tolerate_lost_workers(dask_scheduler: Any) -> None:
 
 @contextmanager
 def _ray(address: str | None, workers: int) -> Iterator[Any]:
-    need("engine ray", "ray", extra="ray")
+    need("executor ray", "ray", extra="ray")
     import ray
 
     options = {} if address else {"num_cpus": workers or usable_cores(), "include_dashboard": False}

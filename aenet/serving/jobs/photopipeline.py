@@ -31,7 +31,7 @@ from aenet.serving.search.galleryindex import GalleryIndex
 from aenet.serving.search.prior import of_photo
 from aenet.serving.search.queries import describe
 from aenet.serving.search.search import Question, block_size, search_gallery
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from aenet.view.spec import NEUTRAL, Unseen, ViewSpec
 
 # Read the photos of a list ahead of the network that describes them, in order and in bounded memory.
@@ -82,17 +82,17 @@ def read_photos(
             pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for them any more
 
 
-Progress = Callable[[int], None]
+PhotoProgress = Callable[[int], None]
 Described = tuple[Reading, Query | str]
 
 
 def place_photos(
     photos: pd.DataFrame,
-    branch: Branch,
+    branch: OnnxBranch,
     gallery: Gallery,
     index: GalleryIndex | None,
     options: LocateOptions,
-    on_progress: Progress | None = None,
+    on_progress: PhotoProgress | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows (`schema.SCHEMA`) of photos, in order.
 
@@ -120,7 +120,7 @@ def place_photos(
 
 
 def _blocks(
-    photos: pd.DataFrame, branch: Branch, options: LocateOptions, on_progress: Progress | None
+    photos: pd.DataFrame, branch: OnnxBranch, options: LocateOptions, on_progress: PhotoProgress | None
 ) -> Iterator[list[Described]]:
     """Yield described photos, as many at a time as are searched at once."""
     card = branch.card
@@ -157,7 +157,7 @@ def _place(
     truths: np.ndarray,
     gallery: Gallery,
     index: GalleryIndex | None,
-    branch: Branch,
+    branch: OnnxBranch,
     options: LocateOptions,
 ) -> list[dict[str, Any]]:
     calibration = branch.card.calibration

@@ -26,11 +26,11 @@ from aenet.io.nolinks import open_unlinked
 from aenet.serving.galleries.gallery import MANIFEST, Gallery
 from aenet.serving.jobs.job import LOG, PHOTOS, SHARDS, Job
 from aenet.serving.jobs.outputs import SCHEMA
-from aenet.serving.jobs.photopipeline import Progress, place_photos
+from aenet.serving.jobs.photopipeline import PhotoProgress, place_photos
 from aenet.serving.photos.listing import COLUMNS
 from aenet.serving.search.galleryindex import GalleryIndex, index_digest, open_index
 from aenet.serving.sessions.runtime import SessionOptions
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 
 _META = b"aenet"
 
@@ -47,7 +47,7 @@ class ShardResult:
     computed: bool
 
 
-def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> ShardResult:
+def run_shard(job: Job, shard: int, on_progress: PhotoProgress | None = None) -> ShardResult:
     """Place the photos of one shard and publish `job.file(shard)`, unless it is there already.
 
     Args:
@@ -66,7 +66,7 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
         _log(job, "start", shard)
         branch, gallery, index = _opened(job)
         started = time.perf_counter()
-        photos = read_photos(job).iloc[job.rows(shard)]
+        photos = photos_of(job).iloc[job.rows(shard)]
         rows = place_photos(photos, branch, gallery, index, job.options, on_progress)
         errors = sum(row["status"] == "error" for row in rows)
         result = ShardResult(shard, len(rows), errors, time.perf_counter() - started, branch.runs_on, True)
@@ -76,7 +76,7 @@ def run_shard(job: Job, shard: int, on_progress: Progress | None = None) -> Shar
     return result
 
 
-def read_photos(job: Job) -> pd.DataFrame:
+def photos_of(job: Job) -> pd.DataFrame:
     """Return a job's photo list.
 
     Raises:
@@ -115,7 +115,7 @@ def read_shard(job: Job, shard: int) -> tuple[pa.Table, ShardResult]:
     return table, result
 
 
-_Opened = tuple[Branch, Gallery, GalleryIndex | None]  # what every shard of a job needs
+_Opened = tuple[OnnxBranch, Gallery, GalleryIndex | None]  # what every shard of a job needs
 
 
 def _opened(job: Job) -> _Opened:
@@ -132,7 +132,7 @@ def _opened(job: Job) -> _Opened:
 
 @lru_cache(maxsize=2)
 def _open(model: Path, gallery: Path, marks: tuple[str, ...], session: SessionOptions) -> _Opened:
-    branch = Branch(model, "ground", session)
+    branch = OnnxBranch(model, "ground", session)
     # `plan` has read every byte against its digest; sizes are enough here.
     opened = Gallery.open(gallery, branch.card, full=False)
     return branch, opened, open_index(opened, full=False)

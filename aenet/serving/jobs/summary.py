@@ -134,10 +134,10 @@ class Summary:
 # Known places far from the map: then one of the two is wrong, latitude and longitude exchanged most likely.
 
 FAR_M = 100_000.0  # no answer can be right there
-Coverage = tuple[float, float, float, float]  # west, south, east, north in degrees; `west` above `east`: across 180
+Bounds = tuple[float, float, float, float]  # west, south, east, north in degrees; `west` above `east`: across 180
 
 
-def far_lines(places: pd.DataFrame, prior: Near | Box | OwnGps | None, coverage: Coverage) -> tuple[str, ...]:
+def far_lines(places: pd.DataFrame, prior: Near | Box | OwnGps | None, coverage: Bounds) -> tuple[str, ...]:
     """Say of known places and of the place searched around that they lie far from the map; nothing if they do not.
 
     Args:
@@ -156,7 +156,7 @@ def far_lines(places: pd.DataFrame, prior: Near | Box | OwnGps | None, coverage:
     return tuple(line for line in lines if line)
 
 
-def metres_away(places: Float[np.ndarray, "n 2"], coverage: Coverage) -> Float[np.ndarray, " n"]:
+def metres_away(places: Float[np.ndarray, "n 2"], coverage: Bounds) -> Float[np.ndarray, " n"]:
     """Return how far places (latitude, longitude in degrees) lie from a map's bounding box; 0 inside."""
     west, south, east, north = coverage
     latitude, longitude = places.T
@@ -167,7 +167,7 @@ def metres_away(places: Float[np.ndarray, "n 2"], coverage: Coverage) -> Float[n
     return distance_m(latitude, longitude, np.clip(latitude, south, north), edge)
 
 
-def _of_photos(known: Float[np.ndarray, "n 2"], coverage: Coverage) -> str:
+def _of_photos(known: Float[np.ndarray, "n 2"], coverage: Bounds) -> str:
     away = metres_away(known, coverage)
     far = away > FAR_M
     if not far.any():
@@ -178,7 +178,7 @@ def _of_photos(known: Float[np.ndarray, "n 2"], coverage: Coverage) -> str:
     )
 
 
-def _of_prior(option: str, latitude: float, longitude: float, coverage: Coverage) -> str:
+def _of_prior(option: str, latitude: float, longitude: float, coverage: Bounds) -> str:
     place = np.array([[latitude, longitude]])
     away = float(metres_away(place, coverage)[0])
     if away <= FAR_M:
@@ -186,7 +186,7 @@ def _of_prior(option: str, latitude: float, longitude: float, coverage: Coverage
     return f"warning: the place of {option} lies {away / 1000:,.0f} km from the map{_exchanged(place, coverage)}"
 
 
-def _exchanged(far: Float[np.ndarray, "n 2"], coverage: Coverage) -> str:
+def _exchanged(far: Float[np.ndarray, "n 2"], coverage: Bounds) -> str:
     turned = far[np.abs(far[:, 1]) <= 90][:, ::-1]
     there: Bool[np.ndarray, " m"] = metres_away(turned, coverage) <= FAR_M
     if 2 * there.sum() > len(far):

@@ -24,9 +24,9 @@ from pyproj import CRS, Transformer
 
 from aenet.io.errors import AenetError
 
-Box = tuple[int, int, int, int]  # top, left, height, width in pixels
+PixelBox = tuple[int, int, int, int]  # top, left, height, width in pixels
 Factors = tuple[int, int]  # pixels of the frame to one that is read, down and across
-Pixels = tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]
+MaskedPixels = tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]
 """RGB pixels, and where there is a map at all; elsewhere the pixels are black."""
 
 

@@ -117,9 +117,7 @@ def _width(spans: Sequence[tuple[float, float]], turns: Sequence[int], turn: flo
     return max(right for _, right in moved) - min(left for left, _ in moved)
 
 
-def coverage(
-    latitude: Float[np.ndarray, " n"], longitude: Float[np.ndarray, " n"]
-) -> tuple[float, float, float, float]:
+def extent(latitude: Float[np.ndarray, " n"], longitude: Float[np.ndarray, " n"]) -> tuple[float, float, float, float]:
     """Return west, south, east, north of places in degrees; `west` above `east` goes across 180 degrees."""
     ordered = np.sort(longitude)
     gaps = np.append(np.diff(ordered), ordered[0] + 360 - ordered[-1])

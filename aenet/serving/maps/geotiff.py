@@ -21,8 +21,8 @@ from rasterio.windows import Window
 from aenet.io.errors import AenetError
 from aenet.io.plainfiles import open_plain
 from aenet.serving.maps.bands import Bands, choose_bands
-from aenet.serving.maps.canvas import Box, Frame, Pixels
-from aenet.serving.maps.placing import WAY_OUT, mask_file, place, unread
+from aenet.serving.maps.canvas import Frame, MaskedPixels, PixelBox
+from aenet.serving.maps.placing import WAY_OUT, georeference, mask_file, unread
 from aenet.view.imagebounds import kind_of, what_else
 
 _OPAQUE = 128  # of alpha: more opaque than not
@@ -48,7 +48,7 @@ class GeoTiff:
     notes: tuple[str, ...]
     credit: str | None
 
-    def read(self, box: Box, shape: tuple[int, int]) -> Pixels:
+    def read(self, box: PixelBox, shape: tuple[int, int]) -> MaskedPixels:
         """Return a part resampled to `shape`, from the file's overviews where it has fitting ones.
 
         Raises:
@@ -95,7 +95,7 @@ def inspect(path: Path) -> GeoTiff:
     if not path.is_file():
         raise AenetError(f"{path} does not exist: give a GeoTIFF")
     with _open(path) as dataset:
-        placed = place(dataset, path)
+        placed = georeference(dataset, path)
         try:
             bands = choose_bands(dataset)
         except RasterioIOError as error:

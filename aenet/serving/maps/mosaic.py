@@ -1,4 +1,4 @@
-"""One or many GeoTIFFs as one canvas.
+"""One or many GeoTIFFs as one canvas, and pictures of whole maps, much reduced.
 
 Files are taken in the order of their names; where they overlap, the first that has a map there wins, so that nodata
 of one is filled by the next. All must share coordinate system (heights aside) and pixel size; a file that lies between
@@ -23,7 +23,7 @@ from pyproj import CRS
 
 from aenet.io.artifacts import sha256_file
 from aenet.io.errors import AenetError
-from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
+from aenet.serving.maps.canvas import Factors, Frame, MaskedPixels, PixelBox, average, merge_spans
 from aenet.serving.maps.coordinates import side_by_side, turn_of
 from aenet.serving.maps.geotiff import GeoTiff, inspect
 from aenet.serving.maps.tiletree import TileTree
@@ -75,7 +75,7 @@ class Mosaic:
             [(x, x + width) for (y, x, height, width), _ in self._parts if y < bottom and y + height > top]
         )
 
-    def read(self, box: Box, factors: Factors = (1, 1)) -> Pixels:
+    def read(self, box: PixelBox, factors: Factors = (1, 1)) -> MaskedPixels:
         """See `canvas.Canvas`."""
         shape = (-(-box[2] // factors[0]), -(-box[3] // factors[1]))
         pixels, valid = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.bool_)
@@ -106,7 +106,9 @@ def find_files(path: Path) -> list[Path]:
     return [file for file in found if file.is_file() and file.suffix.lower() in SUFFIXES]
 
 
-def _read_part(tiff: GeoTiff, inside: Box, at: tuple[int, int], factors: Factors) -> tuple[tuple[int, int], Pixels]:
+def _read_part(
+    tiff: GeoTiff, inside: PixelBox, at: tuple[int, int], factors: Factors
+) -> tuple[tuple[int, int], MaskedPixels]:
     """Read the part `inside` of a file that lies `at` (row, column) in a box; return its place there when reduced."""
     height, width = inside[2:]
     down, across = factors
@@ -132,7 +134,7 @@ def _together(tiffs: Sequence[GeoTiff]) -> list[GeoTiff]:
     ]
 
 
-def _place(tiff: GeoTiff, left: float, top: float, first: Frame) -> tuple[Box, GeoTiff]:
+def _place(tiff: GeoTiff, left: float, top: float, first: Frame) -> tuple[PixelBox, GeoTiff]:
     row = round((top - tiff.frame.top) / first.pixel_height)
     column = round((tiff.frame.left - left) / first.pixel_width)
     return (row, column, tiff.frame.height, tiff.frame.width), tiff

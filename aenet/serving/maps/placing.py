@@ -104,7 +104,7 @@ _APART_PX = 0.5  # by which a world file may be off the map's own position
 
 
 @dataclass(frozen=True)
-class Place:
+class Georeference:
     """Where a raster lies, the files beside it that say so, and what is to be said of that."""
 
     frame: Frame
@@ -112,7 +112,7 @@ class Place:
     notes: tuple[str, ...]
 
 
-def place(dataset: Any, path: Path) -> Place:
+def georeference(dataset: Any, path: Path) -> Georeference:
     """Return where a raster lies.
 
     Raises:
@@ -135,7 +135,7 @@ def place(dataset: Any, path: Path) -> Place:
         _flat(system).to_wkt(), transform.c, transform.f, transform.a, -transform.e, dataset.height, dataset.width
     )
     check_corners(frame, path)
-    return Place(frame, tuple(used), tuple(notes))
+    return Georeference(frame, tuple(used), tuple(notes))
 
 
 def _own_system(dataset: Any, path: Path) -> CRS | None:

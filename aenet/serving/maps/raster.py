@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Float64, UInt8
 
 from aenet.io.errors import AenetError
 from aenet.io.machine import usable_cores
-from aenet.serving.maps.canvas import Box, Factors
+from aenet.serving.maps.canvas import Factors, PixelBox
 from aenet.serving.maps.grid import Grid
 from aenet.serving.maps.mosaic import Canvas, Overview, overview
 from aenet.serving.maps.polarcut import THUMBNAIL_PX, Cut, cut_view, ground_to_grid
@@ -27,7 +27,7 @@ MARGIN_PX = 2  # around a tile, for its edge to be sampled
 
 
 @dataclass(frozen=True, eq=False)
-class Strip:
+class MapStrip:
     """Pixels of a map, and where among them a map is at all.
 
     Attributes:
@@ -180,16 +180,16 @@ class RasterSource:
         most = 2 * spec.aerial.height * _PX_PER_ROW
         return max(1, math.ceil(self._tile_height / most)), max(1, math.ceil(self._tile_width / most))
 
-    def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> Strip:
+    def _read(self, tiles: pd.DataFrame, spec: ViewSpec) -> MapStrip:
         """Read the map around some tiles once."""
         factors, frame = self._factors(spec), self._canvas.frame
         box = self._window(tiles, factors)
         pixels, valid = self._canvas.read(box, factors)
         units_to_px = (1 / frame.pixel_width / factors[1], -1 / frame.pixel_height / factors[0])
         corner, tile_px = (box[0], box[1]), (self.tile_px(spec), max(1, round(self._tile_width)))
-        return Strip(pixels, valid, corner, factors, units_to_px, self._tile_size_m, tile_px, self._min_valid, spec)
+        return MapStrip(pixels, valid, corner, factors, units_to_px, self._tile_size_m, tile_px, self._min_valid, spec)
 
-    def _window(self, tiles: pd.DataFrame, factors: Factors) -> Box:
+    def _window(self, tiles: pd.DataFrame, factors: Factors) -> PixelBox:
         """Return the part of the map that holds these tiles and a margin, on whole blocks of `factors` pixels."""
         frame, sides = self._canvas.frame, []
         for side, half, factor, size in (

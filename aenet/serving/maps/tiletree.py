@@ -22,7 +22,7 @@ from PIL import Image
 from pyproj import CRS
 
 from aenet.io.errors import AenetError, UnreadableImage
-from aenet.serving.maps.canvas import Box, Factors, Frame, Pixels, average, merge_spans
+from aenet.serving.maps.canvas import Factors, Frame, MaskedPixels, PixelBox, average, merge_spans
 from aenet.serving.maps.coordinates import side_by_side
 from aenet.view.images import FORMATS, decode_bytes, probe, read_image
 
@@ -65,7 +65,9 @@ def declared_tms(root: Path) -> bool:
     )
 
 
-def check_rows(root: Path, tiles: Mapping[tuple[int, int], Path], read: Callable[[Path], Pixels], tms: bool) -> bool:
+def check_rows(
+    root: Path, tiles: Mapping[tuple[int, int], Path], read: Callable[[Path], MaskedPixels], tms: bool
+) -> bool:
     """Refuse a tree whose pictures fit together only when its rows count the other way; return whether they tell.
 
     Args:
@@ -96,7 +98,7 @@ def check_rows(root: Path, tiles: Mapping[tuple[int, int], Path], read: Callable
     return bool(here < _DECISIVE * other)
 
 
-def _steps(upper: Pixels, lower: Pixels) -> tuple[float, float] | None:
+def _steps(upper: MaskedPixels, lower: MaskedPixels) -> tuple[float, float] | None:
     """How unlike the rows are that meet: as two tiles are placed, and if they were exchanged."""
     (first, there), (second, here) = upper, lower
     both = [there[-1] & here[0], here[-1] & there[0]]
@@ -203,7 +205,7 @@ class TileTree:
         rows = range(math.floor(top / self._side), math.ceil(bottom / self._side))
         return merge_spans([span for y in rows for span in self._rows.get(y, [])])
 
-    def read(self, box: Box, factors: Factors = (1, 1)) -> Pixels:
+    def read(self, box: PixelBox, factors: Factors = (1, 1)) -> MaskedPixels:
         """See `canvas.Canvas`."""
         top, left, height, width = box
         pixels, valid = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
@@ -275,7 +277,7 @@ def _number(name: str) -> bool:
     return name.isascii() and name.isdigit()
 
 
-def _read_tile(file: Path, side: int) -> Pixels:
+def _read_tile(file: Path, side: int) -> MaskedPixels:
     try:
         content = read_image(file)
         pixels = decode_bytes(content, str(file))

@@ -1,4 +1,4 @@
-"""Level what a tilted camera saw.
+"""Level what a tilted camera saw; tell a camera's own two fisheye circles from a panorama.
 
 Convention: a level camera looks at azimuth 0, elevation 0; azimuths grow clockwise (to the right), elevations upwards.
 Pitch lifts its axis above the horizon; roll then turns it clockwise about that axis, as seen from behind it, so that

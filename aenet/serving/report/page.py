@@ -25,10 +25,10 @@ from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M, Summary
 from aenet.serving.report import reporttext
 from aenet.serving.report.chart import error_curve, heading_curve, recall_bars
-from aenet.serving.report.reliability import calibration, risk_coverage, score_histogram, trust_bars
+from aenet.serving.report.reliability import calibration, risk_card, score_histogram, trust_bars
 from aenet.serving.report.reportdata import report_data
 from aenet.serving.report.reportpictures import data_uri
-from aenet.serving.report.reportrows import prepare, reason_table
+from aenet.serving.report.reportrows import reason_table, report_rows
 
 _SCRIPTS = ("base.js", "map.js", "strip.js", "list.js", "keys.js")  # one script: later ones use what earlier ones name
 
@@ -46,7 +46,7 @@ def write_report(
         gallery: what the photos were placed in.
         summary: its results.
     """
-    rows = prepare(places.to_pandas())
+    rows = report_rows(places.to_pandas())
     data, pictures = report_data(rows, photos, gallery, job)
     style = _template("report.css")
     script = '"use strict";\n(() => {\n' + "".join(map(_template, _SCRIPTS)) + "})();\n"
@@ -80,9 +80,9 @@ def _charts(rows: pd.DataFrame, photos: pd.DataFrame, spacing_m: float | None) -
     if np.isfinite(confidence).any():
         judged = np.isfinite(confidence) & np.isfinite(errors)
         answered = float(ok[judged].mean()) if judged.any() else None
-        parts += [risk_coverage(confidence, errors, "confidence", answered), calibration(confidence, errors)]
+        parts += [risk_card(confidence, errors, "confidence", answered), calibration(confidence, errors)]
     else:
-        parts += [risk_coverage(margins, errors, "margin"), trust_bars(margins, errors)]
+        parts += [risk_card(margins, errors, "margin"), trust_bars(margins, errors)]
     parts.append(_headings(rows, photos, errors))
     return "".join([*parts, score_histogram(scores, errors), reason_table(rows)])
 

@@ -1,4 +1,4 @@
-"""Is a confidence of 80 % right eight times in ten? The reliability diagram, and how the scores are spread."""
+"""Is a confidence of 80 % right eight times in ten? Reliability, the scores' spread, risk against coverage."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -110,7 +110,7 @@ GROUPS = 5
 _ENOUGH = 10 * GROUPS  # photos below which a share is an anecdote
 
 
-def risk_coverage(
+def risk_card(
     certainty: Float[np.ndarray, " n"], errors: Float[np.ndarray, " n"], name: str, answered: float | None = None
 ) -> str:
     """Return a card with the share of wrong answers against the share answered; empty with too few of known error.

@@ -12,7 +12,7 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.jobs.job import Job
 from aenet.serving.jobs.summary import NEAR_M
 from aenet.serving.maps.coordinates import onto, turn_of
-from aenet.serving.report.reportpictures import Picture, choose, data_uri, draw
+from aenet.serving.report.reportpictures import Picture, choose_pictures, data_uri, draw
 from aenet.serving.report.reportrows import cut
 
 # From degrees to the pixels of a report's map.
@@ -20,7 +20,7 @@ from aenet.serving.report.reportrows import cut
 _PLAIN_PX = 1600  # width of the map where there is no backdrop
 
 
-class Projection:
+class SheetProjection:
     """WGS84 degrees -> pixels of the backdrop (or of a plain sheet over the gallery where there is none)."""
 
     def __init__(self, gallery: Gallery) -> None:
@@ -82,12 +82,12 @@ def report_data(rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, job:
     """Return the script's data, and how many photos have their pictures in it.
 
     Args:
-        rows: places, from `reportrows.prepare`.
+        rows: places, from `reportrows.report_rows`.
         photos: the job's photo list, in the same order.
         gallery: what they were placed in.
         job: its option `thumbnails` limits the pictures, and so does `PICTURE_BYTES`.
     """
-    projection = Projection(gallery)
+    projection = SheetProjection(gallery)
     x, y = (v.round(2) for v in projection(*(rows[name].to_numpy(float) for name in ("latitude", "longitude"))))
     truth = [rows[name].to_numpy(float) for name in ("true_latitude", "true_longitude")]
     tx, ty = (v.round(2) for v in projection(*truth))
@@ -103,7 +103,7 @@ def report_data(rows: pd.DataFrame, photos: pd.DataFrame, gallery: Gallery, job:
         entries.append(entry)
     places = pd.Index(gallery.tiles["tile_id"]).get_indexer(pd.Index(list(tiles)))
     pictures: dict[int, str] = {}
-    chosen = choose(rows, job.options.thumbnails)
+    chosen = choose_pictures(rows, job.options.thumbnails)
     drawn = draw(rows, photos, chosen, gallery.manifest.view, job.options.decoders, job.options.photos)
     shown = _show(drawn, entries, gallery, places, pictures)
     floor = gallery.manifest.floor
@@ -184,7 +184,7 @@ def _show(
 
 
 def _tiles(
-    gallery: Gallery, names: list[str], places: np.ndarray, pictures: dict[int, str], projection: Projection
+    gallery: Gallery, names: list[str], places: np.ndarray, pictures: dict[int, str], projection: SheetProjection
 ) -> list[dict[str, Any]]:
     table = gallery.tiles.iloc[places]
     x, y = projection(table["latitude"].to_numpy(), table["longitude"].to_numpy())

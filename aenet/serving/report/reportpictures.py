@@ -41,7 +41,7 @@ class Picture:
     north: bool
 
 
-def choose(rows: pd.DataFrame, limit: int) -> list[int]:
+def choose_pictures(rows: pd.DataFrame, limit: int) -> list[int]:
     """Return the photos to show with pictures: all, or half the worst ones and the rest spread evenly."""
     placed = np.flatnonzero(rows["latitude"].notna())
     if len(placed) <= limit:

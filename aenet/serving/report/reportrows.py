@@ -55,7 +55,7 @@ def reason_table(rows: pd.DataFrame) -> str:
 _TEXT_MAX = 400  # characters of a name, reason or note
 
 
-def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+def report_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Return places as the report takes them: shorter names, and the `kind` of every reason."""
     rows = rows.assign(photo=[cut(name) for name in _short(list(rows["photo"]))], kind=None)
     told = rows["reason"].notna() & (rows["status"] != "ok")

@@ -7,12 +7,12 @@ from jaxtyping import Float, Int64
 
 from aenet.data.card import Calibration
 from aenet.data.distance import distance_m
-from aenet.scoring.confidence import NEAR_M, Cell, cell_of, error_radius_m, probabilities, spread_m, within
+from aenet.scoring.confidence import NEAR_M, Cell, cell_of, error_radius_m, probabilities, probability_within, spread_m
 from aenet.serving.galleries.gallery import Gallery
+from aenet.serving.maps.quantities import LatLon
 from aenet.serving.search.search import Match
 
 _AROUND = 1.5  # spacings: the best tile's neighbours on the grid, the diagonal ones too
-Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def believe(
     # What no listed tile holds lies anywhere that was searched.
     unlisted = np.full(len(far), max(0.0, 1 - float(probability.sum())) / max(1, len(far)))
     radius = error_radius_m(np.concatenate([held[0], unlisted]), np.concatenate([held[1], far]), share)
-    return Belief(*place, within(*held), radius, spread)
+    return Belief(*place, probability_within(*held), radius, spread)
 
 
 def _spread_out(
@@ -92,7 +92,7 @@ def _centres(
 
 
 def _from(
-    place: Place, latitude: Float[np.ndarray, " k"], longitude: Float[np.ndarray, " k"]
+    place: LatLon, latitude: Float[np.ndarray, " k"], longitude: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
     return distance_m(np.full(len(latitude), place[0]), np.full(len(longitude), place[1]), latitude, longitude)
 
@@ -102,7 +102,7 @@ def _mean(
     longitude: Float[np.ndarray, " k"],
     probability: Float[np.ndarray, " k"],
     among: np.ndarray,
-) -> Place:
+) -> LatLon:
     share = probability[among] / probability[among].sum()
     east = (longitude[among] - longitude[0] + 180) % 360 - 180  # neighbours may lie across 180 degrees
     mean = float(longitude[0] + (share * east).sum())

@@ -68,13 +68,13 @@ def rerank(
     step = rows_within(_GATHERED_BYTES, np.broadcast_to(queries[:1], (1, candidates.shape[1], queries.shape[1])))
     for some in slices(len(queries), step):
         rows = candidates[some]
-        tiles = gather(shards, np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
+        tiles = gather_rows(shards, np.maximum(rows, 0).ravel()).reshape(*rows.shape, -1)
         scores[some] = np.where(rows < 0, -np.inf, (tiles @ queries[some][:, :, None])[:, :, 0])
     order = np.lexsort((candidates, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 
 
-def gather(shards: Sequence[np.ndarray], rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+def gather_rows(shards: Sequence[np.ndarray], rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
     """Return the descriptors of some rows; the disk is read in its order, each shard once."""
     starts = np.cumsum([0, *(len(shard) for shard in shards)])
     order = np.argsort(rows, kind="stable")

@@ -17,7 +17,7 @@ from aenet.io.errors import CorruptArtifact
 from aenet.retrieval.products import slices
 from aenet.scoring.similarity import Query, matcher
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.search.bruteforce import Question, compare_all, gather, merge, rerank, search
+from aenet.serving.search.bruteforce import Question, compare_all, gather_rows, merge, rerank, search
 from aenet.serving.search.codes import Codes, padded
 from aenet.serving.search.indexbuild import INDEX_FOLDER, IndexMeta, index_digest, index_meta
 from aenet.serving.search.unlisted import Rest, extrapolate, some_rows
@@ -71,7 +71,7 @@ def rerank_turned(
     scores = np.full(candidates.shape, -np.inf, np.float32)
     for number, (query, rows) in enumerate(zip(queries, candidates, strict=True)):
         listed = rows >= 0
-        scores[number, listed] = matcher([query]).scores(gather(shards, rows[listed]))[0]
+        scores[number, listed] = matcher([query]).scores(gather_rows(shards, rows[listed]))[0]
     order = np.lexsort((candidates, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(candidates, order, axis=1)
 
@@ -141,7 +141,7 @@ class GalleryIndex:
         tiles = len(self._gallery.tiles)
         wanted = max(_SAMPLE[0], min(_SAMPLE[1], _SAMPLE_BYTES // (4 * self._gallery.manifest.descriptor_dim)))
         rows = np.unique(np.linspace(0, tiles - 1, min(tiles, wanted)).round().astype(np.int64))
-        return rows, gather(self._gallery.descriptors, rows)
+        return rows, gather_rows(self._gallery.descriptors, rows)
 
     def _rows(self, shards: Sequence[int]) -> Int64[np.ndarray, " n"]:
         """Return the gallery's row numbers of some shards' tiles, one shard after the other."""

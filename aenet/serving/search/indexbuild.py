@@ -22,7 +22,7 @@ from aenet.io.nolinks import listed_folder
 from aenet.io.params import Config
 from aenet.serving.galleries.gallery import open_shard
 from aenet.serving.galleries.manifest import MANIFEST, read_gallery
-from aenet.serving.search.bruteforce import gather, search
+from aenet.serving.search.bruteforce import gather_rows, search
 from aenet.serving.search.codes import CODES, QUANTIZER, ROTATION, Codes, write_codes
 
 __all__ = [
@@ -77,14 +77,14 @@ def measure(shards: Sequence[np.ndarray], codes: Codes, options: IndexOptions, t
     place = np.where(found.any(1), found.argmax(1), listed.shape[1])
     # A tile that looks the same as the best is as good: water and meadows come in thousands.
     for number in np.flatnonzero(place >= _RUNGS[0]):
-        same = gather(shards, np.maximum(listed[number], 0)) @ probes[number] >= scores[number, 0] - _SAME
+        same = gather_rows(shards, np.maximum(listed[number], 0)) @ probes[number] >= scores[number, 0] - _SAME
         equal = same & (listed[number] >= 0)
         place[number] = equal.argmax() if equal.any() else listed.shape[1]
     sizes = [rung for rung in _RUNGS if rung < listed.shape[1]] + [listed.shape[1]]
     return tuple(Rung(candidates=size, recall=float((place < size).mean())) for size in sizes)
 
 
-def choose(ladder: Sequence[Rung], options: IndexOptions) -> int:
+def choose_candidates(ladder: Sequence[Rung], options: IndexOptions) -> int:
     """Return the fewest candidates that reach the recall.
 
     Raises:
@@ -105,8 +105,8 @@ def make_probes(shards: Sequence[np.ndarray], options: IndexOptions) -> Float32[
     """Return unit descriptors with the cosine `similarity` to one tile each; the same ones every time."""
     generator = np.random.default_rng(0)
     total = sum(len(shard) for shard in shards)
-    own = gather(shards, _some(generator, total, options.probes))
-    others = gather(shards, _some(generator, total, _OTHERS))
+    own = gather_rows(shards, _some(generator, total, options.probes))
+    others = gather_rows(shards, _some(generator, total, _OTHERS))
     away = generator.standard_normal((len(own), len(others)), dtype=np.float32) @ (others - others.mean(0))
     away -= (away * own).sum(1, keepdims=True) * own
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -181,7 +181,7 @@ def build_index(
             code_bytes=code_bytes,
             asked=options,
             ladder=ladder,
-            candidates=choose(ladder, options),
+            candidates=choose_candidates(ladder, options),
         )
         record.update(meta.model_dump(mode="json"))  # known only now, written when the folder is left
     return meta

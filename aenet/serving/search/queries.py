@@ -9,11 +9,11 @@ from aenet.data.card import ModelCard
 from aenet.retrieval.azimuth import as_maps
 from aenet.scoring.similarity import Query, shape_of, turns
 from aenet.serving.photos.reading import Reading
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from aenet.view.fieldofview import feature_weights
 
 
-def describe(readings: Sequence[Reading], branch: Branch, phases: int) -> list[Query | str]:
+def describe(readings: Sequence[Reading], branch: OnnxBranch, phases: int) -> list[Query | str]:
     """Return for each photo its query, or the reason why it has none. Reading, embedding: all in order."""
     answers: list[Query | str] = [_refusal(reading, branch.card) for reading in readings]
     steps = turns(branch.card, phases)

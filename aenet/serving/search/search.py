@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 
 from aenet.scoring.similarity import heading_of, kind
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.search.bruteforce import Question, compare_all, gather, rerank
+from aenet.serving.search.bruteforce import Question, compare_all, gather_rows, rerank
 from aenet.serving.search.galleryindex import GalleryIndex
 from aenet.serving.search.prior import Box, Near, allowed
 from aenet.serving.search.unlisted import Rest, counted, some_rows
@@ -123,5 +123,5 @@ def _match(question: Question, scores: np.ndarray, rows: np.ndarray, rest: Rest,
     scores, rows = scores[listed], rows[listed]
     heading = question.query.heading_deg
     if heading is None:
-        heading = heading_of(question.query, gather(gallery.descriptors, rows[:1])[0])
+        heading = heading_of(question.query, gather_rows(gallery.descriptors, rows[:1])[0])
     return Match(scores, rows, rest, heading % 360)

@@ -1,4 +1,4 @@
-"""Is there an NVIDIA device that answers? Asked of the driver itself, before any library is asked to use it.
+"""NVIDIA devices: whether one answers, asked of the driver itself, and the options of sessions on it.
 
 onnxruntime-gpu lists its CUDA provider on every machine and falls back to the CPU with red lines on stderr;
 asking the driver first keeps a machine without a GPU quiet.
@@ -85,9 +85,9 @@ def _in_words(driver: ctypes.CDLL, code: int) -> str:
 
 # Sessions on CUDA: provider options, TensorRT, CUDA graphs.
 #
-# The batch is fixed: the last one is padded (`session.Branch`). cuDNN searches its convolutions once per shape, CUDA
-# graphs and TensorRT engines are of one shape, and with a number in the place of the graph's `batch` onnxruntime folds
-# the shape arithmetic away, which it would otherwise leave to the CPU.
+# The batch is fixed: the last one is padded (`session.OnnxBranch`). cuDNN searches its convolutions once per shape,
+# CUDA graphs and TensorRT engines are of one shape, and with a number in the place of the graph's `batch` onnxruntime
+# folds the shape arithmetic away, which it would otherwise leave to the CPU.
 #
 # Options are those of https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html and
 # TensorRT-ExecutionProvider.html, as onnxruntime 1.31 knows them.

@@ -79,7 +79,7 @@ class Network:
 
 
 def open_network(folder: Path, side: str, card: ModelCard, options: SessionOptions) -> Network:
-    """Open the file of one branch; see `session.Branch` for the arguments and errors."""
+    """Open the file of one branch; see `session.OnnxBranch` for the arguments and errors."""
     provider, precision, cuda = options.provider, options.precision, options.cuda
     device = cuda_device(cuda.device)
     if provider == "cuda" and not device:
@@ -145,7 +145,7 @@ def _open_on_cpu(path: Path, card: ModelCard, threads: int) -> Any:
         raise AenetError(f"{path}: onnxruntime cannot open it ({_one_line(error)})") from error
 
 
-def run(network: Network, feed: dict[str, np.ndarray]) -> np.ndarray:
+def infer(network: Network, feed: dict[str, np.ndarray]) -> np.ndarray:
     """Return the descriptors of one batch.
 
     Raises:

@@ -10,13 +10,13 @@ from aenet.data.card import read_card
 from aenet.io.errors import AenetError
 from aenet.io.terminal import need_room
 from aenet.serving.sessions.cuda import Bound
-from aenet.serving.sessions.runtime import SessionOptions, check_signature, failure, open_network, run
+from aenet.serving.sessions.runtime import SessionOptions, check_signature, failure, infer, open_network
 
 Side = Literal["ground", "aerial"]
 _LENGTH_TOLERANCE = 1e-2  # half precision rounds the length of a long descriptor by a few thousandths
 
 
-class Branch:
+class OnnxBranch:
     """One exported branch, checked against its card and ready to embed views.
 
     Attributes:
@@ -104,7 +104,7 @@ class Branch:
             padding = np.zeros((self._batch_size - count, *views.shape[1:]), np.uint8)
             views = np.concatenate([views, padding])
         if self._bound is None:
-            output = run(self._network, {self._input: np.ascontiguousarray(views)})
+            output = infer(self._network, {self._input: np.ascontiguousarray(views)})
         else:
             try:
                 output = self._bound.run(views)

@@ -30,7 +30,7 @@ from aenet.serving.maps.mosaic import Mosaic
 from aenet.serving.maps.raster import RasterSource
 from aenet.serving.photos.reading import read_photo
 from aenet.serving.search.bruteforce import search
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from aenet.view.images import decode_bytes, encode_jpeg
 from aenet.view.spec import ViewSpec
 from tests.support import world
@@ -126,7 +126,7 @@ def test_the_same_place_looks_the_same_in_degrees_and_far_from_the_meridian(smal
         path = world.write_map(tmp_path / "map.tif", np.moveaxis(warped, 0, -1), crs=crs, transform=transform)
         build_gallery(path, tmp_path / crs[5:], small_world.model, GalleryOptions(spacing_m=10.0, **FAST))
         gallery = _open(small_world, tmp_path / crs[5:])
-        branch = Branch(small_world.model, "ground", CPU)
+        branch = OnnxBranch(small_world.model, "ground", CPU)
         view = read_photo(photo, "photo", branch.card.view, heading="north").view
         assert view is not None
         scores, rows = search(gallery.descriptors, branch.embed(view[None]), 1, 1)

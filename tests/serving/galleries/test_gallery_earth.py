@@ -16,9 +16,9 @@ from aenet.serving.galleries.gallery import Gallery
 from aenet.serving.galleries.galleryoptions import SourceOptions, open_source
 from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import LocateOptions, locate
-from aenet.serving.maps.coordinates import coverage, side_by_side, turn_of, wrap
+from aenet.serving.maps.coordinates import extent, side_by_side, turn_of, wrap
 from aenet.serving.maps.raster import RasterSource
-from aenet.serving.report.reportdata import Projection
+from aenet.serving.report.reportdata import SheetProjection
 from aenet.view.images import decode, encode_jpeg
 from aenet.view.spec import ViewSpec
 from tests.support import world
@@ -93,7 +93,7 @@ def test_longitudes_to_360_come_out_to_180(small_world: World, tmp_path: Path) -
     locate(tmp_path / "photos", tmp_path / "g", small_world.model, tmp_path / "out", LocateOptions(**FAST))
     place = read_places(tmp_path / "out" / "places.parquet").iloc[0]
     assert place["longitude"] == pytest.approx(-170 + (160 - CUT) * SIZE[DEGREES][0], abs=1.5e-4)
-    column, row = Projection(Gallery.open(tmp_path / "g", read_card(small_world.model)))(
+    column, row = SheetProjection(Gallery.open(tmp_path / "g", read_card(small_world.model)))(
         np.array([place["latitude"]]), np.array([place["longitude"]])
     )
     assert column[0] == pytest.approx(160, abs=22) and row[0] == pytest.approx(120, abs=22)
@@ -110,7 +110,7 @@ def test_a_gallery_grows_across_180_degrees_and_so_do_its_map_and_its_areas(smal
     assert any(line.startswith("coverage: 0.0") and f"{box[0]:.5f}" in line for line in summary.lines())
     gallery = Gallery.open(tmp_path / "g", read_card(small_world.model))
     assert gallery.manifest.backdrop is not None
-    picture, projection = decode(tmp_path / "g" / gallery.manifest.backdrop.file), Projection(gallery)
+    picture, projection = decode(tmp_path / "g" / gallery.manifest.backdrop.file), SheetProjection(gallery)
     for column in (60, 250):  # on either side
         longitude = wrap(np.array([180 + (column - CUT) * SIZE[DEGREES][0]]))
         x, y = (int(v[0]) for v in projection(np.array([LATITUDE - 120 * SIZE[DEGREES][1]]), longitude))
@@ -150,9 +150,9 @@ def test_files_stay_where_they_are_unless_going_round_is_shorter() -> None:
 
 def test_the_box_of_places_on_both_sides_goes_across() -> None:
     latitude = np.array([-17.0, -16.0, -18.0])
-    assert coverage(latitude, np.array([179.0, -179.5, 178.0])) == (178.0, -18.0, -179.5, -16.0)
-    assert coverage(latitude, np.array([9.0, -1.0, 3.0])) == (-1.0, -18.0, 9.0, -16.0)
-    assert coverage(latitude[:1], np.array([9.0])) == (9.0, -17.0, 9.0, -17.0)
+    assert extent(latitude, np.array([179.0, -179.5, 178.0])) == (178.0, -18.0, -179.5, -16.0)
+    assert extent(latitude, np.array([9.0, -1.0, 3.0])) == (-1.0, -18.0, 9.0, -16.0)
+    assert extent(latitude[:1], np.array([9.0])) == (9.0, -17.0, 9.0, -17.0)
 
 
 def test_a_grid_ends_at_the_pole(tmp_path: Path) -> None:

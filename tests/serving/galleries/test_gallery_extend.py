@@ -21,7 +21,7 @@ from aenet.io.locks import hold
 from aenet.serving.galleries.build import GalleryOptions, build_gallery
 from aenet.serving.galleries.extend import AddOptions, add_to_gallery
 from aenet.serving.galleries.gallery import Gallery
-from aenet.serving.report.reportdata import Projection
+from aenet.serving.report.reportdata import SheetProjection
 from aenet.serving.report.reporttext import footer
 from aenet.view.images import decode, decode_bytes
 from aenet.view.spec import ViewSpec
@@ -137,7 +137,7 @@ def test_the_backdrop_grows_with_the_gallery(
     picture = decode(gallery / backdrop.file)
     for x, y in ((100.0, 100.0), (320.0, 200.0)):  # one place in each half
         latitude, longitude = world.position(x, y)
-        column, row = (int(v[0]) for v in Projection(opened)(np.array([latitude]), np.array([longitude])))
+        column, row = (int(v[0]) for v in SheetProjection(opened)(np.array([latitude]), np.array([longitude])))
         want = small_world.pixels[round(y / world.PIXEL_M), round(x / world.PIXEL_M)].astype(int)
         assert np.abs(picture[row, column] - want).max() < 40
 

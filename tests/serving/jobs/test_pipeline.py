@@ -11,7 +11,7 @@ from aenet.serving.jobs import photopipeline
 from aenet.serving.localize import LocateOptions
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.sessions.runtime import SessionOptions
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from tests.support import world
 
 LONG = 60.0  # seconds: what does not happen by then never will
@@ -22,7 +22,7 @@ Rows = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def place(small_world: world.World) -> Callable[[], Rows]:
     """Place the world's twelve photos, two at a time."""
-    branch = Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=BATCH))
+    branch = OnnxBranch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=BATCH))
     gallery = Gallery.open(small_world.gallery, branch.card)
     options = LocateOptions(batch_size=BATCH, decoders=1, threads=1, heading="north", provider="cpu")
     photos = list_photos(small_world.photos)

@@ -14,9 +14,9 @@ from PIL import Image
 from aenet.data.pairs import read_pairs
 from aenet.ingest.cvact import CvactConfig, list_cvact
 from aenet.ingest.cvusa import CvusaConfig, list_cvusa
-from aenet.ingest.fetching import SourceConfig, fetch
+from aenet.ingest.fetching import SourceConfig, fetch_archive
 from aenet.ingest.usertables import read_table
-from aenet.ingest.verification import inspect as inspect_images
+from aenet.ingest.verification import inspect_images
 from aenet.io.errors import AenetError
 from aenet.io.params import read_yaml
 from aenet.io.plainfiles import read_plain
@@ -123,7 +123,7 @@ DOORS: dict[str, Callable[[Path, str], object]] = {
         _replace(folder / "t/a.csv", kind).parent, 60.0, 15.0, SourceOptions()
     ),
     "GeoTIFF": lambda folder, kind: inspect(_replace(folder / "a.tif", kind)),
-    "archive": lambda folder, kind: fetch(
+    "archive": lambda folder, kind: fetch_archive(
         SourceConfig(source=str(_replace(folder / "a.zip", kind)), max_bytes=1000), folder
     ),
     "tile of a tree": _tree,

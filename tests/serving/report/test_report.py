@@ -19,7 +19,7 @@ from aenet.serving.localize import LocateOptions, locate
 from aenet.serving.photos.reading import PhotoOptions
 from aenet.serving.report import reportdata
 from aenet.serving.report.chart import error_curve, heading_curve, recall_bars
-from aenet.serving.report.reliability import calibration, risk_coverage, score_histogram, trust_bars, wilson
+from aenet.serving.report.reliability import calibration, risk_card, score_histogram, trust_bars, wilson
 from aenet.serving.report.reportpictures import draw
 from aenet.serving.report.reportrows import reason_kinds
 from aenet.view.images import decode_bytes
@@ -193,14 +193,14 @@ def test_risk_falls_as_fewer_are_answered() -> None:
     """Of a hundred the surest half are right, of the others every second is wrong: 0 of 50, then 25 of 100."""
     certainty = np.linspace(1, 0, 100)
     errors = np.where((np.arange(100) >= 50) & (np.arange(100) % 2 == 1), 300.0, 5.0)
-    card = risk_coverage(certainty, errors, "confidence", 0.75)
+    card = risk_card(certainty, errors, "confidence", 0.75)
     risk = {row[0]: row[1] for row in _table(card)}
     assert risk == {"10%": "0.0%", "25%": "0.0%", "50%": "0.0%", "75%": "16.0%", "90%": "22.2%", "100%": "25.0%"}
     assert "75% answered, the others abstained" in card
     # No threshold parts equal certainties: only all or none can be answered.
-    tied = _table(risk_coverage(np.ones(100), errors, "confidence"))
+    tied = _table(risk_card(np.ones(100), errors, "confidence"))
     assert {tuple(row) for row in tied} == {("100%", "25.0%", "1.000")}
-    assert risk_coverage(certainty[:49], errors[:49], "confidence") == ""
+    assert risk_card(certainty[:49], errors[:49], "confidence") == ""
 
 
 def test_calibration_counts_promises_and_what_came_of_them() -> None:

@@ -8,10 +8,18 @@ import pytest
 from aenet.io.errors import AenetError
 from aenet.scoring.similarity import Query, matcher
 from aenet.serving.search import codes, indexbuild
-from aenet.serving.search.bruteforce import gather, rerank, search
+from aenet.serving.search.bruteforce import gather_rows, rerank, search
 from aenet.serving.search.codes import Codes, Rotation, write_codes
 from aenet.serving.search.galleryindex import rerank_turned, turned_candidates
-from aenet.serving.search.indexbuild import IndexMeta, IndexOptions, Rung, build_index, choose, make_probes, measure
+from aenet.serving.search.indexbuild import (
+    IndexMeta,
+    IndexOptions,
+    Rung,
+    build_index,
+    choose_candidates,
+    make_probes,
+    measure,
+)
 
 DIM, SIZES = 32, (700, 0, 1300)
 
@@ -76,8 +84,8 @@ def test_a_recall_out_of_reach_is_refused_and_nothing_written(
 
 def test_the_first_rung_that_suffices_is_chosen() -> None:
     ladder = [Rung(candidates=32, recall=0.8), Rung(candidates=64, recall=0.96), Rung(candidates=128, recall=0.99)]
-    assert choose(ladder, IndexOptions(recall=0.95)) == 64
-    assert choose(ladder, IndexOptions(recall=0.8)) == 32
+    assert choose_candidates(ladder, IndexOptions(recall=0.95)) == 64
+    assert choose_candidates(ladder, IndexOptions(recall=0.8)) == 32
 
 
 def test_probes_have_the_cosine_asked_for(shards: list[np.ndarray]) -> None:
@@ -154,7 +162,7 @@ def test_turned_photos_find_what_comparing_all_headings_finds(
     shape: tuple[int, int, int], shards: list[np.ndarray], index: tuple[Path, IndexMeta]
 ) -> None:
     generator = np.random.default_rng(5)
-    opened, everything = Codes(index[0], 2000), gather(shards, np.arange(2000))
+    opened, everything = Codes(index[0], 2000), gather_rows(shards, np.arange(2000))
     queries = []
     for row in range(0, 2000, 100):
         maps = np.roll(everything[row].reshape(shape), int(generator.integers(shape[2])), axis=2)[None]

@@ -13,7 +13,7 @@ from aenet.data.card import CARD
 from aenet.io.atomic import write_json
 from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.sessions.onnxgraph import check_graph
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from tests.support import world
 from tests.support.world import CPU
 
@@ -101,14 +101,14 @@ def test_weights_elsewhere_are_found_whatever_the_order_of_fields(
     if order != "a number too long":
         assert onnx.load_from_string(content).graph.initializer[0].data_location == TensorProto.EXTERNAL
     with pytest.raises(CorruptArtifact, match=r"ground\.onnx keeps weights outside its file"):
-        Branch(deploy(tmp_path, content), "ground", CPU)
+        OnnxBranch(deploy(tmp_path, content), "ground", CPU)
 
 
 @pytest.mark.parametrize("where", ["attribute", "list of an attribute", "sparse initializer", "sparse attribute"])
 def test_weights_elsewhere_are_found_wherever_tensors_may_stand(tmp_path: Path, where: str) -> None:
     content = with_tensor(plain(tmp_path), outside("value first"), where)
     with pytest.raises(CorruptArtifact, match="keeps weights outside its file"):
-        Branch(deploy(tmp_path, content), "ground", CPU)
+        OnnxBranch(deploy(tmp_path, content), "ground", CPU)
 
 
 def _endless() -> onnx.NodeProto:
@@ -202,7 +202,7 @@ def test_a_graph_without_end_or_of_another_maker_is_refused(
     model = plain(tmp_path)
     change(model)
     with pytest.raises(CorruptArtifact, match=reason):
-        Branch(deploy(tmp_path, model.SerializeToString()), "ground", CPU)
+        OnnxBranch(deploy(tmp_path, model.SerializeToString()), "ground", CPU)
 
 
 def _cut(content: bytes) -> bytes:
@@ -230,7 +230,7 @@ def test_a_plain_branch_passes_and_a_digest_still_counts(tmp_path: Path) -> None
     content = plain(tmp_path).SerializeToString()
     check_graph(content, Path("x"))
     folder = deploy(tmp_path, content)
-    assert Branch(folder, "ground", CPU).runs_on.startswith("CPU")
+    assert OnnxBranch(folder, "ground", CPU).runs_on.startswith("CPU")
     (folder / "ground.onnx").write_bytes(_cut(content))
     with pytest.raises(AenetError, match="SHA-256"):
-        Branch(folder, "ground", CPU)
+        OnnxBranch(folder, "ground", CPU)

@@ -17,7 +17,7 @@ from aenet.data.card import HALF, model_digest, read_card
 from aenet.io.errors import AenetError, CorruptArtifact
 from aenet.serving.sessions.cuda import Bound, CudaOptions, cuda_device, providers
 from aenet.serving.sessions.runtime import SessionOptions, open_network
-from aenet.serving.sessions.session import Branch
+from aenet.serving.sessions.session import OnnxBranch
 from tests.support import world
 from tests.support.world import CPU, World
 
@@ -29,17 +29,21 @@ def _views(count: int, seed: int = 0) -> np.ndarray:
 
 def test_descriptors_do_not_depend_on_the_batch(small_world: World) -> None:
     views = _views(11)
-    whole = Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=11)).embed(views)
-    parts = Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=4)).embed(views)
+    whole = OnnxBranch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=11)).embed(
+        views
+    )
+    parts = OnnxBranch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, batch_size=4)).embed(
+        views
+    )
     assert whole.shape == (11, 96)
     np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(whole, parts, atol=1e-6)
-    assert Branch(small_world.model, "ground", CPU).embed(views[:0]).shape == (0, 96)
+    assert OnnxBranch(small_world.model, "ground", CPU).embed(views[:0]).shape == (0, 96)
 
 
 def test_views_of_another_size_are_refused_with_both_sizes(small_world: World) -> None:
     with pytest.raises(AenetError, match=r"16 x 64 px, got 32 x 64"):
-        Branch(small_world.model, "ground", CPU).embed(np.zeros((1, 32, 64, 3), np.uint8))
+        OnnxBranch(small_world.model, "ground", CPU).embed(np.zeros((1, 32, 64, 3), np.uint8))
 
 
 def test_a_constant_view_has_no_direction_and_is_an_error_not_a_nan(tmp_path: Path) -> None:
@@ -50,11 +54,11 @@ def test_a_constant_view_has_no_direction_and_is_an_error_not_a_nan(tmp_path: Pa
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
     with pytest.raises(AenetError, match="length nan instead of 1, whatever the view: the model is damaged"):
-        Branch(model, "ground", CPU).embed(_views(1))
+        OnnxBranch(model, "ground", CPU).embed(_views(1))
 
 
 def test_a_view_without_direction_is_named_and_the_others_are_embedded(tmp_path: Path) -> None:
-    branch = Branch(
+    branch = OnnxBranch(
         world.make_model(tmp_path / "model", bias=0.0),
         "ground",
         SessionOptions(provider="cpu", threads=1, batch_size=2),
@@ -74,7 +78,7 @@ def test_a_flipped_byte_in_the_model_is_refused(small_world: World, tmp_path: Pa
     content[len(content) // 2] ^= 1
     (model / "ground.onnx").write_bytes(content)
     with pytest.raises(CorruptArtifact, match=r"ground\.onnx has SHA-256"):
-        Branch(model, "ground", CPU)
+        OnnxBranch(model, "ground", CPU)
 
 
 def test_a_graph_that_is_not_the_cards_is_refused(small_world: World, tmp_path: Path) -> None:
@@ -83,11 +87,11 @@ def test_a_graph_that_is_not_the_cards_is_refused(small_world: World, tmp_path: 
     card["view"]["aerial"]["width"] = 128
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match=r"\[16, 128, 3\] by its card"):
-        Branch(model, "aerial", CPU)
+        OnnxBranch(model, "aerial", CPU)
     card["view"]["aerial"]["width"], card["descriptor_dim"], card["map_shape"] = 64, 95, None
     (model / "model.json").write_text(json.dumps(card))
     with pytest.raises(AenetError, match="descriptor N x 95"):
-        Branch(model, "ground", CPU)
+        OnnxBranch(model, "ground", CPU)
 
 
 def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
@@ -98,18 +102,18 @@ def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
     onnx.save(graph, model / "ground.onnx")
     world.write_card(model, 96)
     with pytest.raises(CorruptArtifact, match="weights outside its file"):
-        Branch(model, "ground", CPU)
+        OnnxBranch(model, "ground", CPU)
 
 
 def test_no_model_there(tmp_path: Path) -> None:
     with pytest.raises(AenetError, match="export_onnx"):
-        Branch(tmp_path, "ground", CPU)
+        OnnxBranch(tmp_path, "ground", CPU)
 
 
 @pytest.mark.skipif(bool(cuda_device()), reason="this machine has a CUDA device")
 def test_without_a_device_cuda_is_an_error_and_auto_says_cpu_and_prints_nothing(small_world: World) -> None:
     with pytest.raises(AenetError, match=r"cuda was demanded but .* `provider` auto or cpu"):
-        Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
+        OnnxBranch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
     code = (
         "import sys; from pathlib import Path; from aenet.serving.sessions.session import Branch;"
         "from aenet.serving.sessions.runtime import SessionOptions;"
@@ -125,11 +129,11 @@ def test_without_a_device_cuda_is_an_error_and_auto_says_cpu_and_prints_nothing(
 @pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
 def test_with_a_device_cuda_gives_the_same_descriptors(small_world: World) -> None:
     views = _views(5)
-    on_cuda = Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
+    on_cuda = OnnxBranch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
     assert on_cuda.runs_on.startswith("CUDA")
     np.testing.assert_allclose(
         on_cuda.embed(views),
-        Branch(small_world.model, "ground", SessionOptions(provider="cpu")).embed(views),
+        OnnxBranch(small_world.model, "ground", SessionOptions(provider="cpu")).embed(views),
         atol=1e-3,
     )
 
@@ -137,9 +141,13 @@ def test_with_a_device_cuda_gives_the_same_descriptors(small_world: World) -> No
 @pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
 def test_with_a_device_graphs_and_short_batches_change_nothing(small_world: World) -> None:
     views = _views(11)
-    plain = Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, batch_size=4)).embed(views)
+    plain = OnnxBranch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, batch_size=4)).embed(
+        views
+    )
     options = CudaOptions(graphs=True, memory_mib=512)
-    graphs = Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, batch_size=4, cuda=options))
+    graphs = OnnxBranch(
+        small_world.model, "ground", SessionOptions(provider="cuda", threads=1, batch_size=4, cuda=options)
+    )
     np.testing.assert_allclose(graphs.embed(views), plain, atol=1e-6)
     np.testing.assert_allclose(graphs.embed(views[::-1].copy()), plain[::-1], atol=1e-6)  # replayed on other pixels
 
@@ -147,7 +155,7 @@ def test_with_a_device_graphs_and_short_batches_change_nothing(small_world: Worl
 @pytest.mark.skipif(not cuda_device(), reason="this machine has no CUDA device")
 def test_a_device_number_that_is_not_there_is_refused(small_world: World) -> None:
     with pytest.raises(AenetError, match="device 99 was asked for, the NVIDIA driver shows"):
-        Branch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, cuda=CudaOptions(device=99)))
+        OnnxBranch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1, cuda=CudaOptions(device=99)))
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +173,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_precision_asked_for_is_the_file_that_runs(both: Path) -> None:
     views = _views(3)
     by_precision = {
-        name: Branch(both, "ground", SessionOptions(provider="cpu", threads=1, precision=name))
+        name: OnnxBranch(both, "ground", SessionOptions(provider="cpu", threads=1, precision=name))
         for name in ("auto", "fp32", "fp16")
     }
     assert by_precision["auto"].runs_on == by_precision["fp32"].runs_on == "CPU (1 thread)"
@@ -186,7 +194,7 @@ def test_half_precision_added_to_a_model_leaves_its_galleries_valid(both: Path) 
 
 def test_a_precision_that_is_not_there_is_refused(small_world: World) -> None:
     with pytest.raises(AenetError, match=r"no half-precision model \(ground\.fp16\.onnx\): export with precisions"):
-        Branch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, precision="fp16"))
+        OnnxBranch(small_world.model, "ground", SessionOptions(provider="cpu", threads=1, precision="fp16"))
 
 
 def test_another_input_type_is_refused(tmp_path: Path) -> None:
@@ -196,7 +204,7 @@ def test_another_input_type_is_refused(tmp_path: Path) -> None:
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
     with pytest.raises(AenetError, match=r"must be uint8 N x \[16, 64, 3\] by its card, the graph has .*float"):
-        Branch(model, "ground", CPU)
+        OnnxBranch(model, "ground", CPU)
 
 
 def test_another_output_name_is_refused(tmp_path: Path) -> None:
@@ -206,11 +214,11 @@ def test_another_output_name_is_refused(tmp_path: Path) -> None:
     (model / "ground.onnx").write_bytes(graph.SerializeToString())
     world.write_card(model, 96)
     with pytest.raises(AenetError, match=r"must be descriptor N x 96, the graph has .*logits"):
-        Branch(model, "ground", CPU)
+        OnnxBranch(model, "ground", CPU)
 
 
 def test_what_onnxruntime_raises_becomes_one_sentence(small_world: World) -> None:
-    branch = Branch(small_world.model, "ground", CPU)
+    branch = OnnxBranch(small_world.model, "ground", CPU)
     branch._input = "picture"  # as if the graph had changed under it
     with pytest.raises(AenetError, match=r"ground\.onnx on CPU \(1 thread\): onnxruntime failed \(.*picture"):
         branch.embed(_views(1))
@@ -218,7 +226,7 @@ def test_what_onnxruntime_raises_becomes_one_sentence(small_world: World) -> Non
 
 def test_bound_memory_gives_what_plain_runs_give(small_world: World) -> None:
     """The way of CUDA graphs, on the CPU's memory."""
-    branch = Branch(small_world.model, "ground", CPU)
+    branch = OnnxBranch(small_world.model, "ground", CPU)
     network = open_network(small_world.model, "ground", branch.card, CPU)
     bound = Bound(network.session, "image", (4, world.HEIGHT, world.WIDTH, 3), 96, "cpu", 0)
     first, second = _views(4, seed=1), _views(4, seed=2)

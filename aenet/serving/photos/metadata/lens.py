@@ -126,7 +126,7 @@ class Sphere:
 
 
 @dataclass(frozen=True)
-class Panorama:
+class GPano:
     """What GPano says of a picture that it calls a panorama.
 
     Attributes:
@@ -144,7 +144,7 @@ class Panorama:
     roll_deg: float = 0.0
 
 
-def read_panorama(properties: Mapping[str, str], width: int, height: int) -> Panorama | None:
+def read_panorama(properties: Mapping[str, str], width: int, height: int) -> GPano | None:
     """Return what GPano says; None where the photo does not say it is a panorama.
 
     Photo Sphere XMP Metadata, https://developers.google.com/streetview/spherical-metadata: PosePitchDegrees count
@@ -158,13 +158,13 @@ def read_panorama(properties: Mapping[str, str], width: int, height: int) -> Pan
     if projection is None or properties.get("GPano:UsePanoramaViewer", "true").lower() == "false":
         return None
     if projection.lower() != "equirectangular":
-        return Panorama(fault=f"GPano projection {projection!r}: only equirectangular is read")
+        return GPano(fault=f"GPano projection {projection!r}: only equirectangular is read")
     fault = _no_number(properties)
     sphere, why = (None, fault) if fault else _part(properties, width, height)
     pitch, roll, nonsense = _pose(properties)
     if sphere is None:
-        return Panorama(None, why, nonsense, pitch, roll)
-    return Panorama(sphere, None, "; ".join(note for note in (why, nonsense) if note) or None, pitch, roll)
+        return GPano(None, why, nonsense, pitch, roll)
+    return GPano(sphere, None, "; ".join(note for note in (why, nonsense) if note) or None, pitch, roll)
 
 
 def _pose(properties: Mapping[str, str]) -> tuple[float, float, str | None]:

@@ -9,7 +9,7 @@ from aenet.serving.photos.decoding import PhotoFile
 from aenet.serving.photos.metadata.geotag import dji_position, exif_position, number, xmp_position
 from aenet.serving.photos.metadata.header import Header, read_header, read_properties
 from aenet.serving.photos.metadata.heading import Stated, camera_yaw, image_direction, panorama_heading, year_taken
-from aenet.serving.photos.metadata.lens import Panorama, Sphere, lens_field, read_panorama
+from aenet.serving.photos.metadata.lens import GPano, Sphere, lens_field, read_panorama
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _dates(header: Header, properties: dict[str, str]) -> tuple[Any, ...]:
     return *exif, header.gps.get(29), *xmp
 
 
-def _seen(photo: Photo, header: Header, panorama: Panorama | None, told: Told, notes: list[str | None]) -> Photo:
+def _seen(photo: Photo, header: Header, panorama: GPano | None, told: Told, notes: list[str | None]) -> Photo:
     """What part of the sphere or how wide a field it shows."""
     if panorama is not None:
         notes.append(panorama.note)
@@ -129,7 +129,7 @@ def _seen(photo: Photo, header: Header, panorama: Panorama | None, told: Told, n
     return replace(photo, fov_deg=fov, fov_from=source)
 
 
-def _tilt(properties: dict[str, str], panorama: Panorama | None, notes: list[str | None]) -> Tilt | None:
+def _tilt(properties: dict[str, str], panorama: GPano | None, notes: list[str | None]) -> Tilt | None:
     """How GPano or else the gimbal of a DJI drone says that the camera was held.
 
     DJI's angles count from the horizon upwards and clockwise, of the axes north, east, down, turned about z, then y,

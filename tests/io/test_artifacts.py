@@ -206,7 +206,7 @@ def test_a_manifest_further_down_is_a_file_like_any_other(tmp_path: Path) -> Non
 def test_all_is_on_the_disk_before_the_folder_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a loss of power the finished name must not stand over files, or names of files, that never arrived."""
     synced: list[str] = []
-    monkeypatch.setattr(artifacts, "sync", lambda path: synced.append(path.name))
+    monkeypatch.setattr(artifacts, "sync_to_disk", lambda path: synced.append(path.name))
     with atomic_folder(tmp_path / "town") as folder:
         (folder / "ground").mkdir()
         for index in range(40):

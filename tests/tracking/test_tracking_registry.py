@@ -187,7 +187,7 @@ def test_models_fetched_at_a_time_are_all_remembered(tmp_path: Path, monkeypatch
             f"models:/aenet@{name}", tmp_path, fetching.Fetched(tmp_path / name, "models:/aenet/1", "r")
         )
 
-    monkeypatch.setattr(fetching, "read_record", read_slowly)
+    monkeypatch.setattr(fetching, "read_small_json", read_slowly)
     names = ("champion", "staging", "older", "newer")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(remember, names))

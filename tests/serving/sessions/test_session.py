@@ -115,9 +115,9 @@ def test_without_a_device_cuda_is_an_error_and_auto_says_cpu_and_prints_nothing(
     with pytest.raises(AenetError, match=r"cuda was demanded but .* `provider` auto or cpu"):
         OnnxBranch(small_world.model, "ground", SessionOptions(provider="cuda", threads=1))
     code = (
-        "import sys; from pathlib import Path; from aenet.serving.sessions.session import Branch;"
+        "import sys; from pathlib import Path; from aenet.serving.sessions.session import OnnxBranch;"
         "from aenet.serving.sessions.runtime import SessionOptions;"
-        "print(Branch(Path(sys.argv[1]), 'ground', SessionOptions(threads=1)).runs_on)"
+        "print(OnnxBranch(Path(sys.argv[1]), 'ground', SessionOptions(threads=1)).runs_on)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(small_world.model)], capture_output=True, text=True, check=True

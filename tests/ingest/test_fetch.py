@@ -110,8 +110,8 @@ def test_a_file_that_shrank_below_the_part_starts_again(tmp_path: Path) -> None:
 
 def start_fetch(config: SourceConfig, cache: Path, progress: str = "None") -> subprocess.Popen[bytes]:
     code = (
-        "import os, sys; from pathlib import Path; from aenet.ingest.fetching import SourceConfig, fetch\n"
-        f"fetch(SourceConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), {progress})"
+        "import os, sys; from pathlib import Path; from aenet.ingest.fetching import SourceConfig, fetch_archive\n"
+        f"fetch_archive(SourceConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), {progress})"
     )
     return subprocess.Popen([sys.executable, "-c", code, config.model_dump_json(), str(cache)])
 

@@ -1,4 +1,4 @@
-"""One training on the packed views, as `train` and every `ablate` variant do it, in one process or in many."""
+"""One training run on the packed views, as `train` and every `ablate` variant do it, in one process or in many."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def stop_on_signals() -> Iterator[Stop]:
 def fit_tracked(
     paths: Paths, config: TrainConfig, label: str, active: tracking.Run, model: Path, report: Path
 ) -> Trained:
-    """Train, or go on from the checkpoint of the very same training; write the model folder, history and curves.
+    """Train, or go on from the checkpoint of the very same run; write the model folder, history and curves.
 
     Of several processes the first one locks, reports and writes, and the others wait until it has.
     """

@@ -100,5 +100,5 @@ def doctor() -> None:
     colours = {"ok": "green", "warn": "yellow", "broken": "red"}
     for finding in findings:
         typer.secho(f"{finding.state:7}", fg=colours[finding.state], nl=False)
-        typer.echo(f"{finding.subject}: {finding.detail}" + (f" -> {finding.mend}" if finding.mend else ""))
+        typer.echo(f"{finding.subject}: {finding.detail}" + (f" -> {finding.fix}" if finding.fix else ""))
     raise typer.Exit(int(any(finding.state == "broken" for finding in findings)))

@@ -1,4 +1,4 @@
-"""What is installed, what would run, what is broken, and how to mend it."""
+"""What is installed, what would run, what is broken, and how to fix it."""
 
 import os
 import platform
@@ -22,8 +22,8 @@ def check_onnxruntime() -> Iterator[Finding]:
 
     both = [name for name in ("onnxruntime", "onnxruntime-gpu") if installed(name)]
     if len(both) > 1:
-        mend = "pip uninstall -y onnxruntime onnxruntime-gpu, then " + INSTALL
-        yield Finding("broken", "onnxruntime", "onnxruntime and onnxruntime-gpu overwrite each other's files", mend)
+        fix = "pip uninstall -y onnxruntime onnxruntime-gpu, then " + INSTALL
+        yield Finding("broken", "onnxruntime", "onnxruntime and onnxruntime-gpu overwrite each other's files", fix)
     providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
     listed = ", ".join(providers)
     yield Finding("ok", "onnxruntime", f"{onnxruntime.__version__}, built for {listed} (built for is not runs on)")
@@ -37,8 +37,8 @@ def check_opencv() -> Iterator[Finding]:
     if major >= 5:
         yield Finding("broken", "opencv", f"{cv2.__version__} makes other view pixels than 4.x", INSTALL)
     elif sum(installed(f"opencv-{kind}") for kind in ("python", "python-headless", "contrib-python")) > 1:
-        mend = "pip uninstall -y opencv-python opencv-contrib-python opencv-python-headless, then " + INSTALL
-        yield Finding("warn", "opencv", "two OpenCV packages overwrite each other's files", mend)
+        fix = "pip uninstall -y opencv-python opencv-contrib-python opencv-python-headless, then " + INSTALL
+        yield Finding("warn", "opencv", "two OpenCV packages overwrite each other's files", fix)
     else:
         yield Finding("ok", "opencv", cv2.__version__)
 
@@ -49,8 +49,8 @@ def check_cores() -> Iterator[Finding]:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     detail = f"{cores} usable" + (f", OMP_NUM_THREADS={asked}" if asked else "")
     if asked.isdigit() and int(asked) > cores:
-        mend = f"unset OMP_NUM_THREADS or set it to at most {cores}"
-        yield Finding("warn", "cores", detail + ": more threads than cores are many times slower", mend)
+        fix = f"unset OMP_NUM_THREADS or set it to at most {cores}"
+        yield Finding("warn", "cores", detail + ": more threads than cores are many times slower", fix)
     else:
         yield Finding("ok", "cores", detail)
 
@@ -111,14 +111,14 @@ def check_stores(root: Path) -> Iterator[Finding]:
         yield _server(uri)
     else:
         writable = os.access(root, os.W_OK)
-        mend = "" if writable else "run as a user who may write here"
+        fix = "" if writable else "run as a user who may write here"
         where = without_secrets(uri) or str(root.absolute() / "mlflow.db")
-        yield Finding("ok" if writable else "broken", "mlflow", f"store {where}", mend)
+        yield Finding("ok" if writable else "broken", "mlflow", f"store {where}", fix)
     cache = root / ".dvc"
     if cache.is_dir() and os.access(cache, os.W_OK):
         yield Finding("ok", "dvc", f"{cache.absolute()} is writable")
     else:
-        yield Finding("broken", "dvc", f"{cache.absolute()} is missing or not writable", "dvc init, or mend its rights")
+        yield Finding("broken", "dvc", f"{cache.absolute()} is missing or not writable", "dvc init, or fix its rights")
 
 
 def _server(uri: str) -> Finding:
@@ -131,8 +131,8 @@ def _server(uri: str) -> Finding:
         with socket.create_connection((parts.hostname or "", port), timeout=2):
             return Finding("ok", "mlflow", f"server {where} answers")
     except OSError as error:
-        mend = "start it, or unset MLFLOW_TRACKING_URI; runs go on and are sent later with `aenet sync`"
-        return Finding("warn", "mlflow", f"server {where} does not answer ({error})", mend)
+        fix = "start it, or unset MLFLOW_TRACKING_URI; runs go on and are sent later with `aenet sync`"
+        return Finding("warn", "mlflow", f"server {where} does not answer ({error})", fix)
 
 
 def diagnose(root: Path = Path()) -> list[Finding]:

@@ -21,12 +21,12 @@ INSTALL = "pip install -c constraints.txt -e ."
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: its state, what was found, and how to mend it (empty where nothing is wrong)."""
+    """One thing looked at: its state, what was found, and how to fix it (empty where nothing is wrong)."""
 
     state: State
     subject: str
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def installed(name: str) -> bool:
@@ -106,9 +106,9 @@ def absent(device: CudaDevice, found: int) -> Finding:
     if not found:
         return _quiet(device)
     driver = _DRIVERS.get(_built_for() or 0, "newest")
-    mend = f"install NVIDIA's driver, version {driver} or newer, restart, and see that `nvidia-smi` lists the card"
+    fix = f"install NVIDIA's driver, version {driver} or newer, restart, and see that `nvidia-smi` lists the card"
     detail = f"CPU would run: {found} NVIDIA card{'s' if found > 1 else ''} on the bus, but {device.reason}"
-    return Finding("warn", "provider", detail, mend)
+    return Finding("warn", "provider", detail, fix)
 
 
 def _quiet(device: CudaDevice) -> Finding:

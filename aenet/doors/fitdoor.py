@@ -1,4 +1,4 @@
-"""A training and what is kept of it. It needs PyTorch: `aenet.doors.traindoor` says so where that is missing."""
+"""A training run and what is kept of it. It needs PyTorch: `aenet.doors.traindoor` says so where that is missing."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from aenet.training.loop import Epoch, Step, TrainConfig
 from aenet.training.loop import train as run_loop
 
 _PACKAGE = Path(aenet.__file__).parent
-# What decides a training's outcome: the rooms that dvc.yaml names for the stage `train`.
+# What decides a run's outcome: the rooms that dvc.yaml names for the stage `train`.
 ROOMS = ("data", "evaluation", "io", "nn", "retrieval", "training", "view")
 
 

@@ -21,7 +21,7 @@ def train(
     on_step: "Callable[[Step], None] | None" = None,
     on_epoch: "Callable[[Epoch], None] | None" = None,
 ) -> "Kept":
-    """Train on packed views and keep the model. A training that was killed goes on from its last checkpoint.
+    """Train on packed views and keep the model. A run that was killed goes on from its last checkpoint.
 
     Args:
         views: folder of packed views, as the stage `polar_transform` leaves it.

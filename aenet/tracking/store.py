@@ -38,7 +38,7 @@ _COLUMNS = (
 )
 
 
-def mend_locations(root: Path) -> int:
+def repair_locations(root: Path) -> int:
     """Turn locations of artefacts in the project's own store to the project's own folder; return how many.
 
     Only locations below a folder `mlartifacts`, which this project gives its experiments, and only where the artefacts
@@ -111,7 +111,7 @@ def connect(root: Path) -> Store:
     uri = store_uri(root)
     with shared_lock(root, "store"):
         if uri == own_database(root):
-            mend_locations(root.resolve())
+            repair_locations(root.resolve())
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return Store(uri, root, client)

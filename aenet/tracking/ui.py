@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from aenet.tracking.address import ARTIFACTS, store_uri
 from aenet.tracking.events import project_root
-from aenet.tracking.store import mend_locations
+from aenet.tracking.store import repair_locations
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -25,7 +25,7 @@ def serve(port: int = PORT) -> NoReturn:
     # Not a word of its command line: everybody on the machine can read those, and it may hold a password.
     root = project_root().absolute()
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store_uri(root)
-    mend_locations(root)
+    repair_locations(root)
     sys.stdout.write(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     os.execv(sys.executable, command(root, port))  # noqa: S606 (no shell is wanted)

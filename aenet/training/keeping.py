@@ -1,4 +1,4 @@
-"""What a training leaves: a model folder with its weights and its card. The stages and `aenet.train` write it here."""
+"""What a run leaves: a model folder with its weights and its card. The stages and `aenet.train` write it here."""
 
 from pathlib import Path
 

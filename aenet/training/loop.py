@@ -61,7 +61,7 @@ def train(
     """Train from scratch, or from the checkpoint in `checkpoints` if an earlier run left one.
 
     Args:
-        checkpoints: a folder of this very training; every process must see the same.
+        checkpoints: a folder of this very run; every process must see the same.
         on_step, on_epoch: told of progress; `on_epoch` also of the epochs an earlier run finished.
         stop: may be asked, from a signal handler, to stop.
 

@@ -40,26 +40,26 @@ def test_a_card_without_a_driver_is_seen_on_the_bus(tmp_path: Path, monkeypatch:
     assert cuda.cards(tmp_path) == 1 and cuda.cards(tmp_path / "none") == 0
     finding = cuda.absent(ABSENT, 1)
     assert finding.state == "warn" and "1 NVIDIA card on the bus, but no NVIDIA device file" in finding.detail
-    assert "version 580 or newer" in finding.mend and "nvidia-smi" in finding.mend
+    assert "version 580 or newer" in finding.fix and "nvidia-smi" in finding.fix
     assert cuda.absent(ABSENT, 0).state == "ok"
 
 
 def test_a_hidden_device_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     finding = cuda.absent(CudaDevice(reason="cuInit says 100"), 2)
-    assert "CUDA_VISIBLE_DEVICES='-1' hides every device" in finding.detail and finding.mend.startswith("unset")
+    assert "CUDA_VISIBLE_DEVICES='-1' hides every device" in finding.detail and finding.fix.startswith("unset")
 
 
 def test_a_container_without_devices_says_how_to_pass_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     reason = "the NVIDIA driver runs, but its device files are not passed into this container"
-    assert "--gpus all" in cuda.absent(CudaDevice(reason=reason), 0).mend
+    assert "--gpus all" in cuda.absent(CudaDevice(reason=reason), 0).fix
 
 
 def test_an_old_driver_is_told_with_both_versions() -> None:
     finding = cuda.too_old(H100, 13)
     assert finding is not None and finding.state == "broken"
-    assert "CUDA up to 12.8, onnxruntime needs CUDA 13" in finding.detail and "580" in finding.mend
+    assert "CUDA up to 12.8, onnxruntime needs CUDA 13" in finding.detail and "580" in finding.fix
     assert cuda.too_old(H100, 12) is None and cuda.too_old(H100, None) is None
 
 
@@ -70,8 +70,8 @@ def test_missing_libraries_are_named_with_their_packages(monkeypatch: pytest.Mon
     monkeypatch.setattr(cuda, "libraries", lambda major: {"libnosuch.so.1": "nvidia-nosuch"})
     gpu, finding = cuda.check_device()
     assert gpu.state == "ok" and finding.state == "broken"
-    assert "libnosuch.so.1" in finding.detail and ".[cuda]" in finding.mend
-    assert "nvidia-nosuch" in finding.mend
+    assert "libnosuch.so.1" in finding.detail and ".[cuda]" in finding.fix
+    assert "nvidia-nosuch" in finding.fix
 
 
 def test_the_libraries_named_are_those_the_provider_loads() -> None:
@@ -100,7 +100,7 @@ def test_the_trials_network_is_a_convolution() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says", "mend"),
+    ("line", "says", "fix"),
     [
         (
             "\x1b[1;31m2026-01-01 10:00:00.1 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 operator()] /src/x.cc "
@@ -119,6 +119,6 @@ def test_the_trials_network_is_a_convolution() -> None:
         ("Fail: something never seen", "Fail: something never seen", "report this line"),
     ],
 )
-def test_red_lines_lead_to_ways_out(line: str, says: str, mend: str) -> None:
+def test_red_lines_lead_to_ways_out(line: str, says: str, fix: str) -> None:
     assert cuda.first_error(f"Traceback (most recent call last):\n{line}\n").startswith(says)
-    assert mend in cuda.way_out(cuda.first_error(line))
+    assert fix in cuda.way_out(cuda.first_error(line))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aenet.tracking.address import store_answers
-from aenet.tracking.store import mend_locations
+from aenet.tracking.store import repair_locations
 
 
 @pytest.mark.parametrize("user", ["", "me:pa55word@", "me:p@ss@", "token@"])
@@ -30,6 +30,6 @@ def test_a_project_moved_beside_itself_is_mended(tmp_path: Path, before: str) ->
     with closing(sqlite3.connect(root / "mlflow.db")) as connection, connection:
         connection.execute("CREATE TABLE runs (artifact_uri TEXT)")
         connection.execute("INSERT INTO runs VALUES (?)", ((tmp_path / before / "mlartifacts" / "1").as_uri(),))
-    assert mend_locations(root) == (before != root.name)
+    assert repair_locations(root) == (before != root.name)
     with closing(sqlite3.connect(root / "mlflow.db")) as connection:
         assert connection.execute("SELECT * FROM runs").fetchall() == [((root / "mlartifacts" / "1").as_uri(),)]

@@ -65,6 +65,7 @@ def test_options_of_locate_from_the_shell(
         (("--near", "48"), "--near '48' is not LAT,LON"),
         (("--also", "shapefile"), "'geojson', 'gpkg' or 'kml' (found 'shapefile')"),
         (("--network-precision", "fp32"), "--network-precision is called --precision now"),
+        (("--engine", "dask"), "--engine is called --executor now"),
         (("--box", "8,47,9,48"), "--box is called --within-box now"),
         (("--precision", "0.9"), "to abstain below a confidence of 0.9 write --min-confidence 0.9"),
         (("--precision=.9",), "write --min-confidence .9"),

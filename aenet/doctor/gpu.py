@@ -13,8 +13,6 @@ from typing import Literal
 
 from aenet.serving.sessions.cuda import CudaDevice, cuda_device
 
-# One thing the doctor looked at.
-
 State = Literal["ok", "warn", "broken"]
 INSTALL = "pip install -c constraints.txt -e ."
 

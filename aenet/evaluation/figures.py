@@ -1,4 +1,4 @@
-"""The pictures of a run: curves, retrieval strips, heat maps, as PNG files."""
+"""An evaluation's pictures and tables: curves, retrieval strips, heat maps, recall."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Heat drawn over the views (paper, Figs. 10 and 11); what the heat is: `attribution`, how much of it: `heatshares`."""
+"""Where a network looks, by two methods, drawn over the views (paper, Figs. 10 and 11)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What the base install leaves out, and how to get it."""
+"""What this machine has: libraries that the base install leaves out, and cores."""
 
 import os
 import sys

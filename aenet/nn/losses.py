@@ -43,7 +43,7 @@ __all__ = [
     "pairwise_distance",
 ]
 
-# The configurations of the losses, one a kind; `losses.build_loss` makes them work.
+# The configurations of the losses, one a kind; `build_loss` makes them work.
 
 Anchors = Literal["both", "ground"]
 SearchHeading = Literal["known", "unknown"]

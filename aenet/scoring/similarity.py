@@ -1,4 +1,4 @@
-"""Scores of described photos against a block of tiles, by whether heading and horizon are known.
+"""What the search compares, described photos, and their scores against a block of tiles.
 
 All are cosines in -1..1. A photo that shows part of the horizon is compared over that part; one of unknown heading is
 compared at every azimuth, and its score is the highest. The latter is a correlation along the horizon, done by FFT

@@ -113,7 +113,7 @@ class Layers(NamedTuple):
     ident: index + 1 of the building, 0 elsewhere; 16 bits, or 32 where there are more than 65,535 buildings.
     albedo: colour in flat light.
     canopy: tree crown top and base above the terrain in decimetres, and species * 32 + tone, a plane each.
-    shadow: 255 where the sun reaches, one layer for each of `light.SUNS`, at half the resolution.
+    shadow: 255 where the sun reaches, one layer for each of `aerial.SUNS`, at half the resolution.
     terrain: bare ground, metres above the datum, on a grid `TERRAIN_STEP` times coarser.
     """
 
@@ -127,7 +127,7 @@ class Layers(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path) -> "Layers":
-        """Map the layers raised in a folder (`rasters.Rasters`), so that any number of processes share them."""
+        """Map the layers raised in a folder (`Rasters`), so that any number of processes share them."""
         # Viewed as plain arrays, because indexing a np.memmap costs more than the look-up itself.
         return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in cls._fields})
 

@@ -41,7 +41,7 @@ class Registration(NamedTuple):
 
 
 class Run:
-    """One session of a stage in its journal; made by `session.run`."""
+    """One session of a stage in its journal; made by `run.run`."""
 
     def __init__(self, folder: Path, session: str, writer: events.EventLog | None, follower: Follower | None) -> None:
         self._folder, self._session = folder, session

@@ -109,7 +109,7 @@ def epoch_order(
         describe: returns the pairs' current ground and aerial descriptors (`aenet.training.epoch.describe_pairs`
             does, in little memory); called only where they are needed.
         mined: goes from epoch to epoch; needed only where `every` is above 1.
-        ignored: tells of rows which are no negatives of each other (`sharing.Ignored.between`): similar rows that
+        ignored: tells of rows which are no negatives of each other (`pairs.Ignored.between`): similar rows that
             are none teach nothing, and are not put together.
 
     Raises:

@@ -57,7 +57,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The finished training: weights of the chosen epoch (`best.Best`) and of the last.
+    """The finished training: weights of the chosen epoch (`Best`) and of the last.
 
     With averaged weights, the best are the better of an epoch's weights and their average; `ema` is the last average.
 

@@ -1,4 +1,4 @@
-"""Where a data set comes from and how large it may be: the settings shared by download, unpack and fetch."""
+"""Where a data set comes from, how large it may be, and credentials for its download."""
 
 import base64
 import os

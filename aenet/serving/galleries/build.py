@@ -55,7 +55,7 @@ def plan_gallery(source: Path, card: ModelCard, options: GalleryOptions) -> Gall
     """Open a source and say which gallery the model of `card` will make of it.
 
     Raises:
-        AenetError: see `sources.open_source`.
+        AenetError: see `galleryoptions.open_source`.
     """
     tile_size = options.tile_size_m or card.view.tile_size_m
     tiles = open_source(source, tile_size, options.spacing_m, options)
@@ -74,7 +74,7 @@ def build_gallery(
     """Embed the tiles of a map, a tile tree, a table of tiles or a data set's split into the gallery `out`.
 
     Args:
-        source: see `sources.open_source`.
+        source: see `galleryoptions.open_source`.
         out: the gallery; an unfinished one of the same inputs is continued, a finished one left as it is.
         model: folder of an exported model.
         options: see GalleryOptions.

@@ -51,7 +51,7 @@ def add_to_gallery(
 
     Args:
         folder: a finished gallery.
-        source: see `sources.open_source`.
+        source: see `galleryoptions.open_source`.
         model: folder of the exported model that embedded the gallery.
         options: see AddOptions.
         on_progress: called with (candidates done, candidates in all).

@@ -123,7 +123,7 @@ class GalleryManifest(Config):
 
     Attributes:
         key: digest of everything that decides what it was built with, before anything was added.
-        model: `views.model_digest` of the model that embedded it.
+        model: `card.model_digest` of the model that embedded it.
         view: that model's view.
         spacing_m: distance between centres; None where the tiles' positions are their own.
         floor: None where the spacing is: then tiles may be centred on their photos, and errors flatter.

@@ -123,7 +123,7 @@ class Record(Config):
         source: where they are from, as given.
         gallery, model: folders.
         digests: what was in them.
-        history: what finished jobs below this folder answered was left out; see `history.unanswered`.
+        history: what finished jobs below this folder answered was left out; see `plan.unanswered`.
         ignored, notices: see `Job`.
         options: see LocateOptions.
     """

@@ -94,7 +94,7 @@ def place_photos(
     options: LocateOptions,
     on_progress: PhotoProgress | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows (`schema.SCHEMA`) of photos, in order.
+    """Return the rows (`outputs.SCHEMA`) of photos, in order.
 
     Args:
         photos: rows of `photos.list_photos`.

@@ -74,7 +74,7 @@ def photos_of_job(
     Args:
         source: see `photos.list_photos`.
         out: the job's output folder.
-        history: see `history.unanswered`; None leaves nothing out.
+        history: see `plan.unanswered`; None leaves nothing out.
         key: gives the job's key for a photo list.
 
     Raises:
@@ -147,7 +147,7 @@ def plan(
         model: folder of the exported model that embedded the gallery.
         out: output folder, made if absent.
         options: see LocateOptions.
-        history: leave out what finished jobs below this folder have answered: see `history.unanswered`.
+        history: leave out what finished jobs below this folder have answered: see `plan.unanswered`.
 
     Raises:
         NothingNew: `history` leaves no photo.

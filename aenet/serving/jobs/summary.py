@@ -67,7 +67,7 @@ class Summary:
         newcomers: photos added to the source after the job was planned, up to when it was finished.
         median_heading_error_deg: of matched headings whose truth a table tells, at places not known to be wrong.
         calibration: (photos, mean confidence, share within 25 m) by confidence, abstentions among them.
-        calibration_error: mean distance of expected and observed share: see `selfknowledge.calibration_error`.
+        calibration_error: mean distance of expected and observed share: see `calibration_error`.
         risk_coverage: (share answered, share of those beyond 25 m), the surest answered first.
     """
 

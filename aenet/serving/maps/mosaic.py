@@ -34,7 +34,7 @@ _DRIFT_PX = 0.5  # by which pixels of two files may be apart at a file's far edg
 
 
 class Mosaic:
-    """GeoTIFFs as a canvas; see `canvas.Canvas`."""
+    """GeoTIFFs as a canvas; see `mosaic.Canvas`."""
 
     kind: ClassVar[str] = "raster"
 
@@ -70,13 +70,13 @@ class Mosaic:
         return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
 
     def spans(self, top: float, bottom: float) -> list[tuple[int, int]]:
-        """See `canvas.Canvas`."""
+        """See `mosaic.Canvas`."""
         return merge_spans(
             [(x, x + width) for (y, x, height, width), _ in self._parts if y < bottom and y + height > top]
         )
 
     def read(self, box: PixelBox, factors: Factors = (1, 1)) -> MaskedPixels:
-        """See `canvas.Canvas`."""
+        """See `mosaic.Canvas`."""
         shape = (-(-box[2] // factors[0]), -(-box[3] // factors[1]))
         pixels, valid = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.bool_)
         for place, tiff in self._parts:

@@ -140,7 +140,7 @@ _MAX_ZOOM = 30
 
 
 class TileTree:
-    """The tiles of one zoom as a canvas; see `canvas.Canvas`."""
+    """The tiles of one zoom as a canvas; see `mosaic.Canvas`."""
 
     kind: ClassVar[str] = "xyz"
     credit: str | None = None
@@ -201,12 +201,12 @@ class TileTree:
         return {y: merge_spans(spans) for y, spans in rows.items()}
 
     def spans(self, top: float, bottom: float) -> list[tuple[int, int]]:
-        """See `canvas.Canvas`."""
+        """See `mosaic.Canvas`."""
         rows = range(math.floor(top / self._side), math.ceil(bottom / self._side))
         return merge_spans([span for y in rows for span in self._rows.get(y, [])])
 
     def read(self, box: PixelBox, factors: Factors = (1, 1)) -> MaskedPixels:
-        """See `canvas.Canvas`."""
+        """See `mosaic.Canvas`."""
         top, left, height, width = box
         pixels, valid = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
         side = self._side

@@ -113,7 +113,7 @@ def list_photos(source: Source) -> pd.DataFrame:
             whose name ends in one of SUFFIXES (hidden ones left out; linked folders are followed, each real folder
             once); a glob pattern (`**` recurses); a list (.txt, .lst) of one path a line, or of paths that each end in
             a NUL as `find -print0` writes them; or a CSV or Parquet table with a column `path`, see
-            `phototable.read_photo_table`. Paths are relative to the list or table.
+            `read_photo_table`. Paths are relative to the list or table.
 
     Returns:
         Columns COLUMNS: `photo` is the name shown to people (relative to the folder or table, unique), `path`

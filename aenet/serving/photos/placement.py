@@ -29,7 +29,7 @@ class Placed(NamedTuple):
     """A photo on the canvas.
 
     Attributes:
-        pixels: RGB, [H, W, 3]; what the photo does not show is painted (`card.Unseen`).
+        pixels: RGB, [H, W, 3]; what the photo does not show is painted (`view.spec.Unseen`).
         start_deg: first covered azimuth, degrees clockwise from the canvas's left edge, in [0, 360).
         width_deg: covered azimuth, (0, 360]; start + width beyond 360 goes on at the left edge.
         heading_deg: true azimuth of the middle of what the photo shows, None where it is unknown: then every roll

@@ -41,7 +41,7 @@ def write_report(
     Args:
         path: the HTML file; written wholly or not at all.
         job: what was asked.
-        places: rows as in `schema.SCHEMA`.
+        places: rows as in `outputs.SCHEMA`.
         photos: the job's photo list, for the pictures.
         gallery: what the photos were placed in.
         summary: its results.

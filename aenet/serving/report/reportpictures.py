@@ -1,6 +1,7 @@
 """Which photos the report shows with pictures, and the pictures: as the model sees them, only larger.
 
-What a photo does not show is grey here (`card.NEUTRAL`), whatever the model is given there: people take it for seen.
+What a photo does not show is grey here (`view.spec.NEUTRAL`), whatever the model is given there: people take it for
+seen.
 """
 
 import base64

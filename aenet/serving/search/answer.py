@@ -17,7 +17,7 @@ _AROUND = 1.5  # spacings: the best tile's neighbours on the grid, the diagonal 
 
 @dataclass(frozen=True)
 class Belief:
-    """A place in WGS84 degrees; `confidence` to `spread_m` as in `schema.SCHEMA`, None without a calibration."""
+    """A place in WGS84 degrees; `confidence` to `spread_m` as in `outputs.SCHEMA`, None without a calibration."""
 
     latitude: float
     longitude: float

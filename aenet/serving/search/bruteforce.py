@@ -114,7 +114,7 @@ def compare_all(
     """Return scores and rows of each photo's `k` best tiles, best first, and how many tiles have which score (`rest`).
 
     Args:
-        asked: photos of one kind (`scores.kind`), all with a prior or none.
+        asked: photos of one kind (`similarity.kind`), all with a prior or none.
         shards: numbers of the gallery's shards to be searched; None: all.
 
     -inf and -1 fill up where the prior leaves fewer tiles than `k`.

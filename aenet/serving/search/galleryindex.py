@@ -105,7 +105,7 @@ class GalleryIndex:
     def search(
         self, queries: Float32[np.ndarray, "q d"], k: int, threads: int = 0
     ) -> tuple[Float32[np.ndarray, "q k2"], Int64[np.ndarray, "q k2"]]:
-        """Return scores and rows of the best tiles as `exact.search` does."""
+        """Return scores and rows of the best tiles as `bruteforce.search` does."""
         found = self._codes.candidates(queries, max(self._candidates, 2 * k), threads)[1]
         scores, rows = rerank(self._covered, queries, found, k)
         rows = np.where(rows >= 0, self._covered_rows[rows], -1)

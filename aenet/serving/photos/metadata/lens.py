@@ -1,4 +1,4 @@
-"""How wide a photo looks: its horizontal field of view from what the camera wrote of its lens."""
+"""How wide a photo looks, from what was written of its lens, and which part of the sphere a panorama shows."""
 
 import math
 from collections.abc import Mapping

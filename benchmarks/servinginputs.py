@@ -33,7 +33,7 @@ def export(network: TwoBranch, backbone: str, height: int, folder: Path, half: b
     folder.mkdir(parents=True)
     spec = ViewSpec.polar(height=height, width=4 * height, tile_size_m=70.0)
     for view in VIEWS:
-        export_branch(network.branch(view), spec, folder / f"{view}.onnx")
+        export_branch(network.branch(view), spec.of(view), folder / f"{view}.onnx")
         if half:
             write_half(folder / f"{view}.onnx", folder / f"{view}{HALF}")
     card = ModelCard(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,9 @@ def training_key(root: Path, config: Any, views: Path, initial: InitialWeights) 
         config: a configuration that may name, as `SAFEKEEPING`, keys that do not change the outcome.
     """
     settings = config.model_dump(mode="json", exclude=set(getattr(config, "SAFEKEEPING", ())))
-    deps = [dep for dep in _spec(root, "train")["deps"] if dep.startswith("aenet/") and dep not in _AFTER_TRAINING]
-    code = {dep: _digest(root / dep) for dep in deps}
+    deps = [dep for dep in _spec(root, "train")["deps"] if dep.startswith("aenet/")]
+    after = {root / file for file in _AFTER_TRAINING}
+    code = {dep: _digest(root / dep, after) for dep in deps}
     begun = {"initial": initial.model_dump(mode="json", exclude={"licence"}), "versions": computing_versions()}
     return _sha256({"config": settings, "views": _digest(views), "code": code, **begun})
 
@@ -116,10 +118,11 @@ def _look_up(params: dict[str, Any], dotted: str) -> Any:
     return value
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, without: Collection[Path] = ()) -> str:
     if path.is_dir():
         if not (path / MANIFEST).exists():
-            files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+            inside = (p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+            files = sorted(p for p in inside if p not in without)
             return _sha256({p.relative_to(path).as_posix(): sha256_file(p) for p in files})
         path = path / MANIFEST
     if not path.exists():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from aenet.io.params import read_yaml
 from tests.support.project import commit, copy_project, run_in
 
 TEST_PLACES = 16

@@ -9,8 +9,9 @@ import base64
 import hashlib
 import pickle
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ def find_package(architecture: str, tag: str | None) -> Package | None:
     return _checked(found, name)
 
 
-def _checked(found: Distribution, name: str) -> Package:
+def _checked(found: Any, name: str) -> Package:  # a Distribution, of the standard library or of its backport
     again = f"install it again: pip install --force-reinstall {name}"
     files = [file for file in found.files or () if file.suffix == ".pth"]
     if len(files) != 1:

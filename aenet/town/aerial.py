@@ -17,7 +17,7 @@ from aenet.town.plants import Species
 # Sun, shadow, slope: how a height map looks in a given light.
 
 REACH_M = 90.0  # shadows are no longer
-BAND = 512  # rows at a time
+SHADOW_BAND = 512  # rows at a time
 
 
 class Sun(NamedTuple):
@@ -72,11 +72,11 @@ def all_shadows(
         for sun, out in zip(SUNS, shadow, strict=True):
             # Shadows come from where the sun stands: only there the neighbouring rows matter.
             north, south = (halo, 1) if sun.towards[1] < 0 else (1, halo)
-            begin, end = max(0, first - north), min(rows, first + BAND + south)
+            begin, end = max(0, first - north), min(rows, first + SHADOW_BAND + south)
             lit = cast_shadow(top[begin:end], 2 * cell_m, sun)
-            out[first : first + BAND] = lit[first - begin : min(rows, first + BAND) - begin]
+            out[first : first + SHADOW_BAND] = lit[first - begin : min(rows, first + SHADOW_BAND) - begin]
 
-    in_bands(cast, rows, BAND)
+    in_bands(cast, rows, SHADOW_BAND)
     return shadow
 
 
@@ -107,6 +107,7 @@ CROWNS = {
     Species.SHRUB: ((74, 96, 50), (124, 140, 72)),
 }  # fmt: skip
 # rows developed at a time, fewer where the town is so wide that they hold more than
+BAND = 512  # rows developed at a time, fewer where the town is so wide that they hold more than
 BAND_PX = 1 << 22
 MARGIN = 16  # rows around a band that its light depends on
 

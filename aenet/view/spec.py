@@ -175,7 +175,16 @@ def check_view(trained: ViewSpec, made: ViewSpec, name: str) -> None:
         AenetError: the two differ.
     """
     if trained != made:
-        raise AenetError(f"{name} was made as {made}, the model was trained on {trained}: repeat polar_transform")
+        was, wanted = _flat(made), _flat(trained)
+        other = sorted(key for key in was.keys() | wanted.keys() if was.get(key) != wanted.get(key))
+        said = [", ".join(f"{key}={one.get(key)}" for key in other) for one in (was, wanted)]
+        raise AenetError(f"{name} was made with {said[0]}, the model was trained on {said[1]}: repeat polar_transform")
+
+
+def _flat(spec: ViewSpec) -> dict[str, object]:
+    return {
+        f"{view}.{key}": value for view in ("ground", "aerial") for key, value in spec.of(view).model_dump().items()
+    }
 
 
 Grey = Annotated[int, Field(ge=0, le=255)]

@@ -184,7 +184,7 @@ def test_torch_numpy_and_onnx_agree(network: TwoBranch, sample: Sample, config: 
     torchs = embed(smaller.ground, views.ground, 8)
     np.testing.assert_allclose(torchs, compress(full, card, sample.matrix(card)), atol=1e-5)
     for view in VIEWS:
-        export_branch(smaller.branch(view), SPEC, tmp_path / f"{view}.onnx")
+        export_branch(smaller.branch(view), SPEC.ground, tmp_path / f"{view}.onnx")
     report = parity(smaller, tmp_path, views, CONFIG)
     assert report["passed"] and report["max_abs_difference"] < 1e-5
     assert descriptor_dim(tmp_path / "aerial.onnx") == np.prod(card.shape) == (256 if config.kind == "gap" else 48)
@@ -209,7 +209,7 @@ def test_half_precision_networks_take_compression(network: TwoBranch, sample: Sa
     card = plan_compression(Pca(kind="pca", channels=32), SHAPE)
     smaller = compress_network(network, card, sample.matrix(card))
     for view in VIEWS:
-        export_branch(smaller.branch(view), SPEC, tmp_path / f"{view}.onnx")
+        export_branch(smaller.branch(view), SPEC.ground, tmp_path / f"{view}.onnx")
         write_half(tmp_path / f"{view}.onnx", tmp_path / f"{view}{HALF}")
     report = half_parity(tmp_path, _views("test", 9, 3), CONFIG)
     assert report["passed"] and report["top1_changed"] == 0

@@ -45,7 +45,7 @@ def network(config: ModelConfig) -> TwoBranch:
 def exported(network: TwoBranch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onnx")
     for view in VIEWS:
-        export_branch(network.branch(view), SPEC, folder / f"{view}.onnx")
+        export_branch(network.branch(view), SPEC.ground, folder / f"{view}.onnx")
     return folder
 
 
@@ -80,7 +80,7 @@ def test_the_graph_takes_bytes_gives_units_and_tells_nothing_of_its_builder(expo
 
 
 def test_the_same_weights_give_the_same_file(network: TwoBranch, exported: Path, tmp_path: Path) -> None:
-    export_branch(network.ground, SPEC, tmp_path / "again.onnx")
+    export_branch(network.ground, SPEC.ground, tmp_path / "again.onnx")
     assert sha256_file(tmp_path / "again.onnx") == sha256_file(exported / "ground.onnx")
 
 
@@ -99,7 +99,7 @@ def test_learned_heads_export_with_a_dynamic_batch(
     torch.manual_seed(2)
     network = TwoBranch(config.model_copy(update={"head": head})).eval()
     for view in VIEWS:
-        export_branch(network.branch(view), SPEC, tmp_path / f"{view}.onnx")
+        export_branch(network.branch(view), SPEC.ground, tmp_path / f"{view}.onnx")
     assert parity(network, tmp_path, _views(5), ExportConfig(threads=1, batches=(1, 3)))["passed"]
     assert descriptor_dim(tmp_path / "aerial.onnx") == dim
 

@@ -63,7 +63,7 @@ def test_views_are_packed_from_where_the_images_lie(tmp_path: Path) -> None:
     # Headed east: rolled by a quarter turn so that north stands in the centre.
     assert np.array_equal(views.ground[0], images.resize(np.roll(panorama, 32, axis=1), 16, 64))
     with pytest.raises(AenetError, match=r"tiles of 70 m, but .* is 90"):
-        pack(paths.raw, paths.views, spec.model_copy(update={"tile_size_m": 90.0}), threads=1)
+        pack(paths.raw, paths.views, ViewSpec.polar(height=16, width=64, tile_size_m=90.0), threads=1)
     root.rename(tmp_path / "moved")
     with pytest.raises(AenetError, match=r"mine, which is not there.*dvc repro --force --single-item download"):
         pack(paths.raw, paths.views, spec, threads=1)

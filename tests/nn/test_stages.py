@@ -22,7 +22,7 @@ from aenet.nn.branches import Branch, ModelConfig, TwoBranch
 from aenet.nn.complexity import complexity
 from aenet.nn.model import TrainedCard, load_network, save_model
 from aenet.nn.stages import Stages, on_grid
-from aenet.view.spec import ViewSpec
+from aenet.view.spec import GroundView, ViewSpec
 
 
 def model(**backbone: object) -> ModelConfig:
@@ -216,7 +216,7 @@ def test_a_configuration_without_stages_is_written_as_it_always_was() -> None:
 def test_exported_stages_equal_torch_and_hold_no_other_layer(tmp_path: Path, backbone: dict[str, object]) -> None:
     torch.manual_seed(0)
     branch = Branch(model(**backbone)).eval()
-    export_branch(branch, ViewSpec.polar(height=32, width=64, tile_size_m=70.0), tmp_path / "b.onnx")
+    export_branch(branch, GroundView(height=32, width=64), tmp_path / "b.onnx")
     views = pixels(32, 64, 5).numpy()
     expected = embed(branch, views, 4)
     assert np.abs(run_onnx(tmp_path / "b.onnx", views, 3, 1) - expected).max() < 1e-5

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from aenet.data.card import InitialWeights
+from aenet.io import machine
 from aenet.io.artifacts import atomic_folder
 from aenet.io.errors import AenetError
 from aenet.io.params import read_section
 from aenet.nn.backbones import BackboneConfig, initial_weights
 from aenet.training.loop import TrainConfig
-from stages import project as fingerprint_module
 from stages.project import fingerprint, training_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,8 +88,8 @@ def test_replaced_weights_change_both(project: Path) -> None:
 @pytest.mark.parametrize("library", ["torch", "timm"])
 def test_another_torch_or_timm_changes_both(project: Path, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     before = fingerprint(project, "train"), _key(project)
-    installed = fingerprint_module.version
-    monkeypatch.setattr(fingerprint_module, "version", lambda name: installed(name) + ".9" * (name == library))
+    installed = machine.version
+    monkeypatch.setattr(machine, "version", lambda name: installed(name) + ".9" * (name == library))
     after = fingerprint(project, "train"), _key(project)
     assert before[0] != after[0] and before[1] != after[1]
 

@@ -13,9 +13,7 @@ import pytest
 
 from aenet.io.artifacts import read_manifest
 from aenet.io.errors import AenetError
-from aenet.town import aerial, ground, relief, zones
-from aenet.town import aerial as light
-from aenet.town import layers as bands
+from aenet.town import aerial, ground, layers, relief, zones
 from aenet.town.dataset import generate, write_geotiff
 from aenet.town.layers import Layers, Rasters, mapped_zeros
 from aenet.town.town import Town, raise_town
@@ -55,9 +53,10 @@ def test_a_town_raised_in_files_is_the_one_raised_in_memory(town: Town, tmp_path
 def test_the_height_of_bands_and_the_number_of_threads_change_nothing(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (ground, light, relief, zones):
+    for module in (ground, relief, zones):
         monkeypatch.setattr(module, "BAND", 53)
-    monkeypatch.setattr(bands, "usable_cores", lambda: 5)
+    monkeypatch.setattr(aerial, "SHADOW_BAND", 53)
+    monkeypatch.setattr(layers, "usable_cores", lambda: 5)
     assert same(town, raise_town(TINY))
 
 
@@ -73,10 +72,10 @@ def test_shadows_in_bands_are_those_of_the_whole_map() -> None:
     surface = np.zeros((700, 300), np.float32)
     surface[rng.integers(0, 700, 60), rng.integers(0, 300, 60)] = 40.0
     canopy = np.zeros((3, 700, 300), np.uint8)
-    bands_of = light.all_shadows(surface, canopy, 0.5, Rasters())
+    bands_of = aerial.all_shadows(surface, canopy, 0.5, Rasters())
     small = cv2.resize(surface, (150, 350), interpolation=cv2.INTER_NEAREST)
-    for sun, shadow in zip(light.SUNS, bands_of, strict=True):
-        np.testing.assert_array_equal(shadow, light.cast_shadow(small, 1.0, sun))
+    for sun, shadow in zip(aerial.SUNS, bands_of, strict=True):
+        np.testing.assert_array_equal(shadow, aerial.cast_shadow(small, 1.0, sun))
 
 
 def test_the_tiny_towns_bytes_are_those_they_were(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from aenet.training.loop import train
 from tests.support.gloo_training import LOSSES, PAIRS, first_gradient, make_views, whole_batch
 from tests.support.training_project import new_project
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("two") / "two.pt"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launcher, str(HERE / "gloo_training.py"), str(out)],
+        [*launcher, str(ROOT / "tests" / "support" / "gloo_training.py"), str(out)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

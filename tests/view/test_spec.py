@@ -25,6 +25,7 @@ from aenet.serving.jobs.job import LocateOptions
 from aenet.serving.jobs.outputs import read_places
 from aenet.serving.localize import locate
 from aenet.serving.maps.polarcut import cut_view
+from aenet.serving.sessions.runtime import SessionOptions
 from aenet.serving.sessions.session import OnnxBranch
 from aenet.training.augment import AugmentConfig, augment
 from aenet.training.loop import TrainConfig, train
@@ -158,7 +159,8 @@ def test_a_model_of_tiles_serves(tmp_path: Path) -> None:
     write_json(folder / "model.json", card.model_dump(mode="json"))
     assert read_card(folder).view == SPEC
     with pytest.raises(AenetError, match="takes views of 32 x 32 px, got 16 x 64"):
-        OnnxBranch(folder, "aerial", "cpu", 1).embed(np.zeros((1, 16, 64, 3), np.uint8))
+        branch = OnnxBranch(folder, "aerial", SessionOptions(provider="cpu", threads=1))
+        branch.embed(np.zeros((1, 16, 64, 3), np.uint8))
     pixels = world.make_pixels(400, 400)
     town = world.write_map(tmp_path / "town.tif", pixels)
     options = GalleryOptions(spacing_m=40.0, provider="cpu", threads=1)

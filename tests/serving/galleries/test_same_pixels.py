@@ -29,7 +29,7 @@ FINENESS = [2, 5, 14, 28, 56]  # pixels of a tile to a row of its view
 @pytest.fixture(scope="module", params=FINENESS)
 def tiles(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, np.ndarray]:
     """A map of noise, its six tiles as files with their pair table, and their views as training packs them."""
-    folder, side = tmp_path_factory.mktemp(f"fine{request.param}"), SPEC.height * request.param
+    folder, side = tmp_path_factory.mktemp(f"fine{request.param}"), SPEC.aerial.height * request.param
     step = side // 2 + 1  # tiles do not begin on even pixels
     pixels = np.random.default_rng(0).integers(0, 256, (side + step, side + 2 * step, 3), dtype=np.uint8)
     unit = 60.0 * 0.9996 / side  # UTM's scale on the central meridian: a tile has a whole number of pixels
@@ -91,7 +91,7 @@ def test_tiles_of_tables_are_the_tiles_as_files(tiles: tuple[Path, int, np.ndarr
 @pytest.mark.parametrize("fineness", FINENESS)
 def test_a_tile_tree_is_the_map_it_was_made_of(tmp_path: Path, fineness: int) -> None:
     """Web Mercator, where tiles are no squares of pixels; the tree's tiles of 256 px meet within ours."""
-    zoom, side = 20, SPEC.height * fineness
+    zoom, side = 20, SPEC.aerial.height * fineness
     unit = 2 * np.pi * 6378137 / 2**zoom / 256
     pixels = np.random.default_rng(1).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     x, y = (2**zoom // 2 + 100), (2**zoom // 2 - 100)

@@ -317,7 +317,7 @@ def test_a_jpeg_decoded_at_a_part_of_its_size_gives_the_view_of_the_whole(tmp_pa
     """Training decodes all of it. With grain of one pixel, the worst there is: 3 grey levels, 0.5 on average."""
     pixels = np.random.default_rng(0).integers(0, 256, (256, 1024, 3), dtype=np.uint8)
     path = put(tmp_path / "a.jpg", simplejpeg.encode_jpeg(pixels, 92, "RGB", subsampling))
-    assert decoded(path.read_bytes(), 4 * SPEC.width, 4 * SPEC.height).shape == (64, 256, 3)
+    assert decoded(path.read_bytes(), 4 * SPEC.ground.width, 4 * SPEC.ground.height).shape == (64, 256, 3)
     difference = np.abs(read(path).view.astype(int) - ground_view(decode(path), SPEC))  # type: ignore[union-attr]
     assert difference.max() <= 3 and difference.mean() < 0.5
 
@@ -335,7 +335,7 @@ def test_ordinary_photos_are_placed_unless_only_panoramas_are_wanted(tmp_path: P
 
 def test_flag_and_table_say_the_field_of_view(tmp_path: Path) -> None:
     path = put(tmp_path / "a.jpg", picture(400, 300))
-    assert "field of view unknown: give --fov" in (read(path, PLACE).reason or "")
+    assert "field of view unknown: give `fov`" in (read(path, PLACE).reason or "")
     by_flag = read(path, PhotoOptions(partial="place", fov_deg=90.0))
     assert by_flag.placed is not None and (by_flag.placed.width_deg, by_flag.heading_deg) == (90.0, None)
     by_table = read(path, PhotoOptions(partial="place", fov_deg=90.0), Told(heading_deg=-10.0, fov_deg=45.0))

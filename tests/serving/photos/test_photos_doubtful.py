@@ -44,7 +44,7 @@ def test_a_panorama_by_its_shape_alone_is_said_to_be_guessed(tmp_path: Path) -> 
 def test_a_panorama_that_contradicts_itself_needs_fov(tmp_path: Path, values: dict[str, object], fault: str) -> None:
     content = picture(160, 80, xmp=gpano(**({"ProjectionType": "equirectangular"} | values)))
     refused = read(tmp_path / "a.jpg", content)
-    assert refused.view is None and fault in (refused.reason or "") and "give --fov, 360" in (refused.reason or "")
+    assert refused.view is None and fault in (refused.reason or "") and "give `fov`, 360" in (refused.reason or "")
     whole = read(tmp_path / "a.jpg", content, 360.0)
     assert whole.view is not None and f"{fault}" in said(whole) and "left aside" in said(whole)
 
@@ -54,13 +54,13 @@ def test_a_sphere_with_the_lens_of_its_source_needs_fov(tmp_path: Path) -> None:
     assert "a lens of 78 degrees, stitched or cropped since" in (read(tmp_path / "a.jpg", content).reason or "")
     whole = read(tmp_path / "a.jpg", content, 360.0)
     assert whole.placed is not None and whole.placed.width_deg == 360
-    assert "--fov 360 counts, not the lens of 78 degrees in EXIF" in said(whole)
+    assert "`fov` 360 counts, not the lens of 78 degrees in EXIF" in said(whole)
 
 
 def test_a_resized_photo_without_a_usable_lens_is_an_error_that_names_it(tmp_path: Path) -> None:
     content = picture(100, 68, exif=camera(focal=135.0, density=4438.0, unit=2, width=100, height=68))
     reason = read(tmp_path / "a.jpg", content).reason or ""
-    assert "give --fov" in reason and "a sensor of 0.69 mm, as where a photo was resized" in reason
+    assert "give `fov`" in reason and "a sensor of 0.69 mm, as where a photo was resized" in reason
     assert read(tmp_path / "a.jpg", content, 60.0).view is not None
 
 

@@ -184,12 +184,12 @@ def test_what_a_photo_covers(photo: Photo, size: tuple[int, int], flag: float | 
 @pytest.mark.parametrize(
     ("photo", "size", "sentence"),
     [
-        (Photo(), (800, 600), r"field of view unknown: give --fov, .* 1\.33:1, at least 1\.5:1"),
+        (Photo(), (800, 600), r"field of view unknown: give `fov`, .* 1\.33:1, at least 1\.5:1"),
         (Photo(), (1600, 900), r"1600 x 900 px is 1\.78:1, the shape of an ordinary photo"),
         (Photo(fov_deg=70.0, lens_deg=70.0), (4000, 800), r"a lens of 70 degrees, stitched or cropped since"),
-        (Photo(fov_deg=70.0, lens_deg=70.0), (2000, 1000), r"a lens of 70 degrees, .* 2\.00:1\): give --fov, 360 if"),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (2000, 1000), r"a lens of 70 degrees, .* 2\.00:1\): give `fov`, 360 if"),
         (Photo(lens_deg=70.0, notes=("cropped",)), (2000, 1000), r"stitched or cropped since .*\(cropped\)$"),
-        (Photo(sphere_fault="GPano is odd"), (2000, 1000), r"^GPano is odd: give --fov, 360 if it goes all round"),
+        (Photo(sphere_fault="GPano is odd"), (2000, 1000), r"^GPano is odd: give `fov`, 360 if it goes all round"),
         (Photo(fov_deg=2.0, fov_from="table"), (800, 600), r"covers 2 degrees of the horizon, 3 at least"),
         (Photo(sphere=Sphere(0.0, 0.5, 45.0, -45.0)), (800, 600), r"covers 0\.5 degrees"),
         (Photo(notes=("cropped since",)), (900, 900), r"\(cropped since\)$"),
@@ -203,13 +203,13 @@ def test_an_unknown_field_of_view_is_a_reason(photo: Photo, size: tuple[int, int
 @pytest.mark.parametrize(
     ("photo", "size", "flag", "notes"),
     [
-        (Photo(), (512, 128), None, ["taken for 360 degrees by its shape alone (4.00:1): if it is not, give --fov"]),
+        (Photo(), (512, 128), None, ["taken for 360 degrees by its shape alone (4.00:1): if it is not, give `fov`"]),
         (Photo(), (512, 128), 360.0, []),
         (Photo(), (512, 128), 180.0, ["--fov 180 counts, not its shape (4.00:1, a panorama's)"]),
         (Photo(sphere=Sphere(0.0, 360.0, 90.0, -90.0)), (800, 400), None, []),
         (Photo(fov_deg=70.0, lens_deg=70.0), (800, 600), None, []),
         (Photo(fov_deg=70.0, lens_deg=70.0), (800, 600), 70.4, []),
-        (Photo(fov_deg=70.0, lens_deg=70.0), (800, 400), 360.0, ["--fov 360 counts, not the lens of 70 degrees"]),
+        (Photo(fov_deg=70.0, lens_deg=70.0), (800, 400), 360.0, ["`fov` 360 counts, not the lens of 70 degrees"]),
         (Photo(sphere_fault="GPano is odd"), (800, 400), 360.0, ["GPano is odd: left aside"]),
     ],
 )  # fmt: skip

@@ -67,7 +67,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, 
         x_m, y_m = (left + 60) * world.PIXEL_M, (top + 60) * world.PIXEL_M
         latitude, longitude = world.position(x_m, y_m)
         rows.append({"path": file.name, "latitude": latitude, "longitude": longitude})
-        clean = world.panorama(pixels, x_m, y_m, FINER * SPEC.height, FINER * SPEC.width)
+        clean = world.panorama(pixels, x_m, y_m, FINER * SPEC.ground.height, FINER * SPEC.ground.width)
         noise = generator.normal(0, 40, (4, 8, 3)).repeat(16, 0).repeat(32, 1)
         panoramas.append(np.clip(clean + noise, 0, 255).astype(np.uint8))
         tiles.append(decode(file))
@@ -91,7 +91,7 @@ def photograph(folder: Path, panoramas: np.ndarray, turns: np.ndarray, fov_deg: 
         said = gpano(
             ProjectionType="equirectangular", FullPanoWidthPixels=width, FullPanoHeightPixels=width // 2,
             CroppedAreaImageWidthPixels=kept, CroppedAreaImageHeightPixels=height, CroppedAreaLeftPixels=left,
-            CroppedAreaTopPixels=(width // 2 - height) // 2, PoseHeadingDegrees=turn * 360 / SPEC.width,
+            CroppedAreaTopPixels=(width // 2 - height) // 2, PoseHeadingDegrees=turn * 360 / SPEC.ground.width,
         )  # fmt: skip
         chunks = PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", said.decode())

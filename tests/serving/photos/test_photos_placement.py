@@ -205,7 +205,7 @@ def test_an_unknown_field_of_view_is_a_reason(photo: Photo, size: tuple[int, int
     [
         (Photo(), (512, 128), None, ["taken for 360 degrees by its shape alone (4.00:1): if it is not, give `fov`"]),
         (Photo(), (512, 128), 360.0, []),
-        (Photo(), (512, 128), 180.0, ["--fov 180 counts, not its shape (4.00:1, a panorama's)"]),
+        (Photo(), (512, 128), 180.0, ["`fov` 180 counts, not its shape (4.00:1, a panorama's)"]),
         (Photo(sphere=Sphere(0.0, 360.0, 90.0, -90.0)), (800, 400), None, []),
         (Photo(fov_deg=70.0, lens_deg=70.0), (800, 600), None, []),
         (Photo(fov_deg=70.0, lens_deg=70.0), (800, 600), 70.4, []),

@@ -11,9 +11,7 @@ import prefect
 import pytest
 import yaml
 
-from aenet.io.params import parse
-from aenet.serving.galleries.build import GalleryOptions
-from aenet.serving.localize import LocateOptions
+from aenet.serving.vocabulary import gallery_options, locate_options
 from flows.localize import localize
 from tests.support.prefect_server import server_url
 
@@ -26,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
     entry["name"]: entry for entry in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 }
-OPTIONS = {"nightly": LocateOptions, "weekly": GalleryOptions}
+OPTIONS = {"nightly": locate_options, "weekly": gallery_options}
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -36,7 +34,7 @@ def test_a_deployment_fits_its_flow(name: str, monkeypatch: pytest.MonkeyPatch) 
     flow = load_flow_from_entrypoint(entry["entrypoint"])
     parameters = flow.validate_parameters(entry["parameters"])
     if name in OPTIONS:
-        parse(parameters, "options", OPTIONS[name], source="prefect.yaml")
+        OPTIONS[name](parameters.get("options") or {}, "prefect.yaml")
     for schedule in entry["schedules"]:
         CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
     assert entry["concurrency_limit"] == 1

@@ -174,7 +174,7 @@ def test_bad_names_are_explained(project: Path) -> None:
 
 def test_models_fetched_at_a_time_are_all_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reads the record, adds its own line and writes it: one after another, or the last writer wins."""
-    read, together = fetching.read_record, threading.Barrier(4)
+    read, together = fetching.read_small_json, threading.Barrier(4)
 
     def read_slowly(path: Path) -> dict[str, Any]:
         record = read(path)

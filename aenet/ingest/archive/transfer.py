@@ -121,7 +121,7 @@ class _Transfer:
                     file.write(chunk)
                     file.flush()  # so that a kill loses this chunk at most
                     if self.progress is not None:
-                        self.progress(size, total or 0, "complete_part")
+                        self.progress(size, total or 0, "download")
         if total is not None and size < total:
             raise _Dropped(f"the connection ended at {size} of {total} bytes")
 

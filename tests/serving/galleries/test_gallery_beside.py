@@ -329,7 +329,7 @@ def test_rows_that_fit_the_other_way_are_refused(tmp_path: Path) -> None:
 
 
 def test_where_pictures_cannot_tell_it_is_said(tmp_path: Path) -> None:
-    assert "add --tms if it counts from the south" in TileTree(_tree(tmp_path / "a", True, rows=1)).notes[0]
+    assert "add `tms` if it counts from the south" in TileTree(_tree(tmp_path / "a", True, rows=1)).notes[0]
     assert TileTree(_tree(tmp_path / "b", True, rows=1), tms=True).notes == ()
 
 

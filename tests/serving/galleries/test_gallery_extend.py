@@ -311,7 +311,7 @@ def test_info_and_add_from_the_shell(
 
     words = ("--model", small_world.model, "--provider", "cpu", "--threads", 1)
     assert run("add", gallery, halves[2], "--licence", "CC0", *words) == 0
-    assert "left out, for the gallery has them" in capsys.readouterr().out
+    assert "left out because the gallery has them" in capsys.readouterr().out
     assert run("info", gallery) == 0
     said = " ".join(capsys.readouterr().out.split())
     for part in (

@@ -99,7 +99,7 @@ def test_a_model_without_a_map_turns_the_photo_and_refuses_parts(
     off = np.abs((whole["heading_deg"] - HEADINGS + 180) % 360 - 180)
     assert np.median(off) < 12
     with pytest.raises(AenetError, match="`min_confidence` needs confidences"):
-        plan(turned, small_world.gallery, model, tmp_path / "b", OPTIONS.model_copy(update={"precision": 0.9}))
+        plan(turned, small_world.gallery, model, tmp_path / "b", OPTIONS.model_copy(update={"min_confidence": 0.9}))
 
 
 def test_priors_restrict_the_tiles(small_world: World, tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_priors_restrict_the_tiles(small_world: World, tmp_path: Path) -> None:
     assert lost["reason"].iloc[0].startswith("no GPS position to search around")
 
 
-def test_below_the_precision_it_abstains_and_says_its_guess(small_world: World, tmp_path: Path) -> None:
-    options = OPTIONS.model_copy(update={"precision": 0.6, "heading": "north"})
+def test_below_the_least_confidence_it_abstains_and_says_its_guess(small_world: World, tmp_path: Path) -> None:
+    options = OPTIONS.model_copy(update={"min_confidence": 0.6, "heading": "north"})
     summary = locate(small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", options)
     places = _places(tmp_path / "out")
     shy = places["confidence"] < 0.6
     assert shy.any() and not shy.all() and ((places["status"] == "abstain") == shy).all()
-    assert places.loc[shy, "reason"].str.contains("below the precision asked for, 0.6").all()
+    assert places.loc[shy, "reason"].str.contains("is below the one asked for, 0.6").all()
     assert places["latitude"].notna().all() and places["error_m"].notna().all()
     assert (summary.ok, summary.abstain, summary.known) == (int((~shy).sum()), int(shy.sum()), int((~shy).sum()))
     assert sum(count for count, _, _ in summary.calibration) == 12 and summary.risk_coverage[-1][0] == 1.0
@@ -212,7 +212,7 @@ def test_known_places_far_from_the_map_are_said(small_world: World, tmp_path: Pa
 @pytest.mark.parametrize(
     ("prior", "reason"),
     [
-        (Near(latitude=9.0, longitude=47.85, radius_m=1e4), r"place of --near lies 5,\d\d\d km .* exchanged"),
+        (Near(latitude=9.0, longitude=47.85, radius_m=1e4), r"place of `near` lies 5,\d\d\d km .* exchanged"),
         (Box(west=47.0, south=9.0, east=48.0, north=10.0), r"place of `within_box` lies 5,\d\d\d km .* exchanged"),
         (Near(latitude=47.9, longitude=9.1, radius_m=1e4), None),
         (Box(west=8.0, south=47.0, east=10.0, north=49.0), None),

@@ -97,7 +97,7 @@ def test_a_model_calibrated_anew_under_way_is_refused(small_world: World, tmp_pa
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"network_precision": "fp32"}, "network_precision was auto, is fp32"),
+        ({"precision": "fp32"}, "precision was auto, is fp32"),
         ({"cuda": CudaOptions(tf32=True)}, r"cuda\.tf32 was False, is True"),
         ({"cuda": CudaOptions(device=1, memory_mib=512, graphs=True), "provider": "auto"}, None),
     ],
@@ -118,10 +118,10 @@ def test_what_decides_rows_makes_another_job_and_where_they_are_computed_does_no
 
 def test_the_precision_asked_for_reaches_the_network(small_world: World, tmp_path: Path) -> None:
     """A model without half-precision files cannot serve it, neither photos nor tiles, and says so."""
-    half = OPTIONS.model_copy(update={"network_precision": "fp16"})
+    half = OPTIONS.model_copy(update={"precision": "fp16"})
     with pytest.raises(AenetError, match=r"holds no half-precision model \(ground\.fp16\.onnx\)"):
         locate(small_world.photos, small_world.gallery, small_world.model, tmp_path / "out", half)
-    tiles = COARSE.model_copy(update={"network_precision": "fp16"})
+    tiles = COARSE.model_copy(update={"precision": "fp16"})
     with pytest.raises(AenetError, match=r"holds no half-precision model \(aerial\.fp16\.onnx\)"):
         build_gallery(small_world.map, tmp_path / "gallery", small_world.model, tiles)
 
@@ -130,6 +130,6 @@ def test_a_gallery_of_another_precision_is_another_gallery(small_world: World, t
     build_gallery(small_world.map, tmp_path / "gallery", small_world.model, COARSE)
     elsewhere = COARSE.model_copy(update={"cuda": CudaOptions(device=3)})
     assert build_gallery(small_world.map, tmp_path / "gallery", small_world.model, elsewhere).computed == 0
-    full = COARSE.model_copy(update={"network_precision": "fp32"})
+    full = COARSE.model_copy(update={"precision": "fp32"})
     with pytest.raises(AenetError, match=r"gallery of other inputs \(source, model, precision,"):
         build_gallery(small_world.map, tmp_path / "gallery", small_world.model, full)

@@ -12,7 +12,6 @@ from aenet.data.card import CARD, ModelCard, read_card
 from aenet.data.views import aerial_view, ground_view
 from aenet.doors.given import Images, PathLike, as_images, one_path, photo_source
 from aenet.io.errors import AenetError
-from aenet.io.terminal import need_room
 from aenet.serving.jobs.photopipeline import read_photos
 from aenet.serving.photos.listing import list_photos
 from aenet.serving.sessions.cuda import CudaOptions
@@ -47,9 +46,7 @@ def load_model(
     Raises:
         AenetError: no exported model there, or an argument that is none.
         CorruptArtifact: a file's digest differs from the card's.
-        TooSmallMachine: this process may have too little memory for any model.
     """
-    need_room()
     folder = one_path(path, "path")
     if not (folder / CARD).exists() and (folder / "best.safetensors").exists():
         raise AenetError(f"{folder} is a trained model that was not exported: run the stage export_onnx on it first")

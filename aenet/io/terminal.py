@@ -29,6 +29,7 @@ _NO_MEMORY = "not enough memory"
 _KEPT = "what is finished is kept: run the same command again to go on"
 _PLENTY = 4e9  # bytes: more than any image of the pixel limit takes
 _WORK = 1750 << 20  # bytes of addresses: a job on two cores took 1,726 MiB beside its libraries, Arrow's pool 1,024
+_APART = 32 << 20  # by which what libraries take differs from one start to the next
 
 
 def quiet() -> None:
@@ -96,7 +97,7 @@ def need_room() -> None:
         raise TooSmallMachine(
             f"{_NO_MEMORY}: this process may have {limit / 1e6:,.0f} MB of addresses, its libraries have taken "
             f"{taken / 1e6:,.0f} of them, and a job takes some {_WORK / 1e6:,.0f} more: raise the limit to "
-            f"`ulimit -v {(taken + _WORK) // 1024 + 1}` or more, or to `unlimited`; {_KEPT}"
+            f"`ulimit -v {(taken + _WORK + _APART) // 1024 + 1}` or more, or to `unlimited`; {_KEPT}"
         )
 
 

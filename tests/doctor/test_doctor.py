@@ -3,6 +3,7 @@
 Where there is no device the driver's answers are made up; libraries, the trial and its red lines are real.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,8 @@ def test_the_trial_tells_the_first_red_line() -> None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime is built without CUDA")
     says = cuda.trial()
-    assert says.startswith("libcuda.so.1: cannot open shared object file") or "CUDA" in says
+    # The driver's library, or without the extra `cuda` one of CUDA's own.
+    assert re.match(r"lib\w+\.so\.\d+: cannot open shared object file", says) or "CUDA" in says
 
 
 def test_the_trials_network_is_a_convolution() -> None:

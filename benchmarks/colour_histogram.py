@@ -3,10 +3,8 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-
-from aenet.retrieval.baseline import colour_histograms
-from aenet.retrieval.recall import ranks, summary
+from aenet.data.views import open_views
+from aenet.retrieval.baseline import colour_baseline
 
 
 def main() -> None:
@@ -15,13 +13,11 @@ def main() -> None:
     parser.add_argument("views", type=Path, help="folder of packed views (train, val, test inside)")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"))
     arguments = parser.parse_args()
-    folder = arguments.views / arguments.split
-    ground, aerial = (np.load(folder / f"{view}.npy", mmap_mode="r") for view in ("ground", "aerial"))
-    print(f"{len(ground)} places, chance R@1 {100 / len(ground):.2f} %")
+    views = open_views(arguments.views, arguments.split)
+    print(f"{len(views)} places, chance R@1 {100 / len(views):.2f} %")
     for sectors in (1, 4, 16):
-        rank = ranks(colour_histograms(ground, sectors), colour_histograms(aerial, sectors), np.arange(len(ground)))
-        row = summary(rank, len(aerial))
-        print(f"{sectors:2d} sector(s): " + ", ".join(f"{name} {value:.2f}" for name, value in row.items()))
+        values = colour_baseline(views, sectors).values
+        print(f"{sectors:2d} sector(s): " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Paths:
 # or data.
 
 # These write down what a run gave; editing them must not cost another one.
-_AFTER_TRAINING = ("aenet/evaluation/figures.py", "aenet/nn/model.py")
+_AFTER_TRAINING = ("aenet/evaluation/figures.py", "aenet/nn/model.py", "aenet/training/keeping.py")
 
 
 def fingerprint(root: Path, stage: str, variant: str | None = None) -> str:

@@ -23,7 +23,7 @@ Length = Annotated[float, Field(gt=0, le=1e9)]
 
 
 class Acuity(Config):
-    """What a cosine tells of the distance between a photo and a tile's centre: see `serving.search.confidence`.
+    """What a cosine tells of the distance between a photo and a tile's centre: see `scoring.confidence`.
 
     Attributes:
         mean: cosine of photos with tiles of other places, on average.
@@ -82,7 +82,7 @@ class Acuity(Config):
 
 
 class Calibration(Config):
-    """What scores are worth: `serving.search.confidence` turns them into probabilities with these.
+    """What scores are worth: `scoring.confidence` turns them into probabilities with these.
 
     Attributes:
         known: for photos of known heading.
@@ -191,7 +191,7 @@ def read_card(folder: Path) -> ModelCard:
 
     Raises:
         AenetError: no card there, or not a valid one.
-        CorruptArtifact: a model file is missing, none of `nolinks.listed_path`, or its digest differs.
+        CorruptArtifact: a model file is missing, none of `io.nolinks.listed_path`, or its digest differs.
     """
     path = folder / CARD
     if not path.exists():

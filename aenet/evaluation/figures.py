@@ -90,7 +90,7 @@ def dots(labels: Sequence[str], values: Sequence[Sequence[float]], xlabel: str, 
 
 def strips(
     ground: UInt8[np.ndarray, "n h w 3"],
-    aerial: UInt8[np.ndarray, "m h w 3"],
+    aerial: UInt8[np.ndarray, "m h2 w2 3"],
     rows: Int[np.ndarray, " r"],
     top: Int[np.ndarray, "n k"],
     path: Path,

@@ -1,4 +1,4 @@
-"""Fit what an exported model's scores are worth (`serving.search.confidence`), on its validation split.
+"""Fit what an exported model's scores are worth (`scoring.confidence`), on its validation split.
 
 Validation photos are sought as `aenet locate` seeks them: their heading known, and turned at random and matched over
 all azimuths. Each way gets numbers of its own.

@@ -83,7 +83,7 @@ def _describe(
 def ladder(sample: Sample, chosen: Compression | None) -> dict[str, Any]:
     """Return what was chosen, and for every choice its numbers, bytes a tile, GB a square kilometre and recalls.
 
-    The names are those of a gallery's manifest (`serving.galleries.storage`). Types matter to the gallery alone, for
+    The names are those of a gallery's manifest (`scoring.storage`). Types matter to the gallery alone, for
     photos are not stored; float16 is measured on the descriptor in full and on the one chosen.
     """
     rungs = {name_of(one): one for one in [*compressions(sample.shape), chosen]}

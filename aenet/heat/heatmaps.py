@@ -40,7 +40,7 @@ Pictures = UInt8[np.ndarray, "n h w 3"]
 
 
 def attribute(
-    network: TwoBranch, ground: Pictures, aerial: Pictures, batch_size: int
+    network: TwoBranch, ground: Pictures, aerial: UInt8[np.ndarray, "n h2 w2 3"], batch_size: int
 ) -> dict[Method, tuple[Heat, Heat]]:
     """Return by each method the heat of both views of N pairs, at least 0, on their feature maps' grids (N x h x w).
 

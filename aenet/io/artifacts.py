@@ -128,7 +128,7 @@ def verify_folder(folder: Path, full: bool = True, needed: Collection[str] = ())
         needed: names of files that the caller will open, and that must therefore be listed.
 
     Raises:
-        CorruptArtifact: a file is missing, none of `nolinks.listed_path`, its size or digest differs, or one of
+        CorruptArtifact: a file is missing, none of `io.nolinks.listed_path`, its size or digest differs, or one of
             those needed is not listed.
     """
     manifest = read_manifest(folder)

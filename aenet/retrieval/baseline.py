@@ -6,7 +6,7 @@ into that many equal slices of azimuth, each with its own histogram, so that col
 """
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from aenet.data.views import Views
 from aenet.retrieval.recall import Evaluation, score
@@ -15,14 +15,19 @@ BINS = 8
 SECTORS = 16  # slices of azimuth: a colour histogram that knows which way it looks
 
 
-def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> Float32[np.ndarray, "n d"]:
-    """Unit descriptors whose inner product is the (mean) Bhattacharyya coefficient; d = sectors * 512."""
-    width = views.shape[2] // sectors * sectors
+def colour_histograms(
+    views: UInt8[np.ndarray, "n h w 3"], azimuths: Float64[np.ndarray, "h w"], sectors: int = 1
+) -> Float32[np.ndarray, "n d"]:
+    """Unit descriptors whose inner product is the (mean) Bhattacharyya coefficient; d = sectors * 512.
+
+    Args:
+        azimuths: where each pixel lies around the horizon, in 0..1 (`view.spec`).
+    """
     size = BINS**3
     out = np.empty((len(views), sectors * size), np.float32)
-    slice_of = np.repeat(np.arange(sectors) * size, width // sectors)[None]
+    slice_of = (azimuths * sectors).astype(np.int64) * size
     for index, view in enumerate(views):
-        level = (view[:, :width] >> 5).astype(np.int64)
+        level = (view >> 5).astype(np.int64)
         code = level[..., 0] * BINS * BINS + level[..., 1] * BINS + level[..., 2] + slice_of
         counts = np.bincount(code.ravel(), minlength=sectors * size)
         out[index] = np.sqrt(counts / counts.sum())
@@ -30,6 +35,7 @@ def colour_histograms(views: UInt8[np.ndarray, "n h w 3"], sectors: int = 1) -> 
 
 
 def colour_baseline(views: Views, sectors: int = 1, positives_within_m: float | None = None) -> Evaluation:
-    """Score the colour histograms of a split's views, cut into so many slices of azimuth; see `evaluation.score`."""
-    ground, aerial = colour_histograms(views.ground, sectors), colour_histograms(views.aerial, sectors)
+    """Score the colour histograms of a split's views, cut into so many slices of azimuth; see `recall.score`."""
+    ground = colour_histograms(views.ground, views.spec.ground.azimuths(), sectors)
+    aerial = colour_histograms(views.aerial, views.spec.aerial.azimuths(), sectors)
     return score(ground, aerial, views, positives_within_m)

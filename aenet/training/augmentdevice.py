@@ -52,7 +52,7 @@ def erase(view: Float[Tensor, "n h w 3"], probability: float, drawn: Float[Tenso
 def narrow(
     view: Float[Tensor, "n h w 3"], smallest: float, drawn: Float[Tensor, "2 n 1 1"], unseen: Unseen
 ) -> Float[Tensor, "n h w 3"]:
-    """Keep one arc of the panorama, and paint the rest as `retrieval.fieldofview.paint` does for a camera's view.
+    """Keep one arc of the panorama, and paint the rest as `view.fieldofview.paint` does for a camera's view.
 
     Args:
         smallest: of the arcs, as a share of the horizon.

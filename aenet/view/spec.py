@@ -49,6 +49,14 @@ class GroundView(Config):
                 raise ValueError(f"rows {first}:{last} are no rows of a panorama of {height} x {width}")
         return self
 
+    def azimuths(self) -> Float64[np.ndarray, "h w"]:
+        """Return where each pixel lies around the horizon, in 0..1: South, West, North, East."""
+        return _columns(self.height, self.width)
+
+
+def _columns(height: int, width: int) -> Float64[np.ndarray, "h w"]:
+    return np.tile(np.arange(width) / width, (height, 1))
+
 
 class PolarView(Config):
     """The polar view of a tile (`aenet.view.polar`): its columns run around the horizon as a panorama's do.
@@ -71,6 +79,10 @@ class PolarView(Config):
     def samples(self, tile_px: int) -> Samples:
         """Return the tile column and row, in pixels, that each pixel of the view samples."""
         return polar.sampling_maps(self.height, self.width, tile_px)
+
+    def azimuths(self) -> Float64[np.ndarray, "h w"]:
+        """Return where each pixel lies around the horizon, in 0..1: South, West, North, East as a view's columns."""
+        return _columns(self.height, self.width)
 
     def averaged_px(self, tile_px: int) -> int:
         """Return the side, in pixels of the tile, of the square that each sample is the mean of."""
@@ -108,6 +120,12 @@ class TileView(Config):
         at = (np.arange(self.width) + 0.5) * tile_px / self.width - 0.5
         map_x, map_y = np.meshgrid(at, at)
         return map_x, map_y
+
+    def azimuths(self) -> Float64[np.ndarray, "h w"]:
+        """Return where each pixel lies around the horizon, in 0..1: South, West, North, East as a view's columns."""
+        at = np.arange(self.width) + 0.5 - self.width / 2
+        east, south = np.meshgrid(at, at)
+        return np.asarray(np.arctan2(-east, south) / (2 * np.pi) % 1)
 
     def averaged_px(self, tile_px: int) -> int:
         """Return the side, in pixels of the tile, of the square that each sample is the mean of: a pixel's own."""
@@ -194,7 +212,7 @@ class Unseen(Config):
     """How the part of a view that a photo does not show is painted, in training, evaluation and service alike.
 
     Attributes:
-        rule: see `Paint`; `retrieval.fieldofview.paint` does it.
+        rule: see `Paint`; `view.fieldofview.paint` does it.
         colour: of the rule `network_mean`, RGB 0..255.
     """
 

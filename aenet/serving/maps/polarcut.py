@@ -4,7 +4,7 @@ Every sample of the view (`aenet.view.spec`) is a place so many metres east and 
 metres into its own units, stretched and turned a little; over one tile that is a linear map, found here by walking
 from the centre on the ellipsoid. So tiles need not lie on whole pixels, pixels need not be square on the ground, and
 the centre column looks to true north even where the map's grid does not. Where centre and pixels do agree, the view is
-`aerial_view` of the tile cut out, to a grey level: both sample and average by `polar.taps`.
+`aerial_view` of the tile cut out, to a grey level: both sample and average by `view.polar.taps`.
 """
 
 from collections.abc import Iterator, Sequence
